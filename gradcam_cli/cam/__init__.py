@@ -1,0 +1,1 @@
+"""Arrays to arrays: activations and gradients become maps. Knows no model and no file."""
