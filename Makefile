@@ -1,0 +1,35 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+help: ## List what can be made
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+$(VENV)/ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+setup: $(VENV)/ready ## Make .venv and install the package with its development tools
+
+demo: setup ## Explain the sample pictures with the embedded model
+	$(BIN)/gradcam run sample_images --model efficientnet-lite0
+	@echo "The heatmaps lie in $(CURDIR)/gradcam_output"
+
+test: setup ## Run the whole test suite, offline
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: setup ## Check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+type: setup ## Check types
+	$(BIN)/mypy
+
+check: lint type test ## Everything that has to pass before a change lands
+
+clean: ## Remove what was made
+	rm -rf $(VENV) gradcam_output build dist
+
+.PHONY: help setup demo test lint type check clean

@@ -1,0 +1,105 @@
+"""The app: verbs are gathered, libraries are quietened, errors become exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from typing import Annotated
+
+import typer
+
+from gradcam_cli import __version__
+from gradcam_cli.commands import say
+from gradcam_cli.commands.classes import classes
+from gradcam_cli.commands.doctor import doctor
+from gradcam_cli.commands.layers import layers
+from gradcam_cli.commands.methods import methods
+from gradcam_cli.commands.models import models
+from gradcam_cli.commands.run import predict, run
+from gradcam_cli.errors import ExitCode, GradcamError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="gradcam",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _verb in (run, predict, models, layers, classes, methods, doctor):
+    app.command()(_verb)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"gradcam {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _app(
+    version: Annotated[  # noqa: ARG001  answered by the callback
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[  # noqa: ARG001  read before anything is imported
+        bool, typer.Option("--debug", help="Show tracebacks and what the libraries say.")
+    ] = False,
+) -> None:
+    """See where a Keras image classifier looks: Grad-CAM heatmaps for pictures and folders."""
+
+
+def main() -> None:
+    """Run the command line and leave the process with its exit code."""
+    debug = "--debug" in sys.argv[1:]
+    sys.argv[1:] = [word for word in sys.argv[1:] if word != "--debug"]
+    if not debug:
+        _quieten()
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        code = app(standalone_mode=False) or 0
+    except KeyboardInterrupt:
+        code = ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has gone (`| head`); Python must not complain when it closes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = ExitCode.INTERRUPTED
+    except Exception as error:  # noqa: BLE001  the last place where an error can become two lines
+        if debug and not hasattr(error, "format_message"):
+            raise
+        code = _explained(error)
+    sys.exit(int(code))
+
+
+def _explained(error: Exception) -> int:
+    """Print an error as two lines and return its exit code."""
+    if isinstance(error, GradcamError):
+        say.error(error)
+        return error.exit_code
+    if hasattr(error, "format_message"):  # the command line itself was wrong
+        context = getattr(error, "ctx", None)
+        verb = context.command_path if context else "gradcam"
+        say.error(GradcamError(error.format_message(), f"`{verb} --help` lists what can be given"))
+        return ExitCode.USAGE
+    kind = type(error).__name__
+    say.error(GradcamError(f"{kind}: {error}", "this is a bug; --debug shows where it happened"))
+    return 70
+
+
+def _quieten() -> None:
+    """Keep what C libraries write to descriptor 2 away from the terminal.
+
+    TensorFlow greets, libjpeg and libtiff complain, all below Python; what they say goes to a file
+    that vanishes with the process. ``sys.stderr`` still reaches the terminal.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as words:
+        os.dup2(words.fileno(), 2)
+    sys.stderr = os.fdopen(terminal, "w", buffering=1, encoding=sys.stderr.encoding)
+    sys.__stderr__ = sys.stderr

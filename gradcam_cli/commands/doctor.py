@@ -1,0 +1,115 @@
+"""``gradcam doctor``: this machine, or what was found in a model, on one screen."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json as jsonlib
+import os
+import platform
+import shutil
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gradcam_cli import __version__
+from gradcam_cli.commands import say
+from gradcam_cli.commands.layers import look
+from gradcam_cli.commands.options import Json, OpenOptions, flat
+from gradcam_cli.errors import ExitCode
+
+if TYPE_CHECKING:
+    from gradcam_cli.models.load import Model
+    from gradcam_cli.models.survey import Survey
+    from gradcam_cli.verify import Check
+
+__all__ = ["doctor"]
+
+_PACKAGES = ("tensorflow", "keras", "opencv-python-headless", "numpy", "typer", "rich", "tqdm")
+
+
+@flat
+def doctor(
+    opening: OpenOptions,
+    model: Annotated[
+        str, typer.Argument(help="A model's name or file; none for this machine.")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Show this machine, or what was found in a model, and test the model's gradient."""
+    if not model:
+        _print(_machine(), json)
+        return
+    loaded, found = look(model, opening)
+    checks = _checks(loaded, loaded.layer or found.default)
+    _print(_model(loaded, found, checks), json)
+    if not json:
+        for sentence in loaded.warnings:
+            say.warn(sentence)
+    if not all(check.passed for check in checks):
+        raise typer.Exit(ExitCode.GATE_FAILED)
+
+
+def _checks(model: Model, layer: str) -> list[Check]:
+    from gradcam_cli.verify import check_gradient
+
+    return [check_gradient(model, layer)] if layer else []
+
+
+def _machine() -> dict[str, object]:
+    import tensorflow as tf
+
+    from gradcam_cli.models.weights import cache_folder
+
+    cache = cache_folder()
+    rows: dict[str, object] = {
+        "gradcam": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    for package in _PACKAGES:
+        try:
+            rows[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            rows[package] = "not installed under this name"
+    rows["processors"] = os.cpu_count()
+    rows["devices"] = ", ".join(device.name for device in tf.config.list_physical_devices())
+    rows["oneDNN"] = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "TensorFlow's default")
+    rows["cache folder"] = str(cache)
+    existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    rows["free disk there"] = f"{shutil.disk_usage(existing).free / 1e9:.1f} GB"
+    rows["free disk here"] = f"{shutil.disk_usage('.').free / 1e9:.1f} GB"
+    return rows
+
+
+def _model(model: Model, found: Survey, checks: list[Check]) -> dict[str, object]:
+    ports = model.ports
+    layer = model.layer or found.default
+    grid = next((row.grid for row in found.layers if row.path == layer), None)
+    rows: dict[str, object] = {
+        "model": model.name,
+        "weights": model.weights,
+        "parameters": model.network.count_params(),
+        "input": "{}x{}".format(*ports.size)
+        + f"x{ports.channels}"
+        + (f", batches of {ports.batch}" if ports.batch else ""),
+        "scaling before the model": model.scaling.says,
+        "scaling inside the model": found.inside or "no plain scaling",
+        "head": f"{found.head}, {found.classes} classes",
+        "score": "the logit" if found.has_logits else "the output itself: no softmax or sigmoid",
+        "labels": f"{len(model.labels.names)}" if model.labels.names else "none",
+        "default layer": f"{layer}, {grid[0]}x{grid[1]}" if grid else layer or found.reason,
+        "layers to choose": len(found.layers),
+        "CAM": "possible" if found.pooled else "no: no global average pooling into a dense layer",
+    }
+    for check in checks:
+        verdict = "pass" if check.passed else "FAIL"
+        rows[check.name] = f"{verdict}, relative error {check.error:.1e} ({check.detail})"
+    return rows
+
+
+def _print(rows: dict[str, object], json: bool) -> None:
+    if json:
+        sys.stdout.write(jsonlib.dumps(rows) + "\n")
+    else:
+        say.table(("", ""), rows.items())

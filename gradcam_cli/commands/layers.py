@@ -1,0 +1,57 @@
+"""``gradcam layers``: the layers of a model that can be explained."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from typing import TYPE_CHECKING
+
+from gradcam_cli.commands import say
+from gradcam_cli.commands.options import Json, ModelArgument, OpenOptions, flat
+from gradcam_cli.commands.request import model_choice
+
+if TYPE_CHECKING:
+    from gradcam_cli.models.load import Model
+    from gradcam_cli.models.survey import Survey
+
+__all__ = ["layers", "look"]
+
+
+@flat
+def layers(model: ModelArgument, opening: OpenOptions, json: Json = False) -> None:
+    """List the layers that can be explained; the default is marked."""
+    loaded, found = look(model, opening)
+    default = loaded.layer or found.default
+    if json:
+        for row in found.layers:
+            values = {
+                "path": row.path,
+                "kind": row.kind,
+                "call": row.call,
+                "grid": row.grid,
+                "channels": row.channels,
+                "default": row.path == default,
+            }
+            sys.stdout.write(jsonlib.dumps(values) + "\n")
+        return
+    rows = [
+        (
+            "*" if row.path == default else "",
+            row.path if row.call == 1 else f"{row.path} (call {row.call})",
+            row.kind,
+            f"{row.grid[0]}x{row.grid[1]}",
+            row.channels,
+        )
+        for row in found.layers
+    ]
+    say.table(("", "layer", "kind", "grid", "channels#"), rows)
+    say.note(f"* is the default ({found.reason})" if default else found.reason)
+
+
+def look(model: str, opening: OpenOptions) -> tuple[Model, Survey]:
+    """Load a model only to look at it, and return it with what one trace tells."""
+    from gradcam_cli.models.load import load
+    from gradcam_cli.models.survey import survey
+
+    loaded = load(model_choice(model, opening), only_look=True)
+    return loaded, survey(loaded.network, loaded.ports)

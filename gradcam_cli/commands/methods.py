@@ -1,0 +1,29 @@
+"""``gradcam methods``: the METHODS table for people."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+
+from gradcam_cli.cam.methods import METHODS
+from gradcam_cli.commands import say
+from gradcam_cli.commands.options import Json
+
+__all__ = ["methods"]
+
+
+def methods(json: Json = False) -> None:
+    """List the methods, their formulas and papers."""
+    if json:
+        for name, method in METHODS.items():
+            row = {
+                "name": name,
+                "title": method.title,
+                "formula": method.formula,
+                "paper": method.paper,
+                "needs_pooled_head": method.needs_pooled_head,
+            }
+            sys.stdout.write(jsonlib.dumps(row) + "\n")
+        return
+    rows = [(name, method.title, method.formula, method.paper) for name, method in METHODS.items()]
+    say.table(("name", "title", "map", "paper"), rows)

@@ -1,0 +1,343 @@
+"""Every option of the command line, declared once, in groups that commands take whole."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+_MODEL = "Model"
+_WHAT = "What is explained"
+_PICTURE = "Pictures and output"
+_RUN = "Running"
+
+
+class Score(str, Enum):
+    """What the gradient is taken of."""
+
+    logit = "logit"
+    probability = "probability"
+
+
+class Blend(str, Enum):
+    """How the heat goes onto the picture."""
+
+    add = "add"
+    mix = "mix"
+
+
+class Format(str, Enum):
+    """The format of written pictures."""
+
+    jpg = "jpg"
+    png = "png"
+    webp = "webp"
+
+
+class Resize(str, Enum):
+    """How a picture becomes the network's square."""
+
+    squash = "squash"
+    crop = "crop"
+    pad = "pad"
+
+
+class Interpolation(str, Enum):
+    """How pixels are interpolated on the way to the network."""
+
+    bilinear = "bilinear"
+    bicubic = "bicubic"
+    area = "area"
+    nearest = "nearest"
+    lanczos = "lanczos"
+
+
+def _option(text: str, *names: str, panel: str, **more: Any) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel=panel, **more)
+
+
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        help="Pictures, folders (walked recursively), globs, @list.txt, or - for a list on "
+        "standard input.",
+        show_default=False,
+    ),
+]
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        help="A model's name or a .keras or .h5 file.", metavar="MODEL", show_default=False
+    ),
+]
+Json = Annotated[
+    bool, _option("Print JSON, one value a line, instead of tables.", "--json", panel=_RUN)
+]
+
+
+@dataclass(frozen=True)
+class OpenOptions:
+    """What a model's name or file cannot tell by itself."""
+
+    weights: Annotated[
+        str,
+        _option(
+            "imagenet (Keras's cache, downloaded on first use), a weights file made for the named "
+            "model, or random (for tests).",
+            "--weights",
+            panel=_MODEL,
+            metavar="imagenet|random|FILE",
+        ),
+    ] = "imagenet"
+    seed: Annotated[int, _option("The seed of --weights random.", "--seed", panel=_MODEL)] = 0
+    labels: Annotated[
+        Path | None,
+        _option(
+            "Class names: text (one a line), JSON, or CSV.",
+            "--labels",
+            panel=_MODEL,
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None
+    preprocess: Annotated[
+        str,
+        _option(
+            "How pixels are scaled: none (0..255), unit (0..1), tf (-1..1), torch, caffe, or the "
+            "name of an application that does it so.",
+            "--preprocess",
+            panel=_MODEL,
+            metavar="auto|none|unit|tf|torch|caffe|NAME",
+        ),
+    ] = "auto"
+    mean: Annotated[
+        str,
+        _option(
+            "Subtracted after --preprocess: one number, or one a channel.",
+            "--mean",
+            panel=_MODEL,
+            metavar="R,G,B",
+            show_default=False,
+        ),
+    ] = ""
+    std: Annotated[
+        str,
+        _option(
+            "Divided by after --mean: one number, or one a channel.",
+            "--std",
+            panel=_MODEL,
+            metavar="R,G,B",
+            show_default=False,
+        ),
+    ] = ""
+    input_size: Annotated[
+        str,
+        _option(
+            "The network's input, for models that take any size.",
+            "--input-size",
+            panel=_MODEL,
+            metavar="HxW",
+            show_default=False,
+        ),
+    ] = ""
+    unsafe_load: Annotated[
+        bool,
+        _option(
+            "Open model files that carry code (Lambda layers, custom classes).",
+            "--unsafe-load",
+            panel=_MODEL,
+        ),
+    ] = False
+
+
+@dataclass(frozen=True)
+class ModelOption:
+    """Which model."""
+
+    model: Annotated[
+        str,
+        _option(
+            "A model's name (`gradcam models`), or a .keras or .h5 file.",
+            "-m",
+            "--model",
+            panel=_MODEL,
+            metavar="NAME|FILE",
+        ),
+    ] = "vgg16"
+
+
+@dataclass(frozen=True)
+class AskOptions:
+    """What is explained."""
+
+    classes: Annotated[
+        tuple[str, ...],
+        _option(
+            "predicted, topN, an index, a WordNet id, or a class name; repeatable.",
+            "-c",
+            "--class",
+            panel=_WHAT,
+            metavar="CLASS",
+        ),
+    ] = ("predicted",)
+    layer: Annotated[
+        str,
+        _option(
+            "The layer to look at (`gradcam layers MODEL`).",
+            "-l",
+            "--layer",
+            panel=_WHAT,
+            metavar="auto|NAME|PATH",
+        ),
+    ] = "auto"
+    method: Annotated[
+        str,
+        _option("The method (`gradcam methods`).", "--method", panel=_WHAT, metavar="METHOD"),
+    ] = "gradcam"
+    score: Annotated[Score, _option("What the gradient is taken of.", "--score", panel=_WHAT)] = (
+        Score.logit
+    )
+
+
+@dataclass(frozen=True)
+class DrawOptions:
+    """What is written, and how it looks."""
+
+    output_dir: Annotated[
+        Path,
+        _option(
+            "Where heatmaps and the manifest go.",
+            "-o",
+            "--output-dir",
+            panel=_PICTURE,
+            metavar="DIR",
+        ),
+    ] = Path("gradcam_output")
+    save: Annotated[
+        str,
+        _option(
+            "What is written: overlay, heatmap (the bare colours), array (the raw float32 map); "
+            "separated by commas.",
+            "--save",
+            panel=_PICTURE,
+            metavar="KINDS",
+        ),
+    ] = "overlay"
+    intensity: Annotated[
+        float,
+        _option(
+            "How strong the heat is on the picture.",
+            "-i",
+            "--intensity",
+            panel=_PICTURE,
+            min=0.0,
+            max=1.0,
+        ),
+    ] = 0.4
+    blend: Annotated[
+        Blend,
+        _option(
+            "add: picture + i x heat; mix: (1 - i) x picture + i x heat.",
+            "--blend",
+            panel=_PICTURE,
+        ),
+    ] = Blend.add
+    colormap: Annotated[
+        str,
+        _option(
+            "The colours of the heat: jet, turbo, viridis, inferno and OpenCV's others.",
+            "--colormap",
+            panel=_PICTURE,
+            metavar="NAME",
+        ),
+    ] = "jet"
+    format: Annotated[
+        Format, _option("The format of written pictures.", "--format", panel=_PICTURE)
+    ] = Format.jpg
+    quality: Annotated[
+        int, _option("JPEG and WebP quality.", "--quality", panel=_PICTURE, min=1, max=100)
+    ] = 95
+
+
+@dataclass(frozen=True)
+class LookOptions:
+    """How pictures go through the network, and what is printed."""
+
+    top_k: Annotated[
+        int, _option("How many predictions are shown.", "-k", "--top-k", panel=_WHAT, min=1)
+    ] = 5
+    resize: Annotated[
+        Resize,
+        _option(
+            "How a picture becomes the network's input: squashed whole, its centre cropped, or "
+            "padded.",
+            "--resize",
+            panel=_PICTURE,
+        ),
+    ] = Resize.squash
+    interpolation: Annotated[
+        Interpolation,
+        _option("How pixels are interpolated for the network.", "--interpolation", panel=_PICTURE),
+    ] = Interpolation.bilinear
+    batch_size: Annotated[
+        int,
+        _option("Pictures that go through the network at once.", "--batch-size", panel=_RUN, min=1),
+    ] = 16
+    json: Json = False
+    quiet: Annotated[
+        bool, _option("Print no tables, notes or progress.", "-q", "--quiet", panel=_RUN)
+    ] = False
+
+
+def flat(command: Callable[..., None]) -> Callable[..., None]:
+    """Return the command with each option group in its signature spread into single options.
+
+    Typer sees one parameter an option; the command gets each group back as one object.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, type] = {}
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        hint = hints[parameter.name]
+        if is_dataclass(hint) and isinstance(hint, type):
+            groups[parameter.name] = hint
+            parameters += _spread(hint)
+        else:
+            parameters.append(
+                parameter.replace(annotation=hint, kind=inspect.Parameter.KEYWORD_ONLY)
+            )
+
+    @functools.wraps(command)
+    def spread(**given: Any) -> None:
+        packed = {
+            name: group(**{field.name: given.pop(field.name) for field in fields(group)})
+            for name, group in groups.items()
+        }
+        command(**given, **packed)
+
+    vars(spread)["__signature__"] = inspect.Signature(parameters)
+    spread.__annotations__ = {each.name: each.annotation for each in parameters}
+    del vars(spread)["__wrapped__"]
+    return spread
+
+
+def _spread(group: type) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    spread = []
+    for field in fields(group):
+        hint, default = hints[field.name], field.default
+        if isinstance(default, tuple):  # Typer's lists repeat an option; its tuples take many words
+            hint, default = Annotated[(list[str], *hint.__metadata__)], list(default)
+        assert default is not MISSING  # noqa: S101  every option has a default
+        spread.append(
+            inspect.Parameter(
+                field.name, inspect.Parameter.KEYWORD_ONLY, annotation=hint, default=default
+            )
+        )
+    return spread

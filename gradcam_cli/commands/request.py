@@ -1,0 +1,102 @@
+"""What was typed becomes what the program works with: a model choice, settings, a question."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+from gradcam_cli.errors import GradcamError, suggestion
+
+if TYPE_CHECKING:
+    from gradcam_cli.batch.records import Settings
+    from gradcam_cli.commands.options import AskOptions, DrawOptions, LookOptions, OpenOptions
+    from gradcam_cli.models.load import Model, ModelChoice
+
+__all__ = ["KINDS", "kinds", "model_choice", "numbers", "settings", "size"]
+
+KINDS = ("overlay", "heatmap", "array")
+
+
+def model_choice(model: str, opening: OpenOptions) -> ModelChoice:
+    """Return the model options as one choice; raises GradcamError for numbers that are none."""
+    from gradcam_cli.models.load import ModelChoice
+
+    return ModelChoice(
+        model=model,
+        weights=opening.weights,
+        seed=opening.seed,
+        labels=opening.labels,
+        preprocess=opening.preprocess,
+        mean=numbers("--mean", opening.mean),
+        std=numbers("--std", opening.std),
+        input_size=size(opening.input_size),
+        unsafe=opening.unsafe_load,
+    )
+
+
+def settings(
+    model: Model, look: LookOptions, ask: AskOptions | None, draw: DrawOptions | None
+) -> Settings:
+    """Return all that decides a run's numbers and pixels; without ``ask``, predictions only."""
+    from gradcam_cli.batch.records import Settings
+
+    names = "\n".join((*model.labels.ids, *model.labels.names))
+    return Settings(
+        model=model.name,
+        weights=model.weights,
+        scaling=f"{model.scaling.mean} {model.scaling.std} {model.scaling.bgr}",
+        input_size=model.ports.size,
+        labels=hashlib.sha256(names.encode()).hexdigest()[:16],
+        classes=ask.classes if ask else (),
+        layer=ask.layer if ask else "",
+        method=ask.method if ask else "",
+        score=ask.score.value if ask else "",
+        top_k=look.top_k,
+        resize=look.resize.value,
+        interpolation=look.interpolation.value,
+        intensity=draw.intensity if draw else 0.0,
+        blend=draw.blend.value if draw else "",
+        colormap=draw.colormap if draw else "",
+        format=draw.format.value if draw else "",
+        quality=draw.quality if draw else 0,
+        save=kinds(draw.save) if draw else (),
+    )
+
+
+def numbers(option: str, typed: str) -> tuple[float, ...]:
+    """Return the numbers of ``1,2,3``; empty for an empty text."""
+    if not typed.strip():
+        return ()
+    try:
+        return tuple(float(part) for part in re.split(r"[,\s]+", typed.strip()))
+    except ValueError:
+        raise GradcamError(
+            f"{option} {typed!r} is not a list of numbers", f"e.g. {option} 123.7,116.8,103.9"
+        ) from None
+
+
+def size(typed: str) -> tuple[int, int] | None:
+    """Return ``(h, w)`` of ``224`` or ``224x320``; None for an empty text."""
+    if not typed.strip():
+        return None
+    match = re.fullmatch(r"\s*(\d+)(?:\s*[x,]\s*(\d+))?\s*", typed)
+    found = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if min(found) < 1 or max(found) > 8192:
+        raise GradcamError(
+            f"--input-size {typed!r} is no size", "height x width in pixels, e.g. 224x224"
+        )
+    return found
+
+
+def kinds(typed: str) -> tuple[str, ...]:
+    """Return the kinds of files named by ``--save overlay,array``, in the program's order."""
+    asked = [part for part in re.split(r"[,\s]+", typed.strip().lower()) if part]
+    for kind in asked:
+        if kind not in KINDS:
+            raise GradcamError(
+                f"--save does not know {kind!r}", suggestion(kind, KINDS, ", ".join(KINDS))
+            )
+    if not asked:
+        raise GradcamError("--save names nothing to save", f"one or more of {', '.join(KINDS)}")
+    return tuple(kind for kind in KINDS if kind in asked)

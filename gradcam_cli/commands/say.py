@@ -1,0 +1,123 @@
+"""What people read becomes lines: data on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+from tqdm import tqdm
+
+from gradcam_cli.errors import GradcamError
+
+if TYPE_CHECKING:
+    from gradcam_cli.batch.records import Record
+
+__all__ = ["error", "note", "predictions", "progress", "table", "warn"]
+
+_FEW = 3
+
+
+def _console(stderr: bool = False) -> Console:
+    console = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        # A pipe has no edge: nothing may be cut or wrapped at 80 columns.
+        console = Console(stderr=stderr, highlight=False, width=10_000)
+    return console
+
+
+def error(problem: GradcamError) -> None:
+    """Print what went wrong and what to do, two lines."""
+    console = _console(stderr=True)
+    console.print(f"[bold red]error:[/] {escape(_one_line(problem.message))}")
+    if problem.hint:
+        console.print(f"[bold]hint:[/] {escape(_one_line(problem.hint))}")
+
+
+def warn(sentence: str) -> None:
+    """Print a warning."""
+    _console(stderr=True).print(f"[bold yellow]warning:[/] {escape(_one_line(sentence))}")
+
+
+def note(sentence: str) -> None:
+    """Print something that is good to know."""
+    _console(stderr=True).print(f"[dim]{escape(_one_line(sentence))}[/]")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(printable(text).split())
+
+
+def printable(text: str) -> str:
+    """Return text whose bytes every terminal takes: undecodable file names become escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str = "") -> None:
+    """Print a table on standard output; columns whose name ends in ``#`` are numbers."""
+    grid = Table(
+        box=None,
+        title=Text(printable(title)) if title else None,
+        title_justify="left",
+        header_style="bold",
+        pad_edge=False,
+    )
+    for name in columns:
+        grid.add_column(
+            name.rstrip("#"), justify="right" if name.endswith("#") else "left", no_wrap=True
+        )
+    for row in rows:
+        grid.add_row(*(Text(printable(str(cell))) for cell in row))
+    _console().print(grid)
+
+
+def predictions(record: Record) -> None:
+    """Print one picture's top-k, or why it failed."""
+    if record.error is not None:
+        warn(f"{record.source}: {record.error.message}")
+        return
+    rows = [
+        (
+            row.rank,
+            row.name,
+            row.id,
+            f"{row.score:.4g}" if row.probability is None else f"{row.probability:.4f}",
+        )
+        for row in record.predictions
+    ]
+    unit = (
+        "score#" if any(row.probability is None for row in record.predictions) else "probability#"
+    )
+    table(("rank#", "name", "id", unit), rows, title=record.source)
+    for item in record.explanations:
+        if item.empty:
+            warn(f"{record.source}: the map of {item.name} is empty: {item.empty_reason}")
+    sys.stdout.flush()
+
+
+@contextmanager
+def progress(count: Callable[[], int], quiet: bool) -> Iterator[Callable[[], None]]:
+    """Show a bar with pictures/s and time left on a terminal; yields what each picture calls.
+
+    ``count`` is run in a thread of its own, so that the first picture does not wait for the walk.
+    """
+    if quiet or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    bar = tqdm(unit="picture", file=sys.stderr, dynamic_ncols=True, leave=False, delay=1.0)
+
+    def measure() -> None:
+        bar.total = count()
+        bar.disable = bar.total <= _FEW
+
+    threading.Thread(target=measure, daemon=True).start()
+    try:
+        yield bar.update
+    finally:
+        bar.close()

@@ -1,0 +1,301 @@
+"""A batch of network squares becomes predictions and maps. The only place gradients are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from gradcam_cli.cam.methods import METHODS, Method
+from gradcam_cli.errors import GradcamError, ModelError, suggestion
+from gradcam_cli.models.anatomy import (
+    channels_first,
+    default_step,
+    feature_grid,
+    find_step,
+    named_operations,
+    resolve_layer,
+)
+from gradcam_cli.models.classes import ClassChoice
+from gradcam_cli.models.head import Head, find_head, pooled_features
+from gradcam_cli.models.load import Model
+from gradcam_cli.models.ports import run
+from gradcam_cli.models.tap import Step, recording, trace
+
+__all__ = ["Explained", "Explainer", "Explanation", "Question", "gradient", "heat"]
+
+_FLOAT16_SCALE = 1024.0
+"""Keeps float16 gradients above the smallest number that float16 can hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of every picture: which classes, seen at which layer, by which method.
+
+    ``call`` picks one call of a layer that is called several times (0: the last). ``score`` is
+    ``logit`` or ``probability``. An empty ``classes`` asks for predictions only.
+    """
+
+    classes: ClassChoice
+    layer: str = "auto"
+    call: int = 0
+    method: str = "gradcam"
+    score: str = "logit"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Where one picture speaks for one class.
+
+    ``slot`` says why the class was chosen and names its files: ``top1``, ``top2``, ``class281``.
+    ``raw`` is the signed map, float32 ``[u, v]``, before ReLU and scaling. ``empty_reason`` is
+    empty when the map has something positive to show.
+    """
+
+    slot: str
+    index: int
+    probability: float | None
+    score: float
+    raw: NDArray[np.float32]
+    empty_reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What a network says of one picture: values a class, float32 ``[C]``, and the maps.
+
+    ``probabilities`` is None when the head gives none (a linear output that is no distribution).
+    ``order`` ranks the classes, likeliest first.
+    """
+
+    probabilities: NDArray[np.float32] | None
+    scores: NDArray[np.float32]
+    order: NDArray[np.intp]
+    explanations: tuple[Explanation, ...]
+
+    def ranked(self, count: int) -> list[int]:
+        """Return the indices of the ``count`` likeliest classes, best first."""
+        return [int(index) for index in self.order[:count]]
+
+    def probability(self, index: int) -> float | None:
+        """Return a class's probability in 0..1, or None."""
+        return None if self.probabilities is None else float(self.probabilities[index])
+
+    def score(self, index: int) -> float:
+        """Return a class's logit."""
+        return float(self.scores[index])
+
+
+def heat(raw: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the map in 0..1: negative evidence dropped (ReLU), then divided by the maximum.
+
+    ``raw`` is float ``[u, v]``. A map with nothing positive, or with numbers that are not finite,
+    is zero everywhere.
+    """
+    if not np.isfinite(raw).all():
+        return np.zeros_like(raw)
+    positive = np.maximum(raw, 0)
+    peak = positive.max()
+    return positive / peak if peak > 0 else positive
+
+
+class Explainer:
+    """A model traced once, for batches of one fixed shape.
+
+    Calling it with uint8 pixels ``[n, h, w, channels]``, n up to ``batch_size``, gives one
+    Explained a picture; smaller batches are padded, so that nothing is traced again. After the
+    first trace ``layer``, ``grid`` and ``head_kind`` say what was explained; ``layer`` is empty
+    when only predictions were asked for.
+
+    Raises ModelError for a layer, class or method that the model does not allow.
+    """
+
+    def __init__(self, model: Model, question: Question, batch_size: int) -> None:
+        if question.method not in METHODS:
+            raise GradcamError(
+                f"unknown method {question.method!r}", suggestion(question.method, METHODS)
+            )
+        self.model = model
+        self.question = question
+        self.batch_size = model.ports.batch or batch_size
+        self.layer = ""
+        self.grid = (0, 0)
+        self.head_kind = ""
+        self._depth = question.classes.top
+        self._fixed = question.classes.fixed
+        self._explains = bool(self._depth or self._fixed)
+        shape = tf.TensorSpec((self.batch_size, *model.ports.size, model.ports.channels), tf.uint8)
+        self._function = trace(self._trace, shape)
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> list[Explained]:
+        """Return what the model says of each picture, in order."""
+        count = len(pixels)
+        if count < self.batch_size:
+            pad = np.zeros((self.batch_size - count, *pixels.shape[1:]), np.uint8)
+            pixels = np.concatenate([pixels, pad])
+        answers = {key: value.numpy() for key, value in self._function(tf.constant(pixels)).items()}
+        return [self._explained(answers, row) for row in range(count)]
+
+    def many(self, squares: Sequence[NDArray[np.uint8]]) -> Iterator[Explained]:
+        """Yield what the model says of any number of uint8 ``[h, w, channels]`` squares."""
+        for first in range(0, len(squares), self.batch_size):
+            yield from self(np.stack(squares[first : first + self.batch_size]))
+
+    def _explained(self, answers: dict[str, Any], row: int) -> Explained:
+        scores, values = answers["scores"][row], answers["probabilities"][row]
+        known = self.head_kind != "linear" or _is_distribution(values)
+        ranks = values if self.head_kind == "segmentation" else scores
+        explained = Explained(
+            probabilities=values if known else None,
+            scores=scores,
+            order=np.argsort(-ranks, kind="stable"),
+            explanations=(),
+        )
+        if not self._explains:
+            return explained
+        found: dict[int, Explanation] = {}
+        for place, index in enumerate(answers["classes"][row].tolist()):
+            raw = answers["maps"][row, place]
+            if index not in found:
+                found[index] = Explanation(
+                    slot=f"top{place + 1}" if place < self._depth else f"class{index}",
+                    index=index,
+                    probability=explained.probability(index),
+                    score=explained.score(index),
+                    raw=raw,
+                    empty_reason=_why_empty(raw, bool(answers["flat"][row, place])),
+                )
+        return replace(explained, explanations=tuple(found.values()))
+
+    def _trace(self, pixels: Any) -> dict[str, Any]:
+        operations = self._operations()
+        pictures = self.model.scaling.apply(tf.cast(pixels, tf.float32))
+        with recording(operations) as steps:
+            output = run(self.model.network, self.model.ports, pictures)
+        head = find_head(output, binary=len(self.model.labels.names) == 2)
+        self.head_kind = head.kind
+        answer = {"probabilities": head.output, "scores": head.logits}
+        if self._explains:
+            answer |= self._maps(head, self._step(steps, head))
+        return answer
+
+    def _operations(self) -> dict[str, Any]:
+        if not self._explains:
+            return {}
+        every = named_operations(self.model.network)
+        wanted = self.model.layer if self.question.layer == "auto" else self.question.layer
+        if not wanted:
+            return every
+        self.layer = resolve_layer(wanted, every)
+        return {self.layer: every[self.layer]}
+
+    def _step(self, steps: list[Step], head: Head) -> Step:
+        step = (
+            find_step(steps, self.layer, self.question.call)
+            if self.layer
+            else default_step(steps, head.source)
+        )
+        self.layer = step.path
+        grid = feature_grid(step)
+        assert grid is not None  # noqa: S101  both searches return feature maps only
+        self.grid = grid[:2]
+        method = METHODS[self.question.method]
+        if method.needs_pooled_head:
+            _check_pooled(head, step, steps, self.question.score, method)
+        return step
+
+    def _maps(self, head: Head, step: Step) -> dict[str, Any]:
+        classes = self._classes(head)
+        targets = head.output if self.question.score == "probability" else head.logits
+        method = METHODS[self.question.method]
+        A = _channels_last(step.tensor, step)
+        maps, flat = [], []
+        for place in range(classes.shape[1]):
+            score = tf.reduce_sum(tf.gather(targets, classes[:, place], axis=1, batch_dims=1))
+            G = _channels_last(gradient(score, step), step)
+            maps.append(method.compute(A, G, keras.ops))
+            flat.append(tf.reduce_all(G == 0, axis=(1, 2, 3)))
+        return {"classes": classes, "maps": tf.stack(maps, 1), "flat": tf.stack(flat, 1)}
+
+    def _classes(self, head: Head) -> Any:
+        """Return the class indices to explain, int32 ``[n, T]``: the likeliest, then the fixed."""
+        _check_classes(self._depth, self._fixed, head.classes)
+        parts = []
+        if self._depth:
+            ranked = head.output if head.kind == "segmentation" else head.logits
+            parts.append(tf.math.top_k(ranked, self._depth).indices)
+        if self._fixed:
+            parts.append(tf.tile(tf.constant([self._fixed], tf.int32), [self.batch_size, 1]))
+        return tf.concat(parts, axis=1)
+
+
+def _check_classes(depth: int, fixed: tuple[int, ...], classes: int) -> None:
+    if depth > classes:
+        raise ModelError(
+            f"top{depth} was asked for, but the model has {classes} classes", f"use top{classes}"
+        )
+    outside = [index for index in fixed if not 0 <= index < classes]
+    if outside:
+        raise ModelError(
+            f"class {outside[0]} is outside the model's {classes} classes",
+            f"indices run from 0 to {classes - 1}",
+        )
+
+
+def _check_pooled(head: Head, step: Step, steps: list[Step], score: str, method: Method) -> None:
+    pooled = pooled_features(head)
+    if pooled is None:
+        raise ModelError(
+            f"{method.title} is not defined for this model: no global average pooling straight "
+            "into its last dense layer",
+            "use --method gradcam, which works for every differentiable head",
+        )
+    if pooled is not step.tensor:
+        feeding = [other.path for other in steps if other.tensor is pooled]
+        where = f"--layer {feeding[0]}" if feeding else "leave out --layer"
+        raise ModelError(
+            f"{method.title} is defined only at the layer that is pooled, not at {step.path!r}",
+            where,
+        )
+    if score != "logit":
+        raise ModelError(f"{method.title} explains the logit", "leave out --score probability")
+
+
+def gradient(score: Any, step: Step) -> Any:
+    """Return ``d score / d A`` of a step's output, symbolic float32 of the same shape.
+
+    Raises ModelError when the score does not depend on it.
+    """
+    scale = _FLOAT16_SCALE if step.tensor.dtype == tf.float16 else 1.0
+    gradient = tf.gradients(score * scale, step.tensor)[0]
+    if gradient is None:
+        raise ModelError(
+            f"the score does not depend on layer {step.path!r}",
+            "choose a layer on the way to the output; `gradcam layers MODEL` lists them",
+        )
+    return tf.cast(gradient, tf.float32) / scale
+
+
+def _channels_last(tensor: Any, step: Step) -> Any:
+    tensor = tf.cast(tensor, tf.float32)
+    return tf.transpose(tensor, (0, 2, 3, 1)) if channels_first(step) else tensor
+
+
+def _is_distribution(values: NDArray[np.float32]) -> bool:
+    """Tell whether a head without a visible softmax gives probabilities all the same."""
+    return len(values) > 1 and bool(values.min() >= 0 and abs(values.sum() - 1) < 1e-3)
+
+
+def _why_empty(raw: NDArray[np.float32], flat: bool) -> str:
+    if not np.isfinite(raw).all():
+        return "not finite"
+    if raw.max() > 0:
+        return ""
+    if flat:
+        return "zero gradient"
+    return "all negative" if raw.min() < 0 else "zero everywhere"

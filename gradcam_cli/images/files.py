@@ -1,0 +1,270 @@
+"""Files become upright RGB pixels, and pixels become files.
+
+Outside this module every picture is RGB; OpenCV's BGR order does not leave it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import secrets
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gradcam_cli.errors import GradcamError, ImageError
+from gradcam_cli.images.header import HEAD, Header, read_header, sniff
+
+__all__ = ["MOST_PIXELS", "Picture", "encode", "encode_array", "read_picture", "write_bytes"]
+
+Pixels = NDArray[np.uint8]
+
+MOST_PIXELS = 300_000_000
+"""Pictures with more pixels are refused before they are decoded."""
+
+_MOST_BYTES = 2**31 - 1  # what OpenCV can be handed as one buffer
+_CONVERT = "convert it to JPEG or PNG first"
+_REDUCED = (
+    (8, cv2.IMREAD_REDUCED_COLOR_8),
+    (4, cv2.IMREAD_REDUCED_COLOR_4),
+    (2, cv2.IMREAD_REDUCED_COLOR_2),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded picture: ``pixels`` uint8 RGB ``[H, W, 3]``, upright.
+
+    ``source`` is the path as the user knows it; ``sha256`` the hex digest of the file's bytes,
+    ``size`` and ``mtime_ns`` the file's length and time of change. ``width`` and ``height`` are
+    the upright picture's own, also when ``pixels`` were decoded at a reduced size. ``warning``
+    says what may be wrong with a picture that could be read all the same.
+    """
+
+    source: str
+    pixels: Pixels
+    sha256: str
+    width: int
+    height: int
+    size: int
+    mtime_ns: int
+    warning: str = ""
+
+
+def read_picture(
+    path: Path, source: str = "", *, at_least: tuple[int, int] | None = None
+) -> Picture:
+    """Read a picture file; what is in it decides, not its name. Animations give their first frame.
+
+    Transparent pixels are laid on white, which is what viewers and web pages show. 16-bit levels
+    are scaled so that 65535 becomes 255. With ``at_least`` ``(h, w)``, a JPEG may be decoded at
+    1/2, 1/4 or 1/8 of its size, as long as it stays at least twice that large.
+
+    Raises ImageError: ``vanished``, ``unreadable`` (also for anything that is not a regular file,
+    without opening it), ``empty``, ``not-a-picture``, ``truncated`` (the file is not whole; the
+    decoder would fill the rest with grey), ``too-large``.
+    """
+    data, facts = _read(path)
+    header = read_header(data)
+    if header.fault:
+        raise ImageError(
+            "truncated",
+            f"the {header.format} file is not whole: {header.fault}",
+            "copy or download it again",
+        )
+    _check_size(header)
+    pixels = _decode(data, header, at_least)
+    height, width = pixels.shape[:2]
+    if header.format == "JPEG":
+        height, width = header.height, header.width
+        if header.orientation > 4:
+            height, width = width, height
+    return Picture(
+        source=source or os.fspath(path),
+        pixels=pixels,
+        sha256=hashlib.sha256(data).hexdigest(),
+        width=width,
+        height=height,
+        size=facts.st_size,
+        mtime_ns=facts.st_mtime_ns,
+        warning=_warning(pixels, header),
+    )
+
+
+def encode(pixels: Pixels, format: str, quality: int = 95) -> bytes:  # noqa: A002
+    """Return RGB ``[H, W, 3]`` as a ``jpg``, ``png`` or ``webp`` file.
+
+    ``quality`` is 1 to 100; PNG is lossless and ignores it. Raises ImageError (``write``) when the
+    picture is larger than the format allows.
+    """
+    options = {
+        "jpg": [cv2.IMWRITE_JPEG_QUALITY, quality],
+        "png": [cv2.IMWRITE_PNG_COMPRESSION, 1],
+        "webp": [cv2.IMWRITE_WEBP_QUALITY, quality],
+    }[format]
+    try:
+        done, data = cv2.imencode(f".{format}", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
+    except cv2.error:
+        done, data = False, np.empty(0, np.uint8)
+    if not done:
+        height, width = pixels.shape[:2]
+        raise ImageError(
+            "write",
+            f"a picture of {width} x {height} pixels does not fit into a {format} file",
+            "choose --format png",
+        )
+    return bytes(data)
+
+
+def encode_array(array: NDArray[np.float32]) -> bytes:
+    """Return an array as the bytes of a float32 ``.npy`` file."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(array, np.float32), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all; missing folders are made.
+
+    The bytes go into a hidden file beside it, which then takes its place: a reader never sees
+    half a file, and a link at ``path`` is replaced, never written through. Raises GradcamError.
+    """
+    temporary = path.parent / f".{secrets.token_hex(8)}.part"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(data)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise GradcamError(
+            f"cannot write {path}: {error.strerror}",
+            "free some space or choose another folder with -o",
+        ) from error
+
+
+def _read(path: Path) -> tuple[bytes, os.stat_result]:
+    """Return a file's bytes and facts, without waiting on pipes or reading what is no picture."""
+    try:
+        kind = path.stat().st_mode
+        if not stat.S_ISREG(kind):
+            what = "a folder that cannot be listed" if stat.S_ISDIR(kind) else "no regular file"
+            raise ImageError("unreadable", f"it is {what}", "name a picture file")
+        with path.open("rb") as file:
+            facts = os.fstat(file.fileno())
+            head = file.read(HEAD)
+            _check_head(head, facts.st_size)
+            return head + file.read(), facts
+    except FileNotFoundError as error:
+        raise ImageError("vanished", "the file does not exist", "check its name") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ImageError("unreadable", f"the file cannot be read: {reason}") from error
+
+
+def _check_head(head: bytes, size: int) -> None:
+    if not head:
+        raise ImageError("empty", "the file is empty", "copy or download it again")
+    name = sniff(head)
+    if not name or name == "HEIF":
+        what = "a HEIF (HEIC) file, which OpenCV cannot read" if name else "not a picture"
+        raise ImageError("not-a-picture", f"the file is {what}", _CONVERT if name else "")
+    if size > _MOST_BYTES:
+        raise ImageError("too-large", f"the file has {size} bytes", "use a smaller copy")
+
+
+def _check_size(header: Header) -> None:
+    if header.width <= 0 or header.height <= 0:
+        raise ImageError("not-a-picture", f"the {header.format} file declares no size")
+    if header.width * header.height > MOST_PIXELS:
+        raise ImageError(
+            "too-large",
+            f"the picture has {header.width} x {header.height} pixels, "
+            f"more than {MOST_PIXELS // 1_000_000} million",
+            "use a smaller copy",
+        )
+
+
+def _decode(data: bytes, header: Header, at_least: tuple[int, int] | None) -> Pixels:
+    """Return upright RGB pixels."""
+    flags = cv2.IMREAD_UNCHANGED  # keeps alpha and 16 bits, and leaves EXIF turns to us
+    if header.format == "JPEG":
+        flags = _jpeg_flags(header, at_least) | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except (cv2.error, MemoryError):
+        decoded = None
+    if decoded is None:
+        raise ImageError(
+            "not-a-picture",
+            f"the {header.format} file is damaged, or of a kind that OpenCV cannot read",
+            _CONVERT,
+        )
+    if decoded.dtype not in (np.uint8, np.uint16):
+        raise ImageError(
+            "not-a-picture", f"it holds {decoded.dtype} numbers, not 8- or 16-bit levels", _CONVERT
+        )
+    return _upright(_rgb(decoded, header), header.orientation)
+
+
+def _jpeg_flags(header: Header, at_least: tuple[int, int] | None) -> int:
+    if at_least is None:
+        return int(cv2.IMREAD_COLOR)
+    high, wide = at_least if header.orientation <= 4 else at_least[::-1]
+    for factor, flags in _REDUCED:
+        if header.height >= 2 * factor * high and header.width >= 2 * factor * wide:
+            return int(flags)
+    return int(cv2.IMREAD_COLOR)
+
+
+def _rgb(decoded: NDArray[np.uint8] | NDArray[np.uint16], header: Header) -> Pixels:
+    """Return grey, BGR or BGRA levels of 8 or 16 bits as 8-bit RGB, on white."""
+    clear = None
+    if header.transparent_grey is not None and decoded.ndim == 2:
+        clear = decoded == header.transparent_grey
+    pixels: Pixels = (
+        cv2.convertScaleAbs(decoded, alpha=1 / 257) if decoded.dtype == np.uint16 else decoded
+    )
+    if pixels.ndim == 2:
+        if clear is not None:
+            pixels[clear] = 255
+        return _array(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB))
+    if pixels.shape[2] == 3:
+        return _array(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels))
+    colour = cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB)
+    alpha = np.ascontiguousarray(pixels[:, :, 3])
+    if alpha.min() == 255:
+        return _array(colour)
+    alpha = cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB)
+    if not header.premultiplied:
+        colour = cv2.multiply(colour, alpha, scale=1 / 255)
+    return _array(cv2.add(colour, cv2.bitwise_not(alpha)))
+
+
+def _upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Undo an EXIF orientation, 1 to 8."""
+    if orientation in (5, 6, 7, 8):
+        pixels = _array(cv2.transpose(pixels))
+    # cv2.flip: 0 exchanges top and bottom, 1 left and right, -1 both.
+    flip = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}.get(orientation)
+    return pixels if flip is None else _array(cv2.flip(pixels, flip))
+
+
+def _warning(pixels: Pixels, header: Header) -> str:
+    """Say so when a JPEG's end looks like what libjpeg paints where the data ran out."""
+    if header.format != "JPEG" or header.orientation != 1 or len(pixels) <= 16:
+        return ""
+    if (pixels[-1] == 128).all() and (pixels[-8:, -8:] == 128).all():
+        return "the last lines are plain grey, as in a damaged file"
+    return ""
+
+
+def _array(value: object) -> Pixels:
+    return np.asarray(value, np.uint8)

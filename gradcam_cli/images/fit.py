@@ -1,0 +1,153 @@
+"""A picture becomes the network's square, and a map becomes the picture's heat.
+
+Coordinates are pixel edges: a picture W pixels wide spans 0..W, and pixel x has its centre at
+x + 0.5. Every resampling here keeps centres where they are (half-pixel centres).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["INTERPOLATIONS", "RESIZES", "Placement", "peak", "place", "to_network", "to_picture"]
+
+Pixels = NDArray[np.uint8]
+Rectangle = tuple[int, int, int, int]
+
+RESIZES = ("squash", "crop", "pad")
+
+INTERPOLATIONS = {
+    "bilinear": cv2.INTER_LINEAR,
+    "bicubic": cv2.INTER_CUBIC,
+    "area": cv2.INTER_AREA,
+    "nearest": cv2.INTER_NEAREST_EXACT,  # plain INTER_NEAREST takes corners, not centres
+    "lanczos": cv2.INTER_LANCZOS4,
+}
+
+_STRIP = 32  # rows of heat computed at a time, so that the float values stay in the cache
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the network's input lies in the upright picture.
+
+    ``picture`` is ``(H, W)`` and ``network`` ``(h, w)``. ``box`` is ``(left, top, right, bottom)``
+    in picture pixels: what the network's input spans. It reaches beyond the picture where the
+    input was padded, and is smaller where the picture was cropped.
+    """
+
+    picture: tuple[int, int]
+    network: tuple[int, int]
+    box: tuple[float, float, float, float]
+
+    @property
+    def covered(self) -> Rectangle:
+        """``(left, top, right, bottom)`` of the picture's pixels that the network saw."""
+        height, width = self.picture
+        left, top, right, bottom = self.box
+        return (
+            round(max(left, 0)),
+            round(max(top, 0)),
+            round(min(right, width)),
+            round(min(bottom, height)),
+        )
+
+    @property
+    def inner(self) -> Rectangle:
+        """``(left, top, right, bottom)`` of the network's input that is picture, not padding."""
+        high, wide = self.network
+        left, top, right, bottom = self.box
+        x0, y0, x1, y1 = self.covered
+        across, down = wide / (right - left), high / (bottom - top)
+        return (
+            round((x0 - left) * across),
+            round((y0 - top) * down),
+            round((x1 - left) * across),
+            round((y1 - top) * down),
+        )
+
+
+def place(picture: tuple[int, int], network: tuple[int, int], resize: str = "squash") -> Placement:
+    """Return where a network input of ``(h, w)`` lies in a picture of ``(H, W)``.
+
+    ``squash`` takes the whole picture and changes its proportions; ``crop`` the largest centred
+    part with the network's proportions (the part that ``keras.utils`` ``smart_resize`` takes);
+    ``pad`` the whole picture, centred between black bars.
+    """
+    height, width = picture
+    high, wide = network
+    if resize == "crop":
+        w = max(1, min(width, height * wide // high))
+        h = max(1, min(height, width * high // wide))
+        left, top = (width - w) // 2, (height - h) // 2
+        return Placement(picture, network, (left, top, left + w, top + h))
+    if resize == "pad":
+        scale = min(high / height, wide / width)
+        h = min(high, max(1, round(height * scale)))
+        w = min(wide, max(1, round(width * scale)))
+        left, top = -((wide - w) // 2) * width / w, -((high - h) // 2) * height / h
+        box = (left, top, left + wide * width / w, top + high * height / h)
+        return Placement(picture, network, box)
+    return Placement(picture, network, (0, 0, width, height))
+
+
+def to_network(
+    pixels: Pixels, placement: Placement, channels: int = 3, interpolation: str = "bilinear"
+) -> Pixels:
+    """Return the network's input as uint8 ``[h, w, channels]``; padding is black.
+
+    ``pixels`` is RGB ``[H, W, 3]``. ``bilinear`` is ``tf.image.resize`` without antialiasing,
+    rounded. One channel is the BT.601 luma, as in Keras's ``grayscale``.
+    """
+    x0, y0, x1, y1 = placement.covered
+    left, top, right, bottom = placement.inner
+    size = (right - left, bottom - top)
+    part = np.ascontiguousarray(pixels[y0:y1, x0:x1])
+    square = cv2.resize(part, size, interpolation=INTERPOLATIONS[interpolation])
+    if channels == 1:
+        square = cv2.cvtColor(square, cv2.COLOR_RGB2GRAY)[:, :, np.newaxis]
+    if size == placement.network[::-1]:
+        return np.asarray(square, np.uint8)
+    canvas = np.zeros((*placement.network, channels), np.uint8)
+    canvas[top:bottom, left:right] = square
+    return canvas
+
+
+def to_picture(heat: NDArray[np.float32], placement: Placement) -> Pixels:
+    """Return a map in 0..1, ``[u, v]``, as 256 levels on the picture's pixels, uint8 ``[H, W]``.
+
+    The map's cells tile the network's input. Between their centres the heat is bilinear, beyond
+    the outermost centres it is constant, and where the network did not look it is 0.
+    """
+    height, width = placement.picture
+    x0, y0, x1, y1 = placement.covered
+    left, top, right, bottom = placement.box
+    rows, down = _neighbours(y0, y1, top, bottom, heat.shape[0])
+    columns, across = _neighbours(x0, x1, left, right, heat.shape[1])
+    levels = heat.astype(np.float32) * np.float32(255)
+    wide = (
+        levels[:, columns] * (1 - across) + levels[:, columns + 1 - (heat.shape[1] == 1)] * across
+    )
+    out = np.zeros((height, width), np.uint8)
+    _blend_rows(wide, rows, down, out[y0:y1, x0:x1])
+    return out
+
+
+def peak(heat: NDArray[np.float32], placement: Placement) -> tuple[int, int]:
+    """Return the picture pixel ``(x, y)`` at the centre of the hottest cell of a map ``[u, v]``.
+
+    Cells whose centre lies in padding count only if there are no others.
+    """
+    left, top, right, bottom = placement.box
+    x0, y0, x1, y1 = placement.covered
+    u, v = heat.shape
+    xs = np.floor(left + (np.arange(v) + 0.5) * ((right - left) / v))
+    ys = np.floor(top + (np.arange(u) + 0.5) * ((bottom - top) / u))
+    inside = ((ys >= y0) & (ys < y1))[:, np.newaxis] & ((xs >= x0) & (xs < x1))
+    seen = np.where(inside, heat, -1) if inside.any() else heat
+    row, column = np.unravel_index(int(np.argmax(seen)), heat.shape)
+    x, y = int(xs[column]), int(ys[row])
+    return min(max(x, x0), x1 - 1), min(max(y, y0), y1 - 1)

@@ -1,0 +1,308 @@
+"""A file of class names, in whatever form it was exported, becomes Labels."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gradcam_cli.errors import GradcamError
+
+__all__ = ["WORDNET_ID", "Labels", "imagenet_labels", "read_labels"]
+
+WORDNET_ID = re.compile(r"n[0-9]{8}", re.IGNORECASE)
+_INDEX = re.compile(r"[0-9]{1,9}")
+_NUMBERED_LINE = re.compile(r"([0-9]{1,9})\s+(\S.*)")
+_ID_LINE = re.compile(r"(n[0-9]{8})\s+(\S.*)")
+_NAME_HEADERS = {"name", "names", "label", "labels", "class", "classes", "class_name", "category"}
+_ID_HEADERS = {"id", "wnid", "synset", "synset_id", "wordnet_id", "wordnet"}
+_INDEX_HEADERS = {"index", "idx", "number", "class_index", "class_id", "class_idx", "label_id"}
+_FORMS = "one label a line, CSV with a name column, or JSON ([...], {index: name}, {name: index})"
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The names of a model's classes in the order of its outputs.
+
+    ``ids`` are WordNet ids, as many as names, or empty.
+    """
+
+    names: tuple[str, ...]
+    ids: tuple[str, ...]
+
+
+@functools.cache
+def imagenet_labels() -> Labels:
+    """Return the names and WordNet ids of ImageNet's 1000 classes, from the package's own table."""
+    table = Path(__file__).with_name("imagenet_classes.tsv").read_text(encoding="utf-8")
+    rows = [line.split("\t") for line in table.splitlines()]
+    return Labels(names=tuple(row[2] for row in rows), ids=tuple(row[1] for row in rows))
+
+
+def read_labels(path: Path) -> Labels:
+    """Read class names from a text, CSV (``.csv``, ``.tsv``) or JSON file.
+
+    Text has one label a line; where every line starts with an index (Teachable Machine's
+    ``0 Cat``) or a WordNet id, that is taken off. JSON is a list, Keras's class index
+    ``{"0": ["n01440764", "tench"]}``, ``{"0": "cat"}``, or ``class_indices`` ``{"cat": 0}``.
+    CSV has a column of names, and may have one of indices, one of ids and a header.
+
+    Raises GradcamError, with the line where there is one, for a file that cannot be read or that
+    leaves a class without a name.
+    """
+    text = _text(path)
+    if not text.strip():
+        raise GradcamError(f"{path} has no labels", f"needed: {_FORMS}")
+    ending = path.suffix.lower()
+    if ending in (".csv", ".tsv"):
+        return _from_table(path, text)
+    if ending == ".json":
+        return _from_json(path, text)
+    if text.lstrip()[0] in "{[" and _is_json(text):
+        return _from_json(path, text)
+    return _from_lines(path, text)
+
+
+def _text(path: Path) -> str:
+    """Return a file's text with plain line ends; UTF-8 unless a byte-order mark says UTF-16."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise GradcamError(
+            f"cannot read the labels in {path}: {error.strerror}", f"needed: a file with {_FORMS}"
+        ) from error
+    wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    try:
+        text = content.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise GradcamError(f"{path}, line {line}: not UTF-8 text", "save it as UTF-8") from error
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise GradcamError(f"{path}, line {line}: not text", f"needed: a file with {_FORMS}")
+    return text
+
+
+def _from_lines(path: Path, text: str) -> Labels:
+    lines = [line.strip() for line in text.rstrip().split("\n")]
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            raise GradcamError(
+                f"{path}, line {number}: blank, so a class has no label",
+                "write one label a line, in the order of the model's outputs",
+            )
+    numbered = [_NUMBERED_LINE.fullmatch(line) for line in lines]
+    names = {int(match[1]): match[2] for match in numbered if match}
+    if len(names) == len(lines) and set(names) == set(range(len(lines))):
+        return Labels(names=tuple(names[index] for index in range(len(lines))), ids=())
+    pairs = [match.groups() for match in map(_ID_LINE.fullmatch, lines) if match]
+    if len(pairs) == len(lines):
+        return Labels(names=tuple(name for _, name in pairs), ids=tuple(id_ for id_, _ in pairs))
+    return Labels(names=tuple(lines), ids=())
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _from_json(path: Path, text: str) -> Labels:
+    hint = 'needed: ["cat", "dog"], {"0": "cat", "1": "dog"} or {"cat": 0, "dog": 1}'
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        seen = dict(pairs)
+        if len(seen) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise GradcamError(f"{path}: the key {twice!r} is there twice", hint)
+        return seen
+
+    try:
+        value = json.loads(text, object_pairs_hook=once)
+    except json.JSONDecodeError as error:
+        raise GradcamError(f"{path}, line {error.lineno}: {error.msg}", hint) from error
+    except (ValueError, RecursionError) as error:
+        raise GradcamError(f"{path}, line 1: not a JSON file of labels", hint) from error
+    if isinstance(value, list):
+        entries: list[Any] = value
+    elif not isinstance(value, dict):
+        raise GradcamError(f"{path}, line 1: neither a list nor an object", hint)
+    elif all(type(index) is int for index in value.values()):
+        entries = _in_order(path, [(index, name) for name, index in value.items()], hint)
+    elif all(_INDEX.fullmatch(key) for key in value):
+        entries = _in_order(path, [(int(key), entry) for key, entry in value.items()], hint)
+    else:
+        wrong = next(key for key in value if not _INDEX.fullmatch(key))
+        raise GradcamError(f"{path}: the key {wrong!r} is not a class index", hint)
+    return _from_entries(path, entries, hint)
+
+
+def _in_order(path: Path, pairs: Sequence[tuple[int, Any]], hint: str) -> list[Any]:
+    """Return the entries by index, having checked that the indices are 0..n-1, each once."""
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
+        indices = [index for index, _ in pairs]
+        twice = next(index for index in indices if indices.count(index) > 1)
+        raise GradcamError(f"{path}: class {twice} is there twice", hint)
+    missing = next((index for index in range(len(pairs)) if index not in entries), None)
+    if missing is not None:
+        raise GradcamError(f"{path}: no label for class {missing} of {len(pairs)}", hint)
+    return [entries[index] for index in range(len(pairs))]
+
+
+def _from_entries(path: Path, entries: Sequence[Any], hint: str) -> Labels:
+    names, ids = [], []
+    if not entries:
+        raise GradcamError(f"{path} has no labels", hint)
+    for index, entry in enumerate(entries):
+        parts = entry if isinstance(entry, list) else [entry]
+        if len(parts) not in (1, 2) or not all(isinstance(p, str) and p.strip() for p in parts):
+            raise GradcamError(f"{path}: the label of class {index} is no text: {entry!r}", hint)
+        names.append(parts[-1].strip())
+        ids += [part.strip() for part in parts[:-1]]
+    if len(ids) not in (0, len(names)):
+        raise GradcamError(f"{path}: only {len(ids)} of {len(names)} labels have an id", hint)
+    return Labels(names=tuple(names), ids=tuple(ids))
+
+
+def _from_table(path: Path, text: str) -> Labels:
+    """Read CSV; which column is which is told by the header, else by what stands in it."""
+    rows = _rows(path, text)
+    head = [re.sub(r"[\s-]+", "_", cell.casefold()) for cell in rows[0].cells]
+    if _is_header(head, [row.cells for row in rows]):
+        rows = rows[1:]
+    else:
+        head = [""] * len(head)
+    if not rows:
+        raise GradcamError(f"{path}, line 1: a header, but no labels", f"needed: {_FORMS}")
+    columns = [[row.cells[c] for row in rows] for c in range(len(head))]
+    index, ids, name = _columns(path, head, columns)
+    for row in rows:
+        if not row.cells[name]:
+            raise GradcamError(f"{path}, line {row.line}: no name", "every class needs a name")
+    if index is not None:
+        rows = _by_index(path, rows, index)
+    return Labels(
+        names=tuple(row.cells[name] for row in rows),
+        ids=tuple(row.cells[ids] for row in rows) if ids is not None else (),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    line: int
+    cells: list[str]
+
+
+def _is_header(head: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Tell a header by its words, or by a word above a column of indices."""
+    if any(cell in _NAME_HEADERS | _ID_HEADERS | _INDEX_HEADERS for cell in head):
+        return True
+    return len(head) > 1 < len(rows) and any(
+        not _INDEX.fullmatch(rows[0][c]) and _all(_INDEX, [row[c] for row in rows[1:]])
+        for c in range(len(head))
+    )
+
+
+def _columns(
+    path: Path, head: Sequence[str], columns: Sequence[Sequence[str]]
+) -> tuple[int | None, int | None, int]:
+    """Return which columns hold the indices, the ids and the names."""
+    free = list(range(len(columns)))
+
+    def take(headers: set[str], pattern: re.Pattern[str]) -> int | None:
+        known = [c for c in free if head[c] in headers]
+        alike = [c for c in free if head[c] not in _NAME_HEADERS and _all(pattern, columns[c])]
+        found = next(iter(known or alike), None) if len(free) > 1 else None
+        if found is not None:
+            free.remove(found)
+        return found
+
+    ids = take(_ID_HEADERS - {"id"}, WORDNET_ID)  # `id` may just as well be the index
+    index = take(_INDEX_HEADERS, _INDEX)
+    if len(free) == 2 and ids is None and not any(head):
+        ids = free.pop(0)
+    named = free if len(free) == 1 else [c for c in free if head[c] in _NAME_HEADERS]
+    if len(named) != 1:
+        raise GradcamError(
+            f"{path}, line 1: which of the {len(columns)} columns holds the names?",
+            "call it `name` in the first line",
+        )
+    if ids is None:
+        ids = next((c for c in free if head[c] == "id"), None)
+    return index, ids, named[0]
+
+
+def _all(pattern: re.Pattern[str], cells: Sequence[str]) -> bool:
+    return all(pattern.fullmatch(cell) for cell in cells)
+
+
+def _by_index(path: Path, rows: Sequence[_Row], column: int) -> list[_Row]:
+    """Return the rows in the order of their indices, which must be 0..n-1, each once."""
+    order: dict[int, _Row] = {}
+    for row in rows:
+        cell = row.cells[column]
+        index = int(cell) if _INDEX.fullmatch(cell) else -1
+        if not 0 <= index < len(rows) or index in order:
+            wrong = "is there twice" if index in order else "is no class index"
+            raise GradcamError(
+                f"{path}, line {row.line}: {cell!r} {wrong}",
+                f"the indices of {len(rows)} classes go from 0 to {len(rows) - 1}",
+            )
+        order[index] = row
+    return [order[index] for index in range(len(rows))]
+
+
+def _rows(path: Path, text: str) -> list[_Row]:
+    """Return the rows, split at the delimiter that gives every one as many cells."""
+    widest: list[_Row] = []
+    broken: GradcamError | None = None
+    for delimiter in (",", ";", "\t"):
+        try:
+            rows = _split(path, text.rstrip("\n "), delimiter)
+        except GradcamError as error:
+            broken = broken or error
+            continue
+        width = len(rows[0].cells)
+        if width > 1 and all(len(row.cells) == width for row in rows):
+            return rows
+        if not widest or max(len(r.cells) for r in rows) > max(len(r.cells) for r in widest):
+            widest = rows
+    if not widest and broken:
+        raise broken
+    for row in widest:
+        if len(row.cells) != len(widest[0].cells):
+            raise GradcamError(
+                f"{path}, line {row.line}: {len(row.cells)} columns where the first line has "
+                f"{len(widest[0].cells)}",
+                "put names that contain the delimiter in double quotes",
+            )
+    return widest
+
+
+def _split(path: Path, text: str, delimiter: str) -> list[_Row]:
+    reader = csv.reader(text.split("\n"), delimiter=delimiter, strict=True)
+    rows = []
+    try:
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                raise GradcamError(
+                    f"{path}, line {reader.line_num}: blank, so a class has no label",
+                    "write one class a line",
+                )
+            rows.append(_Row(reader.line_num, [cell.strip() for cell in cells]))
+    except csv.Error as error:
+        raise GradcamError(
+            f"{path}, line {reader.line_num}: {error}",
+            "a name in double quotes needs its own quotes doubled",
+        ) from error
+    return rows

@@ -1,0 +1,297 @@
+"""A name or a file becomes a Model: network, input size, scaling, labels, default layer."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from gradcam_cli.errors import ModelError
+from gradcam_cli.models import lite0
+from gradcam_cli.models.archive import Archive, code_inside, file_digest, read_archive
+from gradcam_cli.models.catalog import Entry, find, names
+from gradcam_cli.models.classes import Labels, check_count, imagenet_labels, read_labels
+from gradcam_cli.models.ports import Ports, find_ports, single_input
+from gradcam_cli.models.scaling import SCALINGS, Scaling, custom_scaling, find_scaling
+from gradcam_cli.models.survey import survey
+from gradcam_cli.models.weights import cached_file, fetch, is_installed
+
+__all__ = ["Model", "ModelChoice", "is_file", "load"]
+
+_NO_LABELS = Labels(names=(), ids=())
+_MODEL_ENDINGS = (".keras", ".h5", ".hdf5")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """What the user asked for: a model, and what the model itself cannot tell.
+
+    ``mean`` and ``std`` are one number or one a channel, ``input_size`` is ``(h, w)``,
+    ``constants`` are names of further inputs with the ``.npy`` files of their values.
+    """
+
+    model: str = "vgg16"
+    weights: str = "imagenet"
+    seed: int = 0
+    labels: Path | None = None
+    preprocess: str = "auto"
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    input_size: tuple[int, int] | None = None
+    constants: tuple[tuple[str, Path], ...] = ()
+    output: str = ""
+    unsafe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A classifier that is ready to look at pictures, and all that was found out about it.
+
+    ``ports`` say where the picture goes in and the classes come out. ``scaling`` turns pixels of
+    0..255 into what the network takes; ``inside`` says what the network does itself. ``layer`` is
+    the default layer, empty where there is none. ``notes`` and ``warnings`` are for the user.
+    """
+
+    name: str
+    network: Any
+    weights: str
+    ports: Ports
+    scaling: Scaling
+    inside: str
+    labels: Labels
+    classes: int
+    layer: str = ""
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = field(default=())
+
+
+def is_file(model: str) -> bool:
+    """Tell whether a model was named by its file rather than by its name."""
+    return model.lower().endswith(_MODEL_ENDINGS) or os.sep in model or Path(model).exists()
+
+
+def load(choice: ModelChoice, only_look: bool = False) -> Model:
+    """Load the chosen model.
+
+    ``only_look`` is for showing a model rather than using it: ImageNet weights that are not on this
+    machine are random, and pixels stay unscaled where nothing tells how; both become warnings.
+
+    Raises ModelError when it cannot be had or does not fit the other choices, and GradcamError for
+    preprocessing or labels that make no sense.
+    """
+    model = (_load_file if is_file(choice.model) else _load_named)(choice, only_look)
+    if choice.labels is not None:
+        model = replace(model, labels=read_labels(choice.labels))
+    if model.labels.names:
+        check_count(model.labels, model.classes)
+    return model
+
+
+def _load_named(choice: ModelChoice, only_look: bool) -> Model:
+    entry = find(choice.model)
+    if only_look and choice.weights == "imagenet" and not _is_here(entry):
+        choice = replace(choice, weights="random")
+    if choice.weights == "random":
+        network, weights = _build(entry, seed=choice.seed), f"random, seed {choice.seed}"
+        warning = ("the weights are random: predictions and heatmaps mean nothing",)
+    elif choice.weights == "imagenet":
+        network, weights, warning = _with_imagenet(entry), "imagenet", ()
+    else:
+        path = Path(choice.weights)
+        network, weights, warning = _with_file(entry, path), f"sha256:{file_digest(path)}", ()
+    inside = "scales 0..255 pixels itself" if entry.preprocess == "inside" else "nothing"
+    scaling = _chosen_scaling(choice)
+    if scaling is None:
+        scaling = lite0.SCALING if entry.name == lite0.NAME else _family_scaling(entry)
+    return Model(
+        name=entry.name,
+        network=network,
+        weights=weights,
+        ports=_named_ports(choice, entry),
+        scaling=scaling,
+        inside=inside,
+        labels=imagenet_labels(),
+        classes=len(imagenet_labels().names),
+        layer=entry.layer,
+        warnings=warning,
+    )
+
+
+def _named_ports(choice: ModelChoice, entry: Entry) -> Ports:
+    if choice.input_size not in (None, entry.input_size):
+        raise ModelError(
+            f"{entry.name} takes pictures of {entry.input_size[0]}x{entry.input_size[1]}",
+            "leave out --input-size",
+        )
+    return single_input(entry.input_size)
+
+
+def _is_here(entry: Entry) -> bool:
+    return is_installed(entry) or cached_file(entry) is not None
+
+
+def _family_scaling(entry: Entry) -> Scaling:
+    return SCALINGS["none" if entry.preprocess == "inside" else entry.preprocess]
+
+
+def _build(entry: Entry, seed: int | None = None) -> Any:
+    if seed is not None:
+        keras.utils.set_random_seed(seed)
+    if entry.name == lite0.NAME:
+        return lite0.build("random", seed)
+    constructor = getattr(keras.applications, entry.constructor, None)
+    if constructor is None:
+        raise ModelError(
+            f"{entry.constructor} is not in Keras {keras.__version__}", "install a newer Keras"
+        )
+    return constructor(weights=None)
+
+
+def _with_imagenet(entry: Entry) -> Any:
+    if entry.name == lite0.NAME:
+        return lite0.build("imagenet")
+    path = fetch(entry)
+    return _assign(_build(entry), path, entry.name)
+
+
+def _with_file(entry: Entry, path: Path) -> Any:
+    if not path.is_file():
+        raise ModelError(
+            f"there is no weights file {path}",
+            "--weights takes imagenet, random, or a weights file made for this model",
+        )
+    return _assign(_build(entry), path, entry.name)
+
+
+def _assign(network: Any, path: Path, name: str) -> Any:
+    try:
+        network.load_weights(path)
+    except (ValueError, OSError, KeyError, IndexError, AttributeError) as error:
+        raise ModelError(
+            f"the weights in {path} do not fit {name}: {_first_line(error)}",
+            "the file must hold the weights of just this model, with its 1000-class head",
+        ) from error
+    return network
+
+
+def _load_file(choice: ModelChoice, only_look: bool) -> Model:
+    path = Path(choice.model)
+    if not path.exists():
+        raise ModelError(
+            f"there is no model file {path}",
+            f"check the path; models known by name: {', '.join(names()[:4])}, ... "
+            "(`gradcam models` lists all)",
+        )
+    if choice.weights != "imagenet":
+        raise ModelError(
+            "--weights goes with a named model; a model file brings its own", "leave out --weights"
+        )
+    archive = read_archive(path)
+    _refuse_code(archive, choice.unsafe)
+    network = _open(archive, choice.unsafe)
+    ports = find_ports(network, choice.input_size, _arrays(choice.constants), choice.output)
+    found = survey(network, ports)
+    inside = found.inside
+    scaling, warnings = _file_scaling(choice, inside, path, only_look)
+    notes = () if inside in ("", "nothing") else (f"scaling inside the model: to {inside}",)
+    return Model(
+        name=str(path),
+        network=network,
+        weights=f"sha256:{file_digest(path)}",
+        ports=ports,
+        scaling=scaling,
+        inside=inside,
+        labels=_NO_LABELS,
+        classes=found.classes,
+        layer=found.default,
+        notes=notes,
+        warnings=warnings,
+    )
+
+
+def _refuse_code(archive: Archive, unsafe: bool) -> None:
+    code = code_inside(archive)
+    if code and not unsafe:
+        raise ModelError(
+            f"{archive.path} carries code that would run here: {'; '.join(code[:3])}",
+            "a Lambda layer or custom class is the author's own program and can do anything; "
+            "if you trust the file's author, add --unsafe-load",
+        )
+
+
+def _open(archive: Archive, unsafe: bool) -> Any:
+    """Load the model, by the ending that Keras expects for its container."""
+    ending = ".keras" if archive.container == "keras" else ".h5"
+    try:
+        if archive.path.suffix.lower() == ending:
+            return keras.saving.load_model(archive.path, compile=False, safe_mode=not unsafe)
+        with tempfile.TemporaryDirectory(prefix="gradcam-") as folder:
+            link = Path(folder) / f"model{ending}"
+            link.symlink_to(archive.path.resolve())
+            return keras.saving.load_model(link, compile=False, safe_mode=not unsafe)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001  Keras raises every kind for a file it cannot open
+        saved = f" (saved by Keras {archive.keras_version})" if archive.keras_version else ""
+        raise ModelError(
+            f"Keras {keras.__version__} cannot open {archive.path}{saved}: {_first_line(error)}",
+            "open it in the Keras that saved it and save it again as .keras",
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:200]
+
+
+def _arrays(constants: tuple[tuple[str, Path], ...]) -> dict[str, NDArray[Any]]:
+    arrays = {}
+    for name, path in constants:
+        try:
+            arrays[name] = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise ModelError(
+                f"--input {name}: {path} is no readable .npy file", "save it with numpy.save"
+            ) from error
+    return arrays
+
+
+def _chosen_scaling(choice: ModelChoice) -> Scaling | None:
+    families = [(name, find(name).preprocess) for name in names()]
+    if choice.preprocess == "auto" and not (choice.mean or choice.std):
+        return None
+    name = "none" if choice.preprocess == "auto" else choice.preprocess
+    scaling = find_scaling(name, families)
+    if choice.mean or choice.std:
+        scaling = custom_scaling(scaling, choice.mean, choice.std)
+    return scaling
+
+
+def _file_scaling(
+    choice: ModelChoice, inside: str, path: Path, only_look: bool
+) -> tuple[Scaling, tuple[str, ...]]:
+    chosen = _chosen_scaling(choice)
+    scales_itself = inside not in ("", "nothing")
+    if chosen is None:
+        if scales_itself:
+            return SCALINGS["none"], ()
+        if only_look:
+            return SCALINGS["none"], (f"nothing in {path} tells how its pictures must be scaled",)
+        raise ModelError(
+            f"nothing in {path} tells how its pictures must be scaled",
+            "say it with --preprocess: look in the training code for rescale=1/255 (unit), "
+            "/127.5 - 1 (tf), preprocess_input of an application (its name), or nothing (none); "
+            "wrong scaling gives confident nonsense",
+        )
+    if scales_itself and chosen.name != "none":
+        return chosen, (
+            f"the model already scales pixels to {inside}; --preprocess {chosen.name} "
+            "scales them twice",
+        )
+    return chosen, ()

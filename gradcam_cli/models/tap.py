@@ -1,0 +1,131 @@
+"""While a network is traced, every chosen layer's output is handed out as it is made.
+
+The layer's ``call`` is wrapped on the instance, through ``vars(layer)``, so that neither Keras's
+attribute tracking nor its locks notice, and the wrapper is gone when the trace ends. No graph is
+rebuilt: nested, shared, reloaded and subclassed networks run exactly as they always do.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from gradcam_cli.errors import GradcamError, ModelError
+
+__all__ = ["Step", "recording", "trace"]
+
+_ONE_AT_A_TIME = threading.RLock()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One output of one call of a layer or operation, in the order of the calls.
+
+    ``path`` names the layer (``base/block5_conv3``), ``call`` counts its calls from 1, ``tensor``
+    is symbolic and lives in the traced graph.
+    """
+
+    path: str
+    call: int
+    layer: Any
+    tensor: Any
+
+
+def trace(function: Callable[..., Any], *signature: Any) -> Any:
+    """Trace a function that calls a network, once, for the given tensor specs.
+
+    Python's control flow inside the network becomes TensorFlow's, as it does in ``fit`` and
+    ``predict``. Raises ModelError when the network cannot be run.
+    """
+    try:
+        return tf.function(function).get_concrete_function(*signature)
+    except GradcamError:
+        raise
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None:  # TensorFlow raises its own error in place of ours
+            if isinstance(cause, GradcamError):
+                raise cause from None
+            cause = cause.__cause__ or cause.__context__
+        first = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
+        raise ModelError(
+            f"the model fails on a picture of its input size: {first[:200]}",
+            "`gradcam doctor MODEL` shows what was found in it",
+        ) from error
+
+
+@contextmanager
+def recording(
+    operations: Mapping[str, Any], change: Callable[[str, int, Any], Any] | None = None
+) -> Iterator[list[Step]]:
+    """Record the outputs of the given layers and operations, by path, while the block runs.
+
+    ``change(path, call, tensor)`` may return another tensor, which the network then goes on with.
+
+    Must be entered while a function is being traced. Outputs that belong to another graph (scratch
+    graphs of layers that build themselves, loop bodies) or to another thread are left out. Inner
+    ``tf.function`` calls are traced inline, so that layers inside them are seen as well.
+    """
+    steps: list[Step] = []
+    graph = tf.compat.v1.get_default_graph()
+    thread = threading.get_ident()
+    with _ONE_AT_A_TIME:
+        inline = tf.config.functions_run_eagerly()
+        undo: list[Callable[[], None]] = []
+        try:
+            tf.config.run_functions_eagerly(True)
+            for path, layer in operations.items():
+                undo.append(_wrap(path, layer, graph, thread, steps, change))
+            yield steps
+        finally:
+            for restore in reversed(undo):
+                restore()
+            tf.config.run_functions_eagerly(inline)
+
+
+def _wrap(
+    path: str,
+    layer: Any,
+    graph: Any,
+    thread: int,
+    steps: list[Step],
+    change: Callable[[str, int, Any], Any] | None,
+) -> Callable[[], None]:
+    quantized = getattr(layer, "quantization_mode", None) is not None
+    name = "quantized_call" if quantized else "call"
+    original, attributes = getattr(layer, name), vars(layer)
+    shadowed = name in attributes
+    calls = 0
+
+    def is_mine(value: Any) -> bool:
+        return isinstance(value, tf.Tensor) and getattr(value, "graph", None) is graph
+
+    @functools.wraps(original)
+    def tapped(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        output = original(*args, **kwargs)
+        mine = [value for value in tf.nest.flatten(output) if is_mine(value)]
+        if not mine or threading.get_ident() != thread:
+            return output
+        calls += 1
+        if change is not None:
+            adjust = functools.partial(change, path, calls)
+            output = tf.nest.map_structure(lambda v: adjust(v) if is_mine(v) else v, output)
+            mine = [value for value in tf.nest.flatten(output) if is_mine(value)]
+        steps.extend(Step(path, calls, layer, value) for value in mine)
+        return output
+
+    def restore() -> None:
+        if shadowed:
+            attributes[name] = original
+        else:
+            attributes.pop(name, None)
+
+    attributes[name] = tapped
+    return restore

@@ -1,0 +1,47 @@
+"""The program as users start it: a process of its own, with its exit code and streams."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+SAMPLES = Path(__file__).parent.parent / "sample_images"
+LITE0 = ("--model", "efficientnet-lite0")
+
+Result = subprocess.CompletedProcess[str]
+
+
+def gradcam(
+    *words: str | Path, cwd: Path, stdin: str = "", env: Mapping[str, str] | None = None
+) -> Result:
+    """Run ``gradcam WORDS`` in ``cwd``."""
+    return subprocess.run(
+        [sys.executable, "-m", "gradcam_cli", *map(str, words)],
+        cwd=cwd,
+        input=stdin,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    """Return the manifest of an output folder."""
+    lines = (folder / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def problem(result: Result) -> str:
+    """Return the standard error of a refused command: one ``error:`` line, one ``hint:`` line."""
+    assert result.returncode == 2, result
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert [line.split(" ")[0] for line in lines] == ["error:", "hint:"], result.stderr
+    return result.stderr
