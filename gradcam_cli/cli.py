@@ -41,10 +41,10 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _app(
-    version: Annotated[  # noqa: ARG001  answered by the callback
+    version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
-    debug: Annotated[  # noqa: ARG001  read before anything is imported
+    debug: Annotated[
         bool, typer.Option("--debug", help="Show tracebacks and what the libraries say.")
     ] = False,
 ) -> None:
@@ -67,7 +67,7 @@ def main() -> None:
         # Whoever read the output has gone (`| head`); Python must not complain when it closes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.INTERRUPTED
-    except Exception as error:  # noqa: BLE001  the last place where an error can become two lines
+    except Exception as error:
         if debug and not hasattr(error, "format_message"):
             raise
         code = _explained(error)
@@ -102,4 +102,3 @@ def _quieten() -> None:
     with tempfile.TemporaryFile() as words:
         os.dup2(words.fileno(), 2)
     sys.stderr = os.fdopen(terminal, "w", buffering=1, encoding=sys.stderr.encoding)
-    sys.__stderr__ = sys.stderr

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from itertools import takewhile
+from threading import Event
 from typing import TypeVar
 
 from gradcam_cli.batch.records import Record
@@ -46,21 +48,25 @@ def stream(
     plan: Plan,
     trace: Callable[[int], Explainer],
     batch_size: int,
-    workers: int | None = None,
+    stop: Event | None = None,
 ) -> Iterator[Record]:
     """Yield one record a picture, in the order of ``pictures``.
 
-    ``trace(size)`` is called once, when the first batch is known, with that batch's size. Decoding, rendering
-    and encoding run in ``workers`` threads (OpenCV lets go of Python's lock), the network in the
-    caller's. At most two batches of pictures are in memory before the network and one behind it.
+    ``trace(size)`` is called once, when the first batch is known, with that batch's size.
+    Decoding, rendering and encoding run in threads (OpenCV lets go of Python's lock), the network
+    in the caller's. At most two batches of pictures are in memory before the network and one
+    behind it. Once ``stop`` is set no further batch is begun; what the network has answered is
+    still finished.
     """
-    count = workers or max(2, os.cpu_count() or 2)
+    stop = stop or Event()
+    count = max(2, os.cpu_count() or 2)
     with (
         ThreadPoolExecutor(count, "read") as readers,
         ThreadPoolExecutor(count, "write") as writers,
     ):
-        read = ordered(readers, lambda found: prepare(found, plan), pictures, 2 * batch_size)
-        answers = _answers(read, plan, trace, batch_size)
+        unstopped = takewhile(lambda _: not stop.is_set(), pictures)
+        read = ordered(readers, lambda found: prepare(found, plan), unstopped, 2 * batch_size)
+        answers = _answers(read, plan, trace, batch_size, stop)
         yield from ordered(writers, _finish, answers, batch_size + count)
 
 
@@ -69,22 +75,22 @@ def _finish(item: Answered | Record) -> Record:
 
 
 def _answers(
-    read: Iterable[Job | Record],
+    read: Iterator[Job | Record],
     plan: Plan,
     trace: Callable[[int], Explainer],
     batch_size: int,
+    stop: Event,
 ) -> Iterator[Answered | Record]:
     """Run the network over batches; failed records pass by in their place."""
     explainer: Explainer | None = None
     for group in _groups(read, batch_size):
+        if stop.is_set():
+            return
         jobs = [item for item in group if isinstance(item, Job)]
-        if not jobs:
-            yield from (item for item in group if isinstance(item, Record))
-            continue
-        if explainer is None:
+        if jobs and explainer is None:
             explainer = trace(len(jobs))
             plan = replace(plan, layer=explainer.layer)
-        answers = explainer.many([job.square for job in jobs])
+        answers = explainer.many([job.square for job in jobs]) if explainer else iter(())
         for item in group:
             yield item if isinstance(item, Record) else (item, next(answers), plan)
 

@@ -1,31 +1,22 @@
-"""One picture's outcome becomes one line of the manifest, and back."""
+"""One picture's outcome becomes one line of JSON, and back."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from gradcam_cli.errors import GradcamError
-
 __all__ = [
-    "MANIFEST",
     "SCHEMA_VERSION",
     "ExplanationRecord",
     "Failure",
-    "Manifest",
     "Prediction",
     "Record",
     "Settings",
-    "read_manifest",
 ]
 
-MANIFEST = "manifest.jsonl"
 SCHEMA_VERSION = 1
 
 
@@ -33,14 +24,11 @@ SCHEMA_VERSION = 1
 class Settings:
     """Everything that decides a run's pixels and numbers; nothing that does not.
 
-    Batch size, quietness and paths are left out on purpose: they change no result.
+    ``model`` is a ModelChoice's fingerprint. Batch size, quietness and paths are left out on
+    purpose: they change no result.
     """
 
-    model: str
-    weights: str
-    scaling: str
-    input_size: tuple[int, int]
-    labels: str
+    model: Mapping[str, object]
     classes: tuple[str, ...]
     layer: str
     method: str
@@ -57,7 +45,9 @@ class Settings:
 
     def digest(self) -> str:
         """Return 16 hexadecimal digits that differ as soon as one setting does."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        text = json.dumps(
+            {"schema": SCHEMA_VERSION, **asdict(self)}, sort_keys=True, separators=(",", ":")
+        )
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -75,7 +65,10 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class ExplanationRecord:
-    """One map of one picture; ``peak`` is its hottest pixel ``(x, y)`` in the picture, or None."""
+    """One map of one picture; ``peak`` is its hottest pixel ``(x, y)`` in the picture, or None.
+
+    ``files`` are the written files by kind, ``sizes`` their bytes.
+    """
 
     index: int
     id: str
@@ -86,6 +79,7 @@ class ExplanationRecord:
     empty_reason: str
     peak: tuple[int, int] | None
     files: Mapping[str, str]
+    sizes: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +100,8 @@ class Record:
     width: int = 0
     height: int = 0
     sha256: str = ""
+    size: int = 0
+    mtime_ns: int = 0
     warning: str = ""
     model: str = ""
     weights: str = ""
@@ -148,69 +144,3 @@ class Record:
             return cls(**values)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a whole record: {error}") from error
-
-
-class Manifest:
-    """The manifest of one output folder, open for appending; a context manager.
-
-    Raises GradcamError when the file cannot be opened or written.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / MANIFEST
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("w", encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise _cannot_write(self.path, error) from error
-
-    def append(self, record: Record) -> None:
-        """Write one record and hand it to the operating system at once."""
-        try:
-            self._file.write(record.to_json() + "\n")
-            self._file.flush()
-        except OSError as error:
-            raise _cannot_write(self.path, error) from error
-
-    def __enter__(self) -> Manifest:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._file.close()
-
-
-def _cannot_write(path: Path, error: OSError) -> GradcamError:
-    return GradcamError(
-        f"cannot write {path}: {error.strerror or error}",
-        "check the disk's free space and the folder's permissions",
-    )
-
-
-def read_manifest(folder: Path) -> Iterator[Record]:
-    """Yield the records of an output folder in order; a torn last line is left out.
-
-    Raises GradcamError when there is no manifest, or a line in its middle is not a record.
-    """
-    path = folder / MANIFEST
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            for number, line in enumerate(file, 1):
-                try:
-                    yield Record.from_json(line.decode("utf-8"))
-                except ValueError as error:
-                    if file.tell() >= size and not line.endswith(b"\n"):
-                        return
-                    raise GradcamError(
-                        f"line {number} of {path} is not a record: {error}",
-                        "the file was changed by hand or made by another version",
-                    ) from error
-    except OSError as error:
-        raise GradcamError(
-            f"cannot read {path}: {error.strerror or error}", "name the output folder of a run"
-        ) from error

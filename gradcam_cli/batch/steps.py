@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,15 +30,14 @@ class Plan:
     """
 
     settings: Settings
+    model: str
+    weights: str
     labels: Labels
+    input_size: tuple[int, int]
     channels: int
+    interpolation: str = "bilinear"
     layer: str = ""
     output: Path | None = None
-
-    @property
-    def input_size(self) -> tuple[int, int]:
-        """Return the network's ``(h, w)``."""
-        return self.settings.input_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def prepare(found: Found, plan: Plan) -> Job | Record:
         return failed(found, error, plan)
     size = picture.pixels.shape[:2]
     placement = place((size[0], size[1]), plan.input_size, plan.settings.resize)
-    square = to_network(picture.pixels, placement, plan.channels, plan.settings.interpolation)
+    square = to_network(picture.pixels, placement, plan.channels, plan.interpolation)
     return Job(found, picture, placement, square, time.perf_counter() - start)
 
 
@@ -74,8 +73,8 @@ def failed(found: Found, error: ImageError, plan: Plan) -> Record:
         source=found.source,
         status="failed",
         error=Failure(error.kind, message),
-        model=plan.settings.model,
-        weights=plan.settings.weights,
+        model=plan.model,
+        weights=plan.weights,
         settings=plan.settings.digest(),
     )
 
@@ -94,9 +93,11 @@ def finish(job: Job, explained: Explained, plan: Plan) -> Record:
         width=job.picture.width,
         height=job.picture.height,
         sha256=job.picture.sha256,
+        size=job.picture.size,
+        mtime_ns=job.picture.mtime_ns,
         warning=job.picture.warning,
-        model=settings.model,
-        weights=settings.weights,
+        model=plan.model,
+        weights=plan.weights,
         layer=plan.layer,
         method=settings.method if explanations else "",
         score_kind=settings.score if explanations else "",
@@ -122,6 +123,13 @@ def _predictions(explained: Explained, labels: Labels, top_k: int) -> tuple[Pred
 def _explain(job: Job, item: Explanation, plan: Plan) -> ExplanationRecord:
     synset, name = describe(item.index, plan.labels)
     warm = heat(item.raw)
+    stem = f"{output_stem(job.found)}.{item.slot}"
+    files: dict[str, str] = {}
+    sizes: dict[str, int] = {}
+    if plan.output is not None:
+        for kind, ending, data in _drawn(job, item, warm, plan.settings):
+            files[kind], sizes[kind] = stem + ending, len(data)
+            write_bytes(plan.output / files[kind], data)
     return ExplanationRecord(
         index=item.index,
         id=synset,
@@ -131,42 +139,30 @@ def _explain(job: Job, item: Explanation, plan: Plan) -> ExplanationRecord:
         empty=bool(item.empty_reason),
         empty_reason=item.empty_reason,
         peak=None if item.empty_reason else peak(warm, job.placement),
-        files=_write(job, item, warm, plan),
+        files=files,
+        sizes=sizes,
     )
 
 
-def _write(job: Job, item: Explanation, warm: NDArray[np.float32], plan: Plan) -> dict[str, str]:
-    if plan.output is None:
-        return {}
-    settings = plan.settings
-    stem = f"{output_stem(job.found)}.{item.slot}"
-    files: dict[str, str] = {}
-
-    def write(kind: str, name: str, data: bytes) -> None:
-        assert plan.output is not None  # noqa: S101  checked above
-        write_bytes(plan.output / name, data)
-        files[kind] = name
-
-    if _any_of(settings.save, ("overlay", "heatmap")):
-        level = to_picture(warm, job.placement)
-        if "overlay" in settings.save:
-            drawn = overlay(
-                job.picture.pixels,
-                level,
-                job.placement.covered,
-                settings.intensity,
-                settings.blend,
-                settings.colormap,
-            )
-            image = encode(drawn, settings.format, settings.quality)
-            write("overlay", f"{stem}.{settings.format}", image)
-        if "heatmap" in settings.save:
-            image = encode(heatmap(level, settings.colormap), settings.format, settings.quality)
-            write("heatmap", f"{stem}.heatmap.{settings.format}", image)
+def _drawn(
+    job: Job, item: Explanation, warm: NDArray[np.float32], settings: Settings
+) -> Iterator[tuple[str, str, bytes]]:
+    """Yield each kind of file that was asked for, with its name's ending and its bytes."""
+    if "overlay" in settings.save or "heatmap" in settings.save:
+        levels = to_picture(warm, job.placement)
+    if "overlay" in settings.save:
+        pixels = overlay(
+            job.picture.pixels,
+            levels,
+            job.placement.covered,
+            settings.intensity,
+            settings.blend,
+            settings.colormap,
+        )
+        yield "overlay", f".{settings.format}", encode(pixels, settings.format, settings.quality)
+    if "heatmap" in settings.save:
+        pixels = heatmap(levels, settings.colormap)
+        ending = f".heatmap.{settings.format}"
+        yield "heatmap", ending, encode(pixels, settings.format, settings.quality)
     if "array" in settings.save:
-        write("array", f"{stem}.npy", encode_array(item.raw))
-    return files
-
-
-def _any_of(chosen: Sequence[str], kinds: Sequence[str]) -> bool:
-    return any(kind in chosen for kind in kinds)
+        yield "array", ".npy", encode_array(item.raw)

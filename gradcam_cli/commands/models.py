@@ -11,7 +11,7 @@ import typer
 from gradcam_cli.commands import say
 from gradcam_cli.commands.options import Json
 from gradcam_cli.models.catalog import Entry, find, names
-from gradcam_cli.models.weights import cached_file, fetch, is_installed
+from gradcam_cli.models.weights import cached_file, is_installed
 
 __all__ = ["models"]
 
@@ -30,6 +30,8 @@ def models(
 ) -> None:
     """List the named models, or fetch their weights ahead of time."""
     if download:
+        from gradcam_cli.models.fetch import fetch
+
         for entry in [find(name) for name in download]:
             say.note(f"{entry.name}: {fetch(entry)}")
         return

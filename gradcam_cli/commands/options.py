@@ -16,6 +16,7 @@ _MODEL = "Model"
 _WHAT = "What is explained"
 _PICTURE = "Pictures and output"
 _RUN = "Running"
+_CHOOSE = "Which pictures"
 
 
 class Score(str, Enum):
@@ -51,6 +52,7 @@ class Resize(str, Enum):
 class Interpolation(str, Enum):
     """How pixels are interpolated on the way to the network."""
 
+    auto = "auto"
     bilinear = "bilinear"
     bicubic = "bicubic"
     area = "area"
@@ -196,6 +198,15 @@ class AskOptions:
             metavar="auto|NAME|PATH",
         ),
     ] = "auto"
+    call: Annotated[
+        int,
+        _option(
+            "Which call of a layer that is called several times; 0 is the last.",
+            "--call",
+            panel=_WHAT,
+            min=0,
+        ),
+    ] = 0
     method: Annotated[
         str,
         _option("The method (`gradcam methods`).", "--method", panel=_WHAT, metavar="METHOD"),
@@ -283,8 +294,13 @@ class LookOptions:
     ] = Resize.squash
     interpolation: Annotated[
         Interpolation,
-        _option("How pixels are interpolated for the network.", "--interpolation", panel=_PICTURE),
-    ] = Interpolation.bilinear
+        _option(
+            "How pixels are interpolated for the network; auto is what the model was trained "
+            "with, or bilinear.",
+            "--interpolation",
+            panel=_PICTURE,
+        ),
+    ] = Interpolation.auto
     batch_size: Annotated[
         int,
         _option("Pictures that go through the network at once.", "--batch-size", panel=_RUN, min=1),
@@ -292,6 +308,74 @@ class LookOptions:
     json: Json = False
     quiet: Annotated[
         bool, _option("Print no tables, notes or progress.", "-q", "--quiet", panel=_RUN)
+    ] = False
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """How a run treats what is there, and when it gives up."""
+
+    overwrite: Annotated[
+        bool, _option("Start anew instead of going on.", "--overwrite", panel=_RUN)
+    ] = False
+    no_resume: Annotated[
+        bool,
+        _option("Refuse an output folder that holds an earlier run.", "--no-resume", panel=_RUN),
+    ] = False
+    fail_on_empty: Annotated[
+        bool, _option("Exit with 1 when a map is empty.", "--fail-on-empty", panel=_RUN)
+    ] = False
+    max_failures: Annotated[
+        int,
+        _option(
+            "Stop after so many failed pictures; 0 never does.",
+            "--max-failures",
+            panel=_RUN,
+            min=0,
+        ),
+    ] = 0
+
+
+@dataclass(frozen=True)
+class SelectOptions:
+    """Which of the pictures."""
+
+    include: Annotated[
+        tuple[str, ...],
+        _option(
+            "Only pictures whose name (or path, with a slash) fits; repeatable.",
+            "--include",
+            panel=_CHOOSE,
+            metavar="GLOB",
+            show_default=False,
+        ),
+    ] = ()
+    exclude: Annotated[
+        tuple[str, ...],
+        _option(
+            "No pictures whose name or path fits; repeatable.",
+            "--exclude",
+            panel=_CHOOSE,
+            metavar="GLOB",
+            show_default=False,
+        ),
+    ] = ()
+    limit: Annotated[
+        int | None,
+        _option("At most so many pictures.", "--limit", panel=_CHOOSE, min=1, show_default=False),
+    ] = None
+    shard: Annotated[
+        str,
+        _option(
+            "Part K of N, by a hash of the path: the same for ever, as folders grow.",
+            "--shard",
+            panel=_CHOOSE,
+            metavar="K/N",
+            show_default=False,
+        ),
+    ] = ""
+    nul: Annotated[
+        bool, _option("Lists are separated by NUL, not by lines.", "-0", "--nul", panel=_CHOOSE)
     ] = False
 
 
@@ -333,7 +417,7 @@ def _spread(group: type) -> list[inspect.Parameter]:
     for field in fields(group):
         hint, default = hints[field.name], field.default
         if isinstance(default, tuple):  # Typer's lists repeat an option; its tuples take many words
-            hint, default = Annotated[(list[str], *hint.__metadata__)], list(default)
+            hint, default = Annotated[list[str], hint.__metadata__[0]], list(default)
         assert default is not MISSING  # noqa: S101  every option has a default
         spread.append(
             inspect.Parameter(

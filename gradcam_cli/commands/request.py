@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from typing import TYPE_CHECKING
 
+from gradcam_cli.batch.records import Settings
+from gradcam_cli.commands.options import AskOptions, DrawOptions, LookOptions, OpenOptions
 from gradcam_cli.errors import GradcamError, suggestion
+from gradcam_cli.models.choice import ModelChoice
 
-if TYPE_CHECKING:
-    from gradcam_cli.batch.records import Settings
-    from gradcam_cli.commands.options import AskOptions, DrawOptions, LookOptions, OpenOptions
-    from gradcam_cli.models.load import Model, ModelChoice
-
-__all__ = ["KINDS", "kinds", "model_choice", "numbers", "settings", "size"]
+__all__ = ["KINDS", "kinds", "model_choice", "numbers", "settings", "shard", "size"]
 
 KINDS = ("overlay", "heatmap", "array")
 
 
 def model_choice(model: str, opening: OpenOptions) -> ModelChoice:
     """Return the model options as one choice; raises GradcamError for numbers that are none."""
-    from gradcam_cli.models.load import ModelChoice
-
     return ModelChoice(
         model=model,
         weights=opening.weights,
@@ -36,18 +30,14 @@ def model_choice(model: str, opening: OpenOptions) -> ModelChoice:
 
 
 def settings(
-    model: Model, look: LookOptions, ask: AskOptions | None, draw: DrawOptions | None
+    choice: ModelChoice, look: LookOptions, ask: AskOptions | None, draw: DrawOptions | None
 ) -> Settings:
-    """Return all that decides a run's numbers and pixels; without ``ask``, predictions only."""
-    from gradcam_cli.batch.records import Settings
+    """Return all that decides a run's numbers and pixels; without ``ask``, predictions only.
 
-    names = "\n".join((*model.labels.ids, *model.labels.names))
+    Raises ModelError when a file that was named cannot be read.
+    """
     return Settings(
-        model=model.name,
-        weights=model.weights,
-        scaling=f"{model.scaling.mean} {model.scaling.std} {model.scaling.bgr}",
-        input_size=model.ports.size,
-        labels=hashlib.sha256(names.encode()).hexdigest()[:16],
+        model=choice.fingerprint(),
         classes=ask.classes if ask else (),
         layer=ask.layer if ask else "",
         method=ask.method if ask else "",
@@ -100,3 +90,15 @@ def kinds(typed: str) -> tuple[str, ...]:
     if not asked:
         raise GradcamError("--save names nothing to save", f"one or more of {', '.join(KINDS)}")
     return tuple(kind for kind in KINDS if kind in asked)
+
+
+def shard(typed: str) -> tuple[int, int] | None:
+    """Return ``(k, n)`` of ``k/n``; None for an empty text."""
+    if not typed.strip():
+        return None
+    match = re.fullmatch(r"\s*(\d{1,6})\s*/\s*(\d{1,6})\s*", typed)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise GradcamError(
+            f"--shard {typed!r} is no part of a whole", "e.g. --shard 1/4, 2/4, 3/4 and 4/4"
+        )
+    return int(match[1]), int(match[2])

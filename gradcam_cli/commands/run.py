@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -17,20 +19,24 @@ import typer
 from gradcam_cli.commands import say
 from gradcam_cli.commands.options import (
     AskOptions,
+    BatchOptions,
     DrawOptions,
     LookOptions,
     ModelOption,
     OpenOptions,
+    SelectOptions,
     Sources,
     flat,
 )
-from gradcam_cli.commands.request import kinds, model_choice, settings
+from gradcam_cli.commands.request import kinds, model_choice, settings, shard
 from gradcam_cli.errors import ExitCode, GradcamError
 
 if TYPE_CHECKING:
-    from gradcam_cli.batch.records import Record
+    from gradcam_cli.batch.manifest import Manifest
+    from gradcam_cli.batch.records import Record, Settings
     from gradcam_cli.explain import Question
     from gradcam_cli.images.find import Found
+    from gradcam_cli.models.choice import ModelChoice
     from gradcam_cli.models.load import Model
 
 __all__ = ["predict", "run"]
@@ -44,80 +50,145 @@ def run(
     ask: AskOptions,
     draw: DrawOptions,
     look: LookOptions,
+    batch: BatchOptions,
+    select: SelectOptions,
 ) -> None:
     """Print predictions, and write heatmaps and a manifest.
 
     Every picture is predicted and explained with Grad-CAM: the heatmap shows where the network
-    found its evidence for the class. Heatmaps and manifest.jsonl go to the output folder.
+    found its evidence for the class. Heatmaps and manifest.jsonl go to the output folder; a run
+    that was interrupted goes on where it stopped.
     """
+    from gradcam_cli.batch.manifest import manifest_name, open_manifest
     from gradcam_cli.images.find import check_output
     from gradcam_cli.images.render import colour_table
 
     colour_table(draw.colormap)
     kinds(draw.save)
-    pictures = _pictures(sources)
+    part = shard(select.shard)
+    choice = model_choice(which.model, opening)
+    pictures = _some(_walk(sources, select), sources)
     check_output(sources, draw.output_dir)
-    _go(pictures, sources, which, opening, look, ask, draw)
+    wanted = settings(choice, look, ask, draw)
+    name = manifest_name(part)
+    if batch.no_resume and (draw.output_dir / name).exists():
+        raise GradcamError(
+            f"{draw.output_dir} holds an earlier run",
+            "leave out --no-resume to go on with it, or give --overwrite to start anew",
+        )
+    tally = Tally(draw.output_dir)
+    opened = open_manifest(draw.output_dir, wanted.digest(), name=name, overwrite=batch.overwrite)
+    with opened as manifest:
+        rest = _not_done(pictures, manifest, tally)
+        first = next(rest, None)
+        if first is not None:
+            count = partial(_count, sources, select)
+            _go(chain([first], rest), count, choice, wanted, look, ask, manifest, tally, batch)
+    raise typer.Exit(tally.end(look.quiet, batch.fail_on_empty))
 
 
 @flat
-def predict(sources: Sources, which: ModelOption, opening: OpenOptions, look: LookOptions) -> None:
+def predict(
+    sources: Sources,
+    which: ModelOption,
+    opening: OpenOptions,
+    look: LookOptions,
+    select: SelectOptions,
+) -> None:
     """Print predictions only; nothing is written."""
-    _go(_pictures(sources), sources, which, opening, look, None, None)
+    choice = model_choice(which.model, opening)
+    wanted = settings(choice, look, None, None)
+    pictures = _some(_walk(sources, select), sources)
+    tally = Tally(None)
+    count = partial(_count, sources, select)
+    _go(pictures, count, choice, wanted, look, None, None, tally, BatchOptions())
+    raise typer.Exit(tally.end(look.quiet))
 
 
-def _pictures(sources: Sequence[str]) -> Iterator[Found]:
-    """Return the pictures, having looked for the first; raises GradcamError when there is none."""
-    pictures = _walk(sources)
+def _walk(sources: Sequence[str], select: SelectOptions) -> Iterator[Found]:
+    from gradcam_cli.batch.select import selected
+    from gradcam_cli.images.find import find_pictures
+
+    stdin = sys.stdin.buffer if "-" in sources else None
+    found = find_pictures(sources, stdin, nul=select.nul)
+    return selected(found, select.include, select.exclude, select.limit, shard(select.shard))
+
+
+def _some(pictures: Iterator[Found], sources: Sequence[str]) -> Iterator[Found]:
+    """Return the pictures, having looked for the first; ends the command when there is none."""
     first = next(pictures, None)
     if first is None:
         named = ", ".join(sources[:3])
         say.error(
-            GradcamError(f"no picture in {named}", "jpg, png, webp, tif, bmp, gif are looked for")
+            GradcamError(
+                f"no picture in {named}",
+                "jpg, png, webp, tif, bmp and gif are looked for; --include, --exclude and "
+                "--shard may have left none",
+            )
         )
         raise typer.Exit(ExitCode.NO_PICTURE)
     return chain([first], pictures)
 
 
-def _walk(sources: Sequence[str]) -> Iterator[Found]:
-    from gradcam_cli.images.find import find_pictures
+def _count(sources: Sequence[str], select: SelectOptions) -> int:
+    """Count the pictures for the bar; a list on standard input can be read only once."""
+    return 0 if "-" in sources else sum(1 for _ in _walk(sources, select))
 
-    return find_pictures(sources, sys.stdin.buffer if "-" in sources else None)
+
+def _not_done(pictures: Iterator[Found], manifest: Manifest, tally: Tally) -> Iterator[Found]:
+    for found in pictures:
+        empty = manifest.done(found)
+        if empty is None:
+            yield found
+        else:
+            tally.resumed += 1
+            tally.empty += empty
 
 
 def _go(
     pictures: Iterator[Found],
-    sources: Sequence[str],
-    which: ModelOption,
-    opening: OpenOptions,
+    count: Callable[[], int],
+    choice: ModelChoice,
+    wanted: Settings,
     look: LookOptions,
     ask: AskOptions | None,
-    draw: DrawOptions | None,
+    manifest: Manifest | None,
+    tally: Tally,
+    batch: BatchOptions,
 ) -> None:
     from gradcam_cli.batch.pipeline import stream
-    from gradcam_cli.batch.records import Manifest
     from gradcam_cli.batch.steps import Plan
     from gradcam_cli.explain import Explainer
     from gradcam_cli.models.load import load
 
-    model = load(model_choice(which.model, opening))
+    model = load(choice)
     _tell(model, look.quiet)
-    question = _question(model, ask)
-    output = draw.output_dir if draw else None
-    plan = Plan(settings(model, look, ask, draw), model.labels, model.ports.channels, output=output)
-    tally = Tally()
+    trace = partial(Explainer, model, _question(model, ask))
+    plan = Plan(
+        settings=wanted,
+        model=model.name,
+        weights=model.weights,
+        labels=model.labels,
+        input_size=model.ports.size,
+        channels=model.ports.channels,
+        interpolation=(
+            model.interpolation if wanted.interpolation == "auto" else wanted.interpolation
+        ),
+        output=manifest.folder if manifest else None,
+    )
     with ExitStack() as stack:
-        manifest = stack.enter_context(Manifest(output)) if output else None
-        tick = stack.enter_context(say.progress(_counter(sources), look.quiet))
-        for record in stream(pictures, plan, partial(Explainer, model, question), look.batch_size):
+        stop = stack.enter_context(_stopping())
+        tick = stack.enter_context(say.progress(count, tally.resumed, look.quiet))
+        for record in stream(pictures, plan, trace, look.batch_size, stop):
             if manifest:
                 manifest.append(record)
             _show(record, look)
             tally.add(record)
             tick()
-    if not look.quiet:
-        say.note(tally.sentence(output))
-    raise typer.Exit(tally.exit_code())
+            if batch.max_failures and tally.failures >= batch.max_failures:
+                stop.set()
+                tally.gave_up = True
+    tally.interrupted = stop.is_set() and not tally.gave_up
 
 
 def _tell(model: Model, quiet: bool) -> None:
@@ -135,12 +206,24 @@ def _question(model: Model, ask: AskOptions | None) -> Question:
     if ask is None:
         return Question(ClassChoice(0, ()))
     classes = parse_classes(ask.classes, model.labels, max(model.classes, 2))
-    return Question(classes, ask.layer, ask.method, ask.score.value)
+    return Question(classes, ask.layer, ask.call, ask.method, ask.score.value)
 
 
-def _counter(sources: Sequence[str]) -> Callable[[], int]:
-    """Return what counts the pictures; a list on standard input can be read only once."""
-    return lambda: 0 if "-" in sources else sum(1 for _ in _walk(sources))
+@contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C into an event; the second one interrupts as usual."""
+    stop = threading.Event()
+
+    def first(number: int, frame: object) -> None:  # noqa: ARG001  the signal module's signature
+        stop.set()
+        signal.signal(signal.SIGINT, before)
+        say.note("stopping after the pictures in flight; Ctrl-C again stops at once")
+
+    before = signal.signal(signal.SIGINT, first)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _show(record: Record, look: LookOptions) -> None:
@@ -153,11 +236,20 @@ def _show(record: Record, look: LookOptions) -> None:
 
 @dataclass
 class Tally:
-    """How many pictures ended how; decides the exit code."""
+    """How many pictures ended how; decides the last lines and the exit code."""
 
+    output: Path | None
     done: int = 0
+    resumed: int = 0
     empty: int = 0
     failed: Counter[str] = field(default_factory=Counter)
+    interrupted: bool = False
+    gave_up: bool = False
+
+    @property
+    def failures(self) -> int:
+        """Return how many pictures failed."""
+        return sum(self.failed.values())
 
     def add(self, record: Record) -> None:
         """Count one record."""
@@ -167,18 +259,28 @@ class Tally:
             self.done += 1
             self.empty += record.empty
 
-    def exit_code(self) -> ExitCode:
-        """Return how the run ended."""
-        if not self.failed:
-            return ExitCode.DONE
-        return ExitCode.SOME_FAILED if self.done else ExitCode.NO_PICTURE
+    def end(self, quiet: bool, fail_on_empty: bool = False) -> ExitCode:
+        """Say how the run ended and return its exit code."""
+        if not quiet or self.failed or self.interrupted:
+            say.note(self.sentence())
+        if self.gave_up:
+            say.warn(f"stopped after {self.failures} failures (--max-failures)")
+        if self.interrupted:
+            say.warn("interrupted; the same command goes on from here")
+            return ExitCode.INTERRUPTED
+        if self.failed:
+            alive = self.done or self.resumed
+            return ExitCode.SOME_FAILED if alive or self.gave_up else ExitCode.NO_PICTURE
+        return ExitCode.GATE_FAILED if fail_on_empty and self.empty else ExitCode.DONE
 
-    def sentence(self, output: Path | None) -> str:
+    def sentence(self) -> str:
         """Return the counts as one line for people."""
         parts = [f"{self.done} picture{'s' * (self.done != 1)} done"]
+        if self.resumed:
+            parts.append(f"{self.resumed} done before")
         if self.failed:
-            kinds = ", ".join(f"{kind} {count}" for kind, count in self.failed.most_common())
-            parts.append(f"{self.failed.total()} failed ({kinds})")
+            kinds = ", ".join(f"{count} {kind}" for kind, count in self.failed.most_common())
+            parts.append(f"{self.failures} failed ({kinds})")
         if self.empty:
             parts.append(f"{self.empty} with an empty map")
-        return ", ".join(parts) + (f"; heatmaps in {output}" if output else "")
+        return ", ".join(parts) + (f"; heatmaps in {self.output}" if self.output else "")

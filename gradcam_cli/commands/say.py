@@ -102,15 +102,18 @@ def predictions(record: Record) -> None:
 
 
 @contextmanager
-def progress(count: Callable[[], int], quiet: bool) -> Iterator[Callable[[], None]]:
+def progress(count: Callable[[], int], before: int, quiet: bool) -> Iterator[Callable[[], None]]:
     """Show a bar with pictures/s and time left on a terminal; yields what each picture calls.
 
-    ``count`` is run in a thread of its own, so that the first picture does not wait for the walk.
+    ``before`` pictures are finished already. ``count`` is run in a thread of its own, so that the
+    first picture does not wait for the walk.
     """
     if quiet or not sys.stderr.isatty():
         yield lambda: None
         return
-    bar = tqdm(unit="picture", file=sys.stderr, dynamic_ncols=True, leave=False, delay=1.0)
+    bar = tqdm(
+        initial=before, unit="picture", file=sys.stderr, dynamic_ncols=True, leave=False, delay=1.0
+    )
 
     def measure() -> None:
         bar.total = count()

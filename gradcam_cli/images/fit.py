@@ -88,8 +88,8 @@ def place(picture: tuple[int, int], network: tuple[int, int], resize: str = "squ
         scale = min(high / height, wide / width)
         h = min(high, max(1, round(height * scale)))
         w = min(wide, max(1, round(width * scale)))
-        left, top = -((wide - w) // 2) * width / w, -((high - h) // 2) * height / h
-        box = (left, top, left + wide * width / w, top + high * height / h)
+        x, y = -((wide - w) // 2) * width / w, -((high - h) // 2) * height / h
+        box = (x, y, x + wide * width / w, y + high * height / h)
         return Placement(picture, network, box)
     return Placement(picture, network, (0, 0, width, height))
 
@@ -105,8 +105,11 @@ def to_network(
     x0, y0, x1, y1 = placement.covered
     left, top, right, bottom = placement.inner
     size = (right - left, bottom - top)
-    part = np.ascontiguousarray(pixels[y0:y1, x0:x1])
-    square = cv2.resize(part, size, interpolation=INTERPOLATIONS[interpolation])
+    part = pixels[y0:y1, x0:x1]
+    if interpolation == "bilinear":
+        square = _bilinear(part, size)
+    else:
+        square = cv2.resize(part, size, interpolation=INTERPOLATIONS[interpolation])
     if channels == 1:
         square = cv2.cvtColor(square, cv2.COLOR_RGB2GRAY)[:, :, np.newaxis]
     if size == placement.network[::-1]:
@@ -116,24 +119,62 @@ def to_network(
     return canvas
 
 
+def _bilinear(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """Return pixels resized to ``(w, h)`` in float32, rounded once.
+
+    OpenCV's own arithmetic on bytes is a level off in one value of eight. Only the rows that are
+    needed become float.
+    """
+    lower, upper, share = _between(np.arange(size[1]) + 0.5, len(pixels), size[1])
+    rows = [
+        cv2.resize(pixels[row].astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+        for row in (lower, upper)
+    ]
+    mixed = rows[0] + (rows[1] - rows[0]) * share[:, np.newaxis, np.newaxis]
+    return np.asarray(cv2.convertScaleAbs(mixed), np.uint8)
+
+
+def _between(
+    points: NDArray[np.floating], cells: int, span: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
+    """Return the two of ``cells`` that tile ``0..span`` next to each point, and the second's share.
+
+    Beyond the outermost centres both are the outermost cell.
+    """
+    at = np.clip(points * (cells / span) - 0.5, 0, cells - 1)
+    lower = np.floor(at).astype(np.intp)
+    return lower, np.minimum(lower + 1, cells - 1), (at - lower).astype(np.float32)
+
+
 def to_picture(heat: NDArray[np.float32], placement: Placement) -> Pixels:
     """Return a map in 0..1, ``[u, v]``, as 256 levels on the picture's pixels, uint8 ``[H, W]``.
 
     The map's cells tile the network's input. Between their centres the heat is bilinear, beyond
     the outermost centres it is constant, and where the network did not look it is 0.
     """
-    height, width = placement.picture
     x0, y0, x1, y1 = placement.covered
     left, top, right, bottom = placement.box
-    rows, down = _neighbours(y0, y1, top, bottom, heat.shape[0])
-    columns, across = _neighbours(x0, x1, left, right, heat.shape[1])
-    levels = heat.astype(np.float32) * np.float32(255)
-    wide = (
-        levels[:, columns] * (1 - across) + levels[:, columns + 1 - (heat.shape[1] == 1)] * across
-    )
-    out = np.zeros((height, width), np.uint8)
-    _blend_rows(wide, rows, down, out[y0:y1, x0:x1])
-    return out
+    across = _weights(x0, x1, left, right, heat.shape[1])
+    wide = (heat.astype(np.float32) * np.float32(255)) @ across.T
+    down = _weights(y0, y1, top, bottom, heat.shape[0])
+    levels = np.zeros(placement.picture, np.uint8)
+    for start in range(y0, y1, _STRIP):
+        stop = min(start + _STRIP, y1)
+        mixed = down[start - y0 : stop - y0]
+        used = np.flatnonzero(mixed.any(axis=0))
+        cells = slice(used[0], used[-1] + 1)
+        levels[start:stop, x0:x1] = cv2.convertScaleAbs(mixed[:, cells] @ wide[cells])
+    return levels
+
+
+def _weights(start: int, stop: int, first: float, last: float, cells: int) -> NDArray[np.float32]:
+    """Return how pixels ``start..stop`` mix ``cells`` that tile ``first..last``: rows of sum 1."""
+    lower, upper, share = _between(np.arange(start, stop) + 0.5 - first, cells, last - first)
+    weights = np.zeros((stop - start, cells), np.float32)
+    pixel = np.arange(stop - start)
+    weights[pixel, lower] = 1 - share
+    weights[pixel, upper] += share
+    return weights
 
 
 def peak(heat: NDArray[np.float32], placement: Placement) -> tuple[int, int]:

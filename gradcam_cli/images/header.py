@@ -34,16 +34,24 @@ _PNM_SIZE = re.compile(rb"P([14])" + _BLANK + rb"(\d{1,9})" + _BLANK + rb"(\d{1,
 _PNM_DEEP = re.compile(
     rb"P([2356])" + _BLANK + rb"(\d{1,9})" + _BLANK + rb"(\d{1,9})" + _BLANK + rb"(\d{1,5})\s"
 )
-# A marker that is neither a stuffed zero nor a restart inside the compressed data.
-_JPEG_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
+_JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ORIENTATION = 0x0112
 _TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 # ``irot`` quarter turns anticlockwise, then ``imir`` axis (None: not mirrored) -> EXIF orientation.
 _AVIF_TURNS = {
-    **{(0, None): 1, (1, None): 8, (2, None): 3, (3, None): 6},
-    **{(0, 0): 4, (1, 0): 5, (2, 0): 2, (3, 0): 7},
-    **{(0, 1): 2, (1, 1): 7, (2, 1): 4, (3, 1): 5},
+    (0, None): 1,
+    (1, None): 8,
+    (2, None): 3,
+    (3, None): 6,
+    (0, 0): 4,
+    (1, 0): 5,
+    (2, 0): 2,
+    (3, 0): 7,
+    (0, 1): 2,
+    (1, 1): 7,
+    (2, 1): 4,
+    (3, 1): 5,
 }
 
 
@@ -92,23 +100,24 @@ def read_header(data: bytes) -> Header:
 
 def _jpeg(data: bytes) -> Header:
     width = height = 0
-    orientation, position, scans = 1, 2, 0
+    orientation, position = 1, 2
     while match := _JPEG_MARKER.search(data, position):
         marker, position = match[1][0], match.end()
         if marker == 0xD9:
-            fault = "" if scans else "it holds no picture data"
+            return Header("JPEG", width, height, orientation, "it holds no picture data")
+        if marker == 0xDA:
+            # Compressed data cannot contain this pair: it is the end of the picture.
+            fault = "" if data.find(b"\xff\xd9", position) > 0 else "it ends before its last line"
             return Header("JPEG", width, height, orientation, fault)
-        if marker in (0x01, 0xD8):
+        if marker == 0x01 or 0xD0 <= marker <= 0xD8:
             continue
         (length,) = struct.unpack_from(">H", data, position)
         if marker in _JPEG_FRAMES:
             height, width = struct.unpack_from(">HH", data, position + 3)
         elif marker == 0xE1 and data[position + 2 : position + 8] == b"Exif\0\0":
             orientation = _exif(data[position + 8 : position + length])
-        elif marker == 0xDA:
-            scans += 1
         position += length
-    return Header("JPEG", width, height, orientation, "it ends before its last line")
+    return Header("JPEG", width, height, orientation, "it ends inside its header")
 
 
 def _png(data: bytes) -> Header:

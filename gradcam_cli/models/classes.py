@@ -47,7 +47,8 @@ def parse_classes(terms: Sequence[str], labels: Labels, count: int) -> ClassChoi
     ``top3`` is reached by its index or as ``name:top3``. Raises GradcamError as ``resolve`` does,
     and when more classes are asked for than there are.
     """
-    top, fixed = 0, {}
+    top = 0
+    fixed: dict[int, None] = {}
     for term in terms:
         wanted = _top(term.strip())
         if wanted is None:
@@ -173,8 +174,9 @@ def search(query: str, labels: Labels) -> list[int]:
     Indices come in the labels' order, close spellings best first; an empty query gives all. A
     number gives the class of that index first.
     """
-    words = _words(query)
-    number = query.strip()
+    words, number = _words(query), query.strip()
+    if not words:
+        return [] if number else list(range(len(labels.names)))
     found = []
     for index, name in enumerate(labels.names):
         known = f"{' '.join(_words(name))} {labels.ids[index] if labels.ids else ''}"

@@ -17,10 +17,20 @@ from numpy.typing import NDArray
 from gradcam_cli.models.scaling import Scaling
 from gradcam_cli.models.torchfile import read_weights, weights_file
 
-__all__ = ["INPUT_SIZE", "NAME", "SCALING", "build", "read_weights", "weights_file"]
+__all__ = [
+    "INPUT_SIZE",
+    "INTERPOLATION",
+    "NAME",
+    "SCALING",
+    "build",
+    "read_weights",
+    "weights_file",
+]
 
 NAME = "efficientnet-lite0"
 INPUT_SIZE = (224, 224)
+INTERPOLATION = "bicubic"
+"""How its training pictures were resized."""
 SCALING = Scaling("lite0", "(pixels - 127) / 128", mean=(127.0,), std=(128.0,))
 """What pixels must go through before the network: it scales nothing itself."""
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,39 +13,21 @@ from numpy.typing import NDArray
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models import lite0
-from gradcam_cli.models.archive import Archive, code_inside, file_digest, read_archive
+from gradcam_cli.models.archive import Archive, code_inside, read_archive
+from gradcam_cli.models.assign import assign_weights
+from gradcam_cli.models.blank import blank_weights
 from gradcam_cli.models.catalog import Entry, find, names
+from gradcam_cli.models.choice import ModelChoice, file_digest, is_file
 from gradcam_cli.models.classes import Labels, check_count, imagenet_labels, read_labels
+from gradcam_cli.models.fetch import fetch
 from gradcam_cli.models.ports import Ports, find_ports, single_input
 from gradcam_cli.models.scaling import SCALINGS, Scaling, custom_scaling, find_scaling
 from gradcam_cli.models.survey import survey
-from gradcam_cli.models.weights import cached_file, fetch, is_installed
+from gradcam_cli.models.weights import cached_file, is_installed
 
-__all__ = ["Model", "ModelChoice", "is_file", "load"]
+__all__ = ["Model", "load"]
 
 _NO_LABELS = Labels(names=(), ids=())
-_MODEL_ENDINGS = (".keras", ".h5", ".hdf5")
-
-
-@dataclass(frozen=True, slots=True)
-class ModelChoice:
-    """What the user asked for: a model, and what the model itself cannot tell.
-
-    ``mean`` and ``std`` are one number or one a channel, ``input_size`` is ``(h, w)``,
-    ``constants`` are names of further inputs with the ``.npy`` files of their values.
-    """
-
-    model: str = "vgg16"
-    weights: str = "imagenet"
-    seed: int = 0
-    labels: Path | None = None
-    preprocess: str = "auto"
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    input_size: tuple[int, int] | None = None
-    constants: tuple[tuple[str, Path], ...] = ()
-    output: str = ""
-    unsafe: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +48,9 @@ class Model:
     labels: Labels
     classes: int
     layer: str = ""
+    interpolation: str = "bilinear"
     notes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = field(default=())
-
-
-def is_file(model: str) -> bool:
-    """Tell whether a model was named by its file rather than by its name."""
-    return model.lower().endswith(_MODEL_ENDINGS) or os.sep in model or Path(model).exists()
+    warnings: tuple[str, ...] = ()
 
 
 def load(choice: ModelChoice, only_look: bool = False) -> Model:
@@ -97,14 +74,15 @@ def _load_named(choice: ModelChoice, only_look: bool) -> Model:
     entry = find(choice.model)
     if only_look and choice.weights == "imagenet" and not _is_here(entry):
         choice = replace(choice, weights="random")
+    warnings: tuple[str, ...] = ()
     if choice.weights == "random":
         network, weights = _build(entry, seed=choice.seed), f"random, seed {choice.seed}"
-        warning = ("the weights are random: predictions and heatmaps mean nothing",)
+        warnings = ("the weights are random: predictions and heatmaps mean nothing",)
     elif choice.weights == "imagenet":
-        network, weights, warning = _with_imagenet(entry), "imagenet", ()
+        network, weights = _with_imagenet(entry), "imagenet"
     else:
         path = Path(choice.weights)
-        network, weights, warning = _with_file(entry, path), f"sha256:{file_digest(path)}", ()
+        network, weights = _with_file(entry, path), file_digest(path)
     inside = "scales 0..255 pixels itself" if entry.preprocess == "inside" else "nothing"
     scaling = _chosen_scaling(choice)
     if scaling is None:
@@ -118,8 +96,9 @@ def _load_named(choice: ModelChoice, only_look: bool) -> Model:
         inside=inside,
         labels=imagenet_labels(),
         classes=len(imagenet_labels().names),
-        layer=entry.layer,
-        warnings=warning,
+        layer="" if entry.layer_is_numbered else entry.layer,
+        interpolation=lite0.INTERPOLATION if entry.name == lite0.NAME else "bilinear",
+        warnings=warnings,
     )
 
 
@@ -157,7 +136,10 @@ def _with_imagenet(entry: Entry) -> Any:
     if entry.name == lite0.NAME:
         return lite0.build("imagenet")
     path = fetch(entry)
-    return _assign(_build(entry), path, entry.name)
+    with blank_weights():
+        network = _build(entry)
+    assign_weights(network, path, entry.name)
+    return network
 
 
 def _with_file(entry: Entry, path: Path) -> Any:
@@ -166,17 +148,9 @@ def _with_file(entry: Entry, path: Path) -> Any:
             f"there is no weights file {path}",
             "--weights takes imagenet, random, or a weights file made for this model",
         )
-    return _assign(_build(entry), path, entry.name)
-
-
-def _assign(network: Any, path: Path, name: str) -> Any:
-    try:
-        network.load_weights(path)
-    except (ValueError, OSError, KeyError, IndexError, AttributeError) as error:
-        raise ModelError(
-            f"the weights in {path} do not fit {name}: {_first_line(error)}",
-            "the file must hold the weights of just this model, with its 1000-class head",
-        ) from error
+    with blank_weights():
+        network = _build(entry)
+    assign_weights(network, path, entry.name)
     return network
 
 
@@ -203,7 +177,7 @@ def _load_file(choice: ModelChoice, only_look: bool) -> Model:
     return Model(
         name=str(path),
         network=network,
-        weights=f"sha256:{file_digest(path)}",
+        weights=file_digest(path),
         ports=ports,
         scaling=scaling,
         inside=inside,
@@ -237,7 +211,7 @@ def _open(archive: Archive, unsafe: bool) -> Any:
             return keras.saving.load_model(link, compile=False, safe_mode=not unsafe)
     except MemoryError:
         raise
-    except Exception as error:  # noqa: BLE001  Keras raises every kind for a file it cannot open
+    except Exception as error:
         saved = f" (saved by Keras {archive.keras_version})" if archive.keras_version else ""
         raise ModelError(
             f"Keras {keras.__version__} cannot open {archive.path}{saved}: {_first_line(error)}",

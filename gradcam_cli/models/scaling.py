@@ -36,9 +36,9 @@ class Scaling:
         if self.bgr:
             pixels = pixels[..., ::-1]
         if any(self.mean):
-            pixels = pixels - _channels(self.mean, pixels)
+            pixels = pixels - _channels(self.mean)
         if any(value != 1 for value in self.std):
-            pixels = pixels / _channels(self.std, pixels)
+            pixels = pixels / _channels(self.std)
         return pixels
 
     def range(self) -> tuple[float, float]:
@@ -49,7 +49,7 @@ class Scaling:
         )
 
 
-def _channels(values: tuple[float, ...], like: Any) -> Any:
+def _channels(values: tuple[float, ...]) -> Any:
     return list(values) if len(values) > 1 else values[0]
 
 

@@ -1,0 +1,45 @@
+"""Of all pictures that were found, the ones that belong to this run."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from gradcam_cli.images.find import Found
+
+__all__ = ["selected"]
+
+
+def selected(
+    pictures: Iterable[Found],
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    limit: int | None = None,
+    shard: tuple[int, int] | None = None,
+) -> Iterator[Found]:
+    """Yield the pictures that some include pattern and no exclude pattern fits.
+
+    A pattern without a slash is held against the file's name, one with a slash against its path.
+    ``shard`` ``(k, n)`` keeps every picture whose path falls into part k of n, by a hash of the
+    path alone: other pictures may come and go. ``limit`` ends the list.
+    """
+    chosen = (
+        found
+        for found in pictures
+        if (not include or any(_fits(found, pattern) for pattern in include))
+        and not any(_fits(found, pattern) for pattern in exclude)
+        and (shard is None or _part(found, shard[1]) == shard[0])
+    )
+    return islice(chosen, limit)
+
+
+def _fits(found: Found, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(found.source if "/" in pattern else found.path.name, pattern)
+
+
+def _part(found: Found, count: int) -> int:
+    digest = hashlib.sha256(os.fsencode(found.source)).digest()
+    return int.from_bytes(digest[:8], "big") % count + 1

@@ -1,0 +1,85 @@
+"""What the user asked of a model, before anything is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from gradcam_cli.errors import ModelError
+from gradcam_cli.models.catalog import names
+
+__all__ = ["ModelChoice", "file_digest", "is_file"]
+
+_MODEL_ENDINGS = (".keras", ".h5", ".hdf5")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """A model by name or file, and what the model itself cannot tell.
+
+    ``mean`` and ``std`` are one number or one a channel, ``input_size`` is ``(h, w)``,
+    ``constants`` are names of further inputs with the ``.npy`` files of their values.
+    """
+
+    model: str = "vgg16"
+    weights: str = "imagenet"
+    seed: int = 0
+    labels: Path | None = None
+    preprocess: str = "auto"
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    input_size: tuple[int, int] | None = None
+    constants: tuple[tuple[str, Path], ...] = ()
+    output: str = ""
+    architecture: Path | None = None
+    custom_objects: Path | None = None
+    unsafe: bool = False
+
+    def fingerprint(self) -> dict[str, object]:
+        """Return all that decides what the model computes, files by their content.
+
+        Raises ModelError when a named file cannot be read.
+        """
+        weights = self.weights
+        if is_file(self.model):
+            weights = file_digest(Path(self.model))
+        elif weights == "random":
+            weights = f"random, seed {self.seed}"
+        elif weights != "imagenet":
+            weights = file_digest(Path(weights))
+        return {
+            "model": Path(self.model).name if is_file(self.model) else self.model.lower(),
+            "weights": weights,
+            "labels": file_digest(self.labels) if self.labels else "",
+            "preprocess": self.preprocess,
+            "mean": self.mean,
+            "std": self.std,
+            "input_size": self.input_size,
+            "constants": [(name, file_digest(path)) for name, path in self.constants],
+            "output": self.output,
+            "architecture": file_digest(self.architecture) if self.architecture else "",
+            "custom_objects": file_digest(self.custom_objects) if self.custom_objects else "",
+        }
+
+
+def is_file(model: str) -> bool:
+    """Tell whether a model was named by its file rather than by its name."""
+    if model.lower().endswith(_MODEL_ENDINGS) or os.sep in model:
+        return True
+    return Path(model).exists() and model.lower() not in names()
+
+
+def file_digest(path: Path) -> str:
+    """Return ``sha256:`` and 16 hexadecimal digits of a file's content."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except FileNotFoundError:
+        raise ModelError(f"there is no file {path}", "check the path") from None
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}", "a file is needed here") from None
+    return f"sha256:{digest.hexdigest()[:16]}"

@@ -1,0 +1,358 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gradcam_cli.errors import GradcamError, ImageError
+from gradcam_cli.images.files import read_picture
+from gradcam_cli.images.find import EXTENSIONS, Found, check_output, find_pictures, output_stem
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def touch(*names: str) -> None:
+    for name in names:
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+
+
+def found(*sources: str, lines: bytes | None = None, nul: bool = False) -> list[str]:
+    stdin = None if lines is None else lines.splitlines(keepends=True)
+    pictures = list(find_pictures(sources, stdin, nul=nul))
+    assert all(picture.source == os.fspath(picture.path) for picture in pictures)
+    return [picture.source for picture in pictures]
+
+
+def stem(source: str) -> str:
+    return output_stem(Found(Path(source), source))
+
+
+def test_a_folder_gives_its_pictures_in_order() -> None:
+    touch("p/b.png", "p/a.jpg", "p/B.JPG", "p/x/c.webp", "p/x/y/d.tiff", "p/w.gif", "p/a/z.bmp")
+    touch("p/notes.txt", "p/.hidden.jpg", "p/._a.jpg", "p/.cache/e.jpg", "p/jpg", "p/x/model.keras")
+    expected = ["B.JPG", "a.jpg", "b.png", "w.gif", "a/z.bmp", "x/c.webp", "x/y/d.tiff"]
+    assert found("p") == [f"p/{name}" for name in expected]
+    assert found("./p//") == [f"p/{name}" for name in expected]
+    assert found(".") == [f"p/{name}" for name in expected]
+    assert found(os.fspath(Path("p").absolute()))[0] == os.fspath(Path("p/B.JPG").absolute())
+
+
+def test_every_extension_is_taken_in_any_case() -> None:
+    touch(*[f"p/a{end}" for end in EXTENSIONS], *[f"p/b{end.upper()}" for end in EXTENSIONS])
+    assert len(found("p")) == 2 * len(EXTENSIONS)
+
+
+def test_a_named_file_is_always_tried() -> None:
+    touch("a.txt", ".b.jpg", "-c.jpg", "@d", "e[1].jpg", "f*.jpg")
+    names = ["a.txt", ".b.jpg", "-c.jpg", "e[1].jpg", "f*.jpg"]
+    assert found(*names, "./@d") == [*names, "@d"]
+
+
+def test_globs() -> None:
+    touch("p/a.jpg", "p/b.png", "p/q/c.jpg", "p/q/r/d.jpg", "p/.h.jpg", "p/n.txt", "p/q/a1.jpg")
+    assert found("p/*.jpg") == ["p/a.jpg"]
+    assert found("p/**/*.jpg") == ["p/a.jpg", "p/q/a1.jpg", "p/q/c.jpg", "p/q/r/d.jpg"]
+    assert found("**/[cd].jpg") == ["p/q/c.jpg", "p/q/r/d.jpg"]
+    assert found("p/**/r/*") == ["p/q/r/d.jpg"]
+    assert found("p/?.*") == ["p/a.jpg", "p/b.png", "p/n.txt"]
+    assert found("p/.*") == ["p/.h.jpg"]
+    everything = ["p/a.jpg", "p/b.png", "p/q/a1.jpg", "p/q/c.jpg", "p/q/r/d.jpg"]
+    assert found("p/*") == found("p/**") == everything
+    absolute = os.fspath(Path("p").absolute())
+    assert found(absolute + "/*.png") == [absolute + "/b.png"]
+
+
+def test_lists(tmp_path: Path) -> None:
+    touch("a.jpg", "p/b.jpg", "p/c.jpg")
+    Path("list.txt").write_bytes(
+        b"\xef\xbb\xbfa.jpg\r\n\n  \nmissing.jpg\np\n-\n@x\n*.jpg\nlast.jpg"
+    )
+    expected = ["a.jpg", "missing.jpg", "p/b.jpg", "p/c.jpg", "-", "@x", "*.jpg", "last.jpg"]
+    assert found("@list.txt") == expected
+    assert found("-", lines=Path("list.txt").read_bytes()) == expected
+    assert found(f"@{tmp_path}/list.txt") == expected
+    with pytest.raises(ImageError) as caught:
+        read_picture(Path("missing.jpg"))
+    assert caught.value.kind == "vanished"
+
+
+def test_names_of_any_bytes_in_lists() -> None:
+    names = [
+        b"new\nline.jpg",
+        "\U0001f418 x.jpg".encode(),
+        b"bad\xff.jpg",
+        b"-rf.jpg",
+        b" space .jpg",
+    ]
+    for name in names:
+        Path(os.fsdecode(name)).write_bytes(b"")
+    listed = b"\0".join(names)
+    pieces = [listed[at : at + 3] for at in range(0, len(listed), 3)]
+    pictures = list(find_pictures(["-"], pieces, nul=True))
+    assert [os.fsencode(picture.source) for picture in pictures] == names
+    assert all(picture.path.exists() for picture in pictures)
+    assert sorted(map(os.fsencode, found("."))) == sorted(names)
+    assert found("-", lines=b"bad\xff.jpg\n") == [os.fsdecode(b"bad\xff.jpg")]
+
+
+def test_a_list_is_read_as_it_comes() -> None:
+    given_out = []
+
+    def lines() -> Iterator[bytes]:
+        for number in range(10**9):
+            given_out.append(number)
+            yield b"%d.jpg\n" % number
+
+    pictures = find_pictures(["-"], lines())
+    assert [picture.source for picture in islice(pictures, 3)] == ["0.jpg", "1.jpg", "2.jpg"]
+    assert len(given_out) == 3
+
+
+def test_a_folder_is_walked_as_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    touch("p/a.jpg", *[f"p/{number:03}/b.jpg" for number in range(50)])
+    walked = []
+    scandir = os.scandir
+
+    def counting(folder: str) -> object:
+        walked.append(folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", counting)
+    pictures = find_pictures(["p"])
+    assert next(pictures).source == "p/a.jpg"
+    assert len(walked) == 1
+    assert next(pictures).source == "p/000/b.jpg"
+    assert len(walked) == 2
+
+
+def test_deep_trees() -> None:
+    folder = Path("d")
+    for _ in range(600):
+        folder /= "d"
+    folder.mkdir(parents=True)
+    (folder / "a.jpg").write_bytes(b"")
+    assert found("d") == [f"{folder}/a.jpg"]
+
+
+def test_the_same_file_is_yielded_once() -> None:
+    touch("p/a.jpg", "p/x/b.jpg", "c.jpg")
+    Path("link").symlink_to("p")
+    both = ["p/a.jpg", "p/x/b.jpg"]
+    assert found("p", "p") == found("p", "p/x", "p/a.jpg") == both
+    assert found("p/x/b.jpg", "p") == ["p/x/b.jpg", "p/a.jpg"]
+    assert (
+        found("p", "link", os.fspath(Path("p/a.jpg").absolute()), "link/a.jpg", "./p/../p/a.jpg")
+        == both
+    )
+    assert found("c.jpg", "./c.jpg", "*.jpg", "p/../c.jpg") == ["c.jpg"]
+    assert found("-", "c.jpg", lines=b"c.jpg\nc.jpg\n") == ["c.jpg"]
+    touch("p/note.txt")
+    assert found("p", "p/note.txt") == [*both, "p/note.txt"]
+
+
+def test_links_are_followed_and_circles_end() -> None:
+    touch("p/a.jpg", "elsewhere/b.jpg")
+    Path("p/file.jpg").symlink_to("../elsewhere/b.jpg")
+    Path("p/folder").symlink_to("../elsewhere")
+    Path("p/up").symlink_to("..")
+    Path("p/self").symlink_to(".")
+    Path("elsewhere/back").symlink_to("../p")
+    assert found("p") == ["p/a.jpg", "p/file.jpg", "p/folder/b.jpg"]
+    assert set(found("p/**/*.jpg")) >= {"p/a.jpg", "p/file.jpg", "p/folder/b.jpg"}
+
+
+def test_special_files_are_left_alone_unless_named() -> None:
+    touch("p/a.jpg")
+    os.mkfifo("p/pipe.jpg")
+    Path("p/nowhere.jpg").symlink_to("missing.jpg")
+    Path("p/circle.jpg").symlink_to("circle.jpg")
+    assert found("p") == ["p/a.jpg", "p/circle.jpg", "p/nowhere.jpg"]
+    assert found("p/pipe.jpg") == ["p/pipe.jpg"]
+    assert found("/dev/null") == ["/dev/null"]
+
+
+def test_a_folder_that_cannot_be_listed_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    touch("p/a.jpg", "p/locked/b.jpg", "p/z/c.jpg")
+    scandir = os.scandir
+
+    def locked(folder: os.PathLike[str]) -> object:
+        if os.fspath(folder) == "p/locked":  # file modes do not bind root
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    assert found("p") == ["p/a.jpg", "p/locked", "p/z/c.jpg"]
+    with pytest.raises(ImageError, match="cannot be listed") as caught:
+        read_picture(Path("p/locked"))
+    assert caught.value.kind == "unreadable"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("missing.jpg", "missing.jpg does not exist"),
+        ("a.jpg/b.jpg", "a.jpg/b.jpg does not exist"),
+        ("*.webp", "nothing matches"),
+        ("missing/**/*.jpg", "nothing matches"),
+        ("@missing.txt", "the list missing.txt does not exist"),
+        ("a\0b", "no file name"),
+        ("n" * 300, "cannot be reached"),
+        ("-", "standard input"),
+        ("", "does not exist"),
+    ],
+)
+def test_what_does_not_exist_is_said_before_anything_is_done(source: str, message: str) -> None:
+    touch("a.jpg")
+    with pytest.raises(GradcamError, match=message.replace("*", ".")) as caught:
+        find_pictures(["a.jpg", source])
+    assert caught.value.hint
+
+
+def test_a_misspelt_source_names_the_nearest() -> None:
+    touch("photos/elephant.jpg")
+    with pytest.raises(GradcamError) as caught:
+        find_pictures(["photos/elefant.jpg"])
+    assert "elephant.jpg" in caught.value.hint
+
+
+def test_the_output_folder_is_never_walked() -> None:
+    touch("p/a.jpg", "p/out/b.jpg", "p/x/c.jpg")
+    Path("p/x/link").symlink_to("../out")
+    pictures = find_pictures(["p", "p/**/*.jpg"], output_dir=Path("p/out"))
+    assert [picture.source for picture in pictures] == ["p/a.jpg", "p/x/c.jpg"]
+    pictures = find_pictures(["p/out/b.jpg"], output_dir=Path("p/out"))
+    assert [picture.source for picture in pictures] == ["p/out/b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("source", "place"),
+    [
+        ("a.jpg", "a.jpg"),
+        ("./a.jpg", "a.jpg"),
+        ("a.png", "a.png"),
+        ("x/a.jpg", "x/a.jpg"),
+        ("/data/x/a.jpg", "@root/data/x/a.jpg"),
+        ("../x/a.jpg", "@up/x/a.jpg"),
+        ("../../a.jpg", "@up/@up/a.jpg"),
+        ("émile 2.jpg", "émile 2.jpg"),
+        ("-a.jpg", "-a.jpg"),
+        ("🐘.jpg", "🐘.jpg"),
+    ],
+)
+def test_ordinary_names_stay(source: str, place: str) -> None:
+    assert stem(source) == place
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        *("IMG_0001.JPG", "x/A.jpg", "X/a.jpg", "/Users/a.jpg", "straße.jpg", "e\u0301.jpg"),
+        *("@root/a.jpg", "@up/a.jpg", "a.jpg~01234567", "a\nb.jpg", "a:b.jpg", "b\udcff.jpg"),
+        *("x /a.jpg", "a.jpg.", "a\\b.jpg", "\u202egpj.a", "\u0131.jpg"),
+    ],
+)
+def test_other_names_are_marked(source: str) -> None:
+    place = stem(source)
+    assert place[-9] == "~"
+    assert place.isprintable()
+    place.encode()  # no lone surrogates
+    assert not set(place) & set('<>:"|?*\\')
+    assert stem(source) == place
+
+
+def test_a_camera_name_stays_readable() -> None:
+    assert stem("trip/IMG_0001.JPG").startswith("trip/IMG_0001.JPG~")
+
+
+def test_long_names_leave_room_for_a_suffix() -> None:
+    long = "é" * 120 + ".jpg"
+    places = {stem(long), stem(long[1:]), stem("é" * 120 + ".png"), stem("d" * 255 + "/a.jpg")}
+    assert len(places) == 4
+    assert all(len(part.encode()) <= 160 for place in places for part in place.split("/"))
+
+
+name = st.text(
+    st.characters(codec="utf-8", exclude_characters="/\0") | st.sampled_from("aAbB.~@\udcff\udc80"),
+    min_size=1,
+    max_size=8,
+).filter(lambda text: text not in (".",))
+
+
+@given(st.lists(st.lists(name, min_size=1, max_size=3), min_size=2, max_size=8))
+def test_places_never_collide_on_any_disk(paths: list[list[str]]) -> None:
+    sources = {os.fspath(Path(*parts)) for parts in paths} - {"."}
+    places = {stem(source).casefold() for source in sources}
+    assert len(places) == len(sources)
+    assert all(".." not in place.split("/") and not place.startswith("/") for place in places)
+
+
+def test_case_and_composition_are_told_apart() -> None:
+    sources = ["a.jpg", "A.jpg", "a.JPG", "A.JPG", "é.jpg", "e\u0301.jpg", "É.jpg", "a.jpeg"]
+    assert len({stem(source).casefold() for source in sources}) == len(sources)
+
+
+def test_the_output_folder_is_made_and_left_empty() -> None:
+    touch("p/a.jpg")
+    check_output(["p", "@list", "-", "p/*.jpg"], Path("out/deep"))
+    assert list(Path("out/deep").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("sources", "output"),
+    [
+        (["p"], "p"),
+        (["p"], "p/out"),
+        (["p/"], "./p/x/../out"),
+        (["."], "gradcam_output"),
+        (["link"], "p/out"),
+        (["p"], "link/out"),
+        (["p/**/*.jpg"], "p/out"),
+        (["**/*.jpg"], "p/out"),
+        (["q", "p"], "p/new/folder"),
+    ],
+)
+def test_an_output_folder_inside_a_source_is_refused(sources: list[str], output: str) -> None:
+    touch("p/a.jpg", "q/a.jpg")
+    Path("link").symlink_to("p")
+    before = sorted(Path().rglob("*"))
+    with pytest.raises(GradcamError, match="lies inside the source folder") as caught:
+        check_output(sources, Path(output))
+    assert "-o" in caught.value.hint
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_an_output_folder_beside_the_sources_is_fine() -> None:
+    touch("p/a.jpg", "px/a.jpg")
+    check_output(["p"], Path("p2"))
+    check_output(["px"], Path("p"))
+    check_output(["p/a.jpg"], Path())
+    check_output(["p/a.jpg"], Path("p"))
+
+
+def test_an_output_never_takes_a_sources_place() -> None:
+    touch("a.jpg", "a.jpg.tusker.jpg", "b/c.jpg")
+    Path("link.jpg").symlink_to("a.jpg.tusker.jpg")
+    check_output(["a.jpg", "b/c.jpg"], Path())
+    for sources in (["a.jpg", "a.jpg.tusker.jpg"], ["a*.jpg"], ["a.jpg", "link.jpg"]):
+        with pytest.raises(GradcamError, match="has the name of an output"):
+            check_output(sources, Path())
+        check_output(sources, Path("out"))
+
+
+def test_an_output_folder_that_cannot_be_is_refused() -> None:
+    touch("file", "p/a.jpg")
+    Path("circle").symlink_to("circle")
+    for output in ("file", "file/below", "n" * 300, "/dev/null/x", "/proc/gradcam", "circle"):
+        with pytest.raises(GradcamError, match="the output folder") as caught:
+            check_output(["p"], Path(output))
+        assert "-o" in caught.value.hint

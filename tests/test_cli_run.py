@@ -1,0 +1,255 @@
+"""What `gradcam run` and `gradcam predict` do to files, streams and exit codes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from gradcam_cli.models.classes import imagenet_labels
+from tests.processes import LITE0, SAMPLES, gradcam, problem, records
+
+EXPECTED = {
+    "butterfly.jpg": "monarch",
+    "cat.jpg": "Egyptian_cat",
+    "coffee.jpg": "espresso",
+    "motorcycle.jpg": "moped",
+    "officer.jpg": "military_uniform",
+    "parrots.jpg": "macaw",
+    "photographer.jpg": "tripod",
+}
+"""What each sample shows, as an ImageNet class."""
+
+HOT = {
+    "butterfly.jpg": (0.1, 0.1, 0.9, 0.9),
+    "cat.jpg": (0.2, 0.0, 0.85, 0.9),
+    "coffee.jpg": (0.2, 0.1, 0.9, 0.9),
+    "motorcycle.jpg": (0.05, 0.1, 0.95, 0.95),
+}
+"""Where the object lies: left, top, right, bottom as shares of the picture."""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("samples")
+    result = gradcam(
+        "run", SAMPLES, *LITE0, "-c", "top3", "--save", "overlay,heatmap,array", cwd=folder
+    )
+    assert result.returncode == 0, result.stderr
+    assert "Egyptian_cat" in result.stdout
+    assert "n02124075" in result.stdout
+    (folder / "stdout.txt").write_text(result.stdout, encoding="utf-8")
+    (folder / "stderr.txt").write_text(result.stderr, encoding="utf-8")
+    return folder
+
+
+def test_every_sample_is_recognised(finished: Path) -> None:
+    found = {
+        Path(record["source"]).name: record["predictions"][0]["name"]
+        for record in records(finished / "gradcam_output")
+    }
+    assert found == EXPECTED
+
+
+def test_the_heat_lies_on_the_object(finished: Path) -> None:
+    by_name = {Path(r["source"]).name: r for r in records(finished / "gradcam_output")}
+    for name, (left, top, right, bottom) in HOT.items():
+        record = by_name[name]
+        x, y = record["explanations"][0]["peak"]
+        assert left <= x / record["width"] <= right, name
+        assert top <= y / record["height"] <= bottom, name
+
+
+def test_files_are_where_the_records_say(finished: Path) -> None:
+    output = finished / "gradcam_output"
+    for record in records(output):
+        assert len(record["explanations"]) == 3
+        assert [e["index"] for e in record["explanations"]] == [
+            p["index"] for p in record["predictions"][:3]
+        ]
+        for item in record["explanations"]:
+            assert set(item["files"]) == {"overlay", "heatmap", "array"}
+            for kind, name in item["files"].items():
+                assert (output / name).stat().st_size == item["sizes"][kind]
+            drawn = cv2.imread(str(output / item["files"]["overlay"]))
+            assert drawn is not None
+            assert drawn.shape == (record["height"], record["width"], 3)
+            raw = np.load(output / item["files"]["array"])
+            assert raw.shape == (7, 7)
+            assert raw.dtype == np.float32
+    written = {str(p.relative_to(output)) for p in output.rglob("*") if p.is_file()}
+    named = {n for r in records(output) for e in r["explanations"] for n in e["files"].values()}
+    assert {name for name in written if not Path(name).name.startswith(".")} == named | {
+        "manifest.jsonl"
+    }
+
+
+def test_the_streams_are_clean(finished: Path) -> None:
+    said = (finished / "stderr.txt").read_text(encoding="utf-8")
+    assert said.splitlines() == ["7 pictures done; heatmaps in gradcam_output"]
+    out = (finished / "stdout.txt").read_text(encoding="utf-8")
+    assert "\x1b" not in out
+    assert "probability" in out
+
+
+def test_running_again_does_nothing_again(finished: Path) -> None:
+    before = (finished / "gradcam_output" / "manifest.jsonl").read_bytes()
+    words = ("run", SAMPLES, *LITE0, "-c", "top3", "--save", "overlay,heatmap,array")
+    result = gradcam(*words, cwd=finished)
+    assert result.returncode == 0
+    assert result.stdout == ""
+    assert "0 pictures done, 7 done before" in result.stderr
+    assert (finished / "gradcam_output" / "manifest.jsonl").read_bytes() == before
+
+
+def test_intensity_zero_gives_back_the_pixels(tmp_path: Path) -> None:
+    words = ("run", SAMPLES / "cat.jpg", *LITE0, "-i", "0", "--format", "png", "-o", "out")
+    assert gradcam(*words, cwd=tmp_path).returncode == 0
+    (record,) = records(tmp_path / "out")
+    drawn = cv2.imread(str(tmp_path / "out" / record["explanations"][0]["files"]["overlay"]))
+    np.testing.assert_array_equal(drawn, cv2.imread(str(SAMPLES / "cat.jpg")))
+
+
+@pytest.mark.parametrize("term", ["285", "n02124075", "Egyptian cat", "egyptian_CAT"])
+def test_a_class_has_many_names(term: str, tmp_path: Path) -> None:
+    words = ("run", SAMPLES / "coffee.jpg", *LITE0, "-c", term, "--json", "--score", "probability")
+    result = gradcam(*words, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    record = json.loads(result.stdout)
+    assert records(tmp_path / "gradcam_output") == [record]
+    (item,) = record["explanations"]
+    assert (item["index"], item["id"], item["name"]) == (285, "n02124075", "Egyptian_cat")
+    assert record["score_kind"] == "probability"
+    assert record["sha256"] == hashlib.sha256((SAMPLES / "coffee.jpg").read_bytes()).hexdigest()
+
+
+def test_predict_writes_nothing(tmp_path: Path) -> None:
+    result = gradcam("predict", SAMPLES / "cat.jpg", *LITE0, "-k", "2", "--json", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    record = json.loads(result.stdout)
+    assert [row["name"] for row in record["predictions"]][0] == "Egyptian_cat"
+    assert len(record["predictions"]) == 2
+    assert record["explanations"] == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_pictures_fail_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    whole = (SAMPLES / "cat.jpg").read_bytes()
+    (folder / "a-empty.jpg").write_bytes(b"")
+    (folder / "b-text.jpg").write_text("no picture", encoding="utf-8")
+    (folder / "c-cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "d-good.jpg").write_bytes(whole)
+    result = gradcam("run", "in", *LITE0, "-o", "out", cwd=tmp_path)
+    assert result.returncode == 3, result.stderr
+    statuses = {r["source"]: (r["status"], (r["error"] or {}).get("kind")) for r in records(tmp_path / "out")}
+    assert statuses == {
+        "in/a-empty.jpg": ("failed", "empty"),
+        "in/b-text.jpg": ("failed", "not-a-picture"),
+        "in/c-cut.jpg": ("failed", "truncated"),
+        "in/d-good.jpg": ("ok", None),
+    }
+    assert "1 picture done, 3 failed" in result.stderr
+    (folder / "d-good.jpg").unlink()
+    assert gradcam("run", "in", *LITE0, "-o", "none", cwd=tmp_path).returncode == 4
+
+
+def test_no_picture_at_all_is_4(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    result = gradcam("run", "empty", cwd=tmp_path)
+    assert result.returncode == 4
+    assert result.stderr.startswith("error: no picture in empty")
+    assert not (tmp_path / "gradcam_output").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (("--model", "vgg61"), "vgg61", "vgg16"),
+        (("--colormap", "jett"), "jett", "jet"),
+        (("--save", "overlays"), "overlays", "overlay"),
+        (("--intensity", "1.5"), "1.5", "--help"),
+        (("--quality", "0"), "0", "--help"),
+        (("--blend", "multiply"), "multiply", "--help"),
+        (("--shard", "5/4"), "5/4", "1/4"),
+        (("--input-size", "huge"), "huge", "224x224"),
+        (("--mean", "a,b"), "a,b", "123.7"),
+        (("--weights", "nowhere.h5"), "nowhere.h5", "path"),
+        (("--modle", "vgg16"), "--modle", "--help"),
+    ],
+)
+def test_wrong_words_are_refused_before_any_work(
+    words: tuple[str, ...], message: str, hint: str, tmp_path: Path
+) -> None:
+    said = problem(gradcam("run", SAMPLES, *words, cwd=tmp_path))
+    assert message in said.splitlines()[0]
+    assert hint in said.splitlines()[1]
+    assert not (tmp_path / "gradcam_output" / "manifest.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (("--layer", "head_activaton"), "head_activaton", "head_activation"),
+        (("--layer", "logits"), "no feature grid", "layers"),
+        (("--class", "egyptian catt"), "egyptian catt", "Egyptian"),
+        (("--class", "crane"), "crane", "134"),
+        (("--class", "1000"), "1000", "999"),
+        (("--method", "gradcamm"), "gradcamm", "gradcam"),
+        (("--method", "cam", "--layer", "block7a_project_bn"), "only at the layer", "--layer"),
+    ],
+)
+def test_wrong_names_are_answered_with_the_nearest(
+    words: tuple[str, ...], message: str, hint: str, tmp_path: Path
+) -> None:
+    said = problem(gradcam("run", SAMPLES / "cat.jpg", *LITE0, *words, cwd=tmp_path))
+    assert message in said.splitlines()[0]
+    assert hint in said.splitlines()[1]
+
+
+def test_the_output_folder_is_checked_first(tmp_path: Path) -> None:
+    pictures = tmp_path / "in"
+    pictures.mkdir()
+    picture = pictures / "cat.jpg"
+    picture.write_bytes((SAMPLES / "cat.jpg").read_bytes())
+    assert "inside" in problem(gradcam("run", "in", "-o", "in/out", cwd=tmp_path))
+    assert not (pictures / "out").exists()
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    problem(gradcam("run", "in", "-o", "file", cwd=tmp_path))
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
+
+
+def test_sources_are_never_written_to(tmp_path: Path) -> None:
+    picture = tmp_path / "cat.jpg"
+    picture.write_bytes((SAMPLES / "cat.jpg").read_bytes())
+    before = picture.read_bytes(), picture.stat().st_mtime_ns
+    output = tmp_path / "out"
+    assert gradcam("run", "cat.jpg", *LITE0, "-o", "out", cwd=tmp_path).returncode == 0
+    (record,) = records(output)
+    overlay = output / record["explanations"][0]["files"]["overlay"]
+    overlay.unlink()
+    overlay.symlink_to(picture)
+    again = gradcam("run", "cat.jpg", *LITE0, "-o", "out", "--overwrite", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert (picture.read_bytes(), picture.stat().st_mtime_ns) == before
+    assert not overlay.is_symlink()
+
+
+def test_lists_and_standard_input_name_pictures(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text(f"{SAMPLES / 'cat.jpg'}\n", encoding="utf-8")
+    listed = gradcam("predict", "@list.txt", *LITE0, "--json", cwd=tmp_path)
+    piped = gradcam(
+        "predict", "-", *LITE0, "--json", cwd=tmp_path, stdin=f"{SAMPLES / 'cat.jpg'}\n"
+    )
+    globbed = gradcam("predict", str(SAMPLES / "c*t.jpg"), *LITE0, "--json", cwd=tmp_path)
+    names = {json.loads(r.stdout)["predictions"][0]["name"] for r in (listed, piped, globbed)}
+    assert names == {"Egyptian_cat"}
+
+
+def test_the_labels_are_the_package_s_own() -> None:
+    assert set(EXPECTED.values()) <= set(imagenet_labels().names)
