@@ -11,7 +11,6 @@ import typer
 from gradcam_cli.commands import say
 from gradcam_cli.commands.options import Json
 from gradcam_cli.models.catalog import Entry, find, names
-from gradcam_cli.models.weights import cached_file, is_installed
 
 __all__ = ["models"]
 
@@ -54,12 +53,16 @@ def models(
 
 
 def _where(entry: Entry) -> str:
+    from gradcam_cli.models.weights import cached_file, is_installed
+
     if is_installed(entry):
         return "installed"
     return "in the cache" if cached_file(entry) else "to download"
 
 
 def _row(entry: Entry) -> dict[str, object]:
+    from gradcam_cli.models.weights import cached_file
+
     path = cached_file(entry)
     return {
         "name": entry.name,

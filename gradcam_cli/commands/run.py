@@ -67,7 +67,7 @@ def run(
     kinds(draw.save)
     part = shard(select.shard)
     choice = model_choice(which.model, opening)
-    pictures = _some(_walk(sources, select), sources)
+    pictures = _some(_walk(sources, select, draw.output_dir), sources)
     check_output(sources, draw.output_dir)
     wanted = settings(choice, look, ask, draw)
     name = manifest_name(part)
@@ -82,7 +82,7 @@ def run(
         rest = _not_done(pictures, manifest, tally)
         first = next(rest, None)
         if first is not None:
-            count = partial(_count, sources, select)
+            count = partial(_count, sources, select, draw.output_dir)
             _go(chain([first], rest), count, choice, wanted, look, ask, manifest, tally, batch)
     raise typer.Exit(tally.end(look.quiet, batch.fail_on_empty))
 
@@ -105,12 +105,14 @@ def predict(
     raise typer.Exit(tally.end(look.quiet))
 
 
-def _walk(sources: Sequence[str], select: SelectOptions) -> Iterator[Found]:
+def _walk(
+    sources: Sequence[str], select: SelectOptions, output: Path | None = None
+) -> Iterator[Found]:
     from gradcam_cli.batch.select import selected
     from gradcam_cli.images.find import find_pictures
 
     stdin = sys.stdin.buffer if "-" in sources else None
-    found = find_pictures(sources, stdin, nul=select.nul)
+    found = find_pictures(sources, stdin, nul=select.nul, output_dir=output)
     return selected(found, select.include, select.exclude, select.limit, shard(select.shard))
 
 
@@ -130,9 +132,9 @@ def _some(pictures: Iterator[Found], sources: Sequence[str]) -> Iterator[Found]:
     return chain([first], pictures)
 
 
-def _count(sources: Sequence[str], select: SelectOptions) -> int:
+def _count(sources: Sequence[str], select: SelectOptions, output: Path | None = None) -> int:
     """Count the pictures for the bar; a list on standard input can be read only once."""
-    return 0 if "-" in sources else sum(1 for _ in _walk(sources, select))
+    return 0 if "-" in sources else sum(1 for _ in _walk(sources, select, output))
 
 
 def _not_done(pictures: Iterator[Found], manifest: Manifest, tally: Tally) -> Iterator[Found]:

@@ -142,7 +142,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     The bytes go into a hidden file beside it, which then takes its place: a reader never sees
     half a file, and a link at ``path`` is replaced, never written through. Raises GradcamError.
     """
-    temporary = path.parent / f".{secrets.token_hex(8)}.part"
+    temporary = path.parent / f".gradcam-{secrets.token_hex(8)}.part"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -146,7 +146,7 @@ def _files(source: str) -> Iterable[Path]:
 
 
 def _try_writing(folder: Path) -> None:
-    probe = folder / f".{secrets.token_hex(8)}.part"
+    probe = folder / f".gradcam-{secrets.token_hex(8)}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:

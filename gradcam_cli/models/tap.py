@@ -40,19 +40,13 @@ class Step:
 def trace(function: Callable[..., Any], *signature: Any) -> Any:
     """Trace a function that calls a network, once, for the given tensor specs.
 
-    Python's control flow inside the network becomes TensorFlow's, as it does in ``fit`` and
-    ``predict``. Raises ModelError when the network cannot be run.
+    Raises ModelError when the network cannot be run.
     """
     try:
-        return tf.function(function).get_concrete_function(*signature)
+        return tf.function(function, autograph=False).get_concrete_function(*signature)
     except GradcamError:
         raise
     except Exception as error:
-        cause: BaseException | None = error
-        while cause is not None:  # TensorFlow raises its own error in place of ours
-            if isinstance(cause, GradcamError):
-                raise cause from None
-            cause = cause.__cause__ or cause.__context__
         first = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
         raise ModelError(
             f"the model fails on a picture of its input size: {first[:200]}",
