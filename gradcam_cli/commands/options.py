@@ -243,7 +243,7 @@ class DrawOptions:
     intensity: Annotated[
         float,
         _option(
-            "How strong the heat is on the picture.",
+            "How strong the heat is on the picture, 0 to 1.",
             "-i",
             "--intensity",
             panel=_PICTURE,

@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from gradcam_cli.models.axis_rules import RULES, Atom, Layout, like_inputs, sizes_of
+from gradcam_cli.models.axis_rules import RULES, Atom, Layout, like_inputs, size_of, sizes_of
 
 __all__ = ["Axes", "Features", "features_of", "follow", "guess_features"]
 
@@ -69,7 +69,7 @@ def follow(picture: Any, channels_first: bool = False) -> Axes:
             rule = RULES.get(operation.type, like_inputs)
             layout = rule(operation, [axes.get(value.name) for value in operation.inputs])
         for value in operation.outputs:
-            fits = layout is not None and len(layout) == value.shape.rank
+            fits = layout is not None and [size_of(axis) for axis in layout] == sizes_of(value)
             axes[value.name] = layout if fits else None
     return axes
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-__all__ = ["RULES", "Atom", "Axis", "Inputs", "Layout", "like_inputs", "sizes_of"]
+__all__ = ["RULES", "Atom", "Axis", "Inputs", "Layout", "like_inputs", "size_of", "sizes_of"]
 
 
 class Atom(NamedTuple):
@@ -50,7 +50,7 @@ def like_inputs(operation: Any, layouts: Inputs) -> Layout | None:
         if layout is None or have is None or len(have) > len(sizes):
             continue
         for place, axis in enumerate(layout, len(sizes) - len(have)):
-            if _size(axis) == sizes[place] and not _known(result[place]):
+            if size_of(axis) == sizes[place] and not _known(result[place]):
                 result[place] = axis
     return tuple(result) if any(map(_known, result)) else None
 
@@ -59,7 +59,8 @@ def _output(operation: Any) -> list[int]:
     return sizes_of(operation.outputs[0]) or []
 
 
-def _size(axis: Axis) -> int:
+def size_of(axis: Axis) -> int:
+    """Return how many entries an axis has."""
     return math.prod(atom.size for atom in axis)
 
 
@@ -86,7 +87,7 @@ def _numbers(tensor: Any) -> list[int] | None:
 
 def _resized(axis: Axis, size: int) -> Axis:
     """Return an axis that was cut or lengthened: rows stay rows, anything else is unknown."""
-    if _size(axis) == size:
+    if size_of(axis) == size:
         return axis
     letters = [atom.letter for atom in axis if atom.letter != "?"]
     return (Atom(letters[0], size),) if letters in (["u"], ["v"]) else _unknown(size)
@@ -113,7 +114,7 @@ def _grid(operation: Any, layouts: Inputs) -> Layout | None:
 
 
 def _cut(operation: Any, layouts: Inputs) -> Layout | None:
-    """Padding, tiling, splitting: axes of another size than before are cut or lengthened."""
+    """Padding and splitting: axes of another size than before are cut or lengthened."""
     layout = next((layout for layout in layouts if layout is not None), None)
     sizes = _output(operation)
     if layout is None or len(layout) != len(sizes):
@@ -142,10 +143,10 @@ def _regrouped(atoms: list[Atom], sizes: list[int]) -> Layout:
     waiting = list(atoms)
     for size in sizes:
         axis: list[Atom] = []
-        while waiting and (_size(tuple(axis)) < size or (not axis and waiting[0].size == 1)):
-            atom, wanted = waiting.pop(0), size // _size(tuple(axis))
+        while waiting and (size_of(tuple(axis)) < size or (not axis and waiting[0].size == 1)):
+            atom, wanted = waiting.pop(0), size // size_of(tuple(axis))
             if atom.size > wanted:
-                if size % _size(tuple(axis)) or atom.size % wanted or wanted == 1:
+                if size % size_of(tuple(axis)) or atom.size % wanted or wanted == 1:
                     return tuple(result) + tuple(_unknown(s) for s in sizes[len(result) :])
                 waiting.insert(0, Atom("?", atom.size // wanted))
                 atom = Atom("?" if atom.letter == "t" else atom.letter, wanted)
@@ -180,7 +181,7 @@ def _product(operation: Any, layouts: Inputs) -> Layout | None:
             continue
         result[place] = layout[axis]
         for at in range(-len(layout), -2):
-            if not _known(result[at]) and _size(layout[at]) == sizes[at]:
+            if not _known(result[at]) and size_of(layout[at]) == sizes[at]:
                 result[at] = layout[at]
     return tuple(result) if any(map(_known, result)) else None
 
@@ -230,7 +231,7 @@ def _concat(operation: Any, layouts: Inputs) -> Layout | None:
 
 def _with_tokens(axis: Axis, before: int, size: int) -> Axis:
     """Return cells with ``before`` tokens in front of them, and as many behind as fill ``size``."""
-    after = size - before - _size(axis)
+    after = size - before - size_of(axis)
     if [atom.letter for atom in axis] == ["u", "v"]:
         return (Atom("t", size, before, after, (axis[0].size, axis[1].size)),)
     if len(axis) == 1 and axis[0].letter == "t":
@@ -241,7 +242,7 @@ def _with_tokens(axis: Axis, before: int, size: int) -> Axis:
 
 def _without_tokens(axis: Axis, first: int, size: int) -> Axis:
     """Return what is left of an axis when ``size`` entries from ``first`` on are kept."""
-    if size == _size(axis) or len(axis) != 1 or axis[0].letter != "t":
+    if size == size_of(axis) or len(axis) != 1 or axis[0].letter != "t":
         return _resized(axis, size)
     before, cells = axis[0].before, math.prod(axis[0].grid)
     after = size - (before - first) - cells
@@ -309,7 +310,9 @@ def _gather(operation: Any, layouts: Inputs) -> Layout | None:
 
 
 def _pack(operation: Any, layouts: Inputs) -> Layout | None:
-    layout = next(layout for layout in layouts if layout is not None)
+    layout = next((layout for layout in layouts if layout is not None), None)
+    if layout is None:
+        return None
     at = operation.get_attr("axis") % (len(layout) + 1)
     return (*layout[:at], _unknown(len(operation.inputs)), *layout[at:])
 
@@ -327,7 +330,14 @@ def _shuffled(operation: Any, layouts: Inputs) -> Layout | None:
     if layout is None or axes is None:
         return None
     moved = {axis % len(layout) for axis in axes}
-    return tuple(_unknown(_size(a)) if at in moved else a for at, a in enumerate(layout))
+    return tuple(_unknown(size_of(a)) if at in moved else a for at, a in enumerate(layout))
+
+
+def _tile(operation: Any, layouts: Inputs) -> Layout | None:
+    if layouts[0] is None:
+        return None
+    parts = zip(layouts[0], _output(operation), strict=True)
+    return tuple(axis if size_of(axis) == size else _unknown(size) for axis, size in parts)
 
 
 def _lost(operation: Any, layouts: Inputs) -> Layout | None:  # noqa: ARG001  a row of RULES
@@ -338,7 +348,8 @@ _GROUPS: tuple[tuple[Callable[[Any, Inputs], Layout | None], str], ...] = (
     (_grid, "Conv2D Conv2DBackpropInput DepthwiseConv2dNative MaxPool AvgPool ExtractImagePatches"),
     (_grid, "ResizeBilinear ResizeNearestNeighbor ResizeBicubic ResizeArea ScaleAndTranslate"),
     (_grid, "SpaceToDepth DepthToSpace SpaceToBatchND BatchToSpaceND"),
-    (_cut, "Pad PadV2 MirrorPad Tile Split SplitV"),
+    (_cut, "Pad PadV2 MirrorPad Split SplitV"),
+    (_tile, "Tile"),
     (_transpose, "Transpose"),
     (_reshape, "Reshape Squeeze ExpandDims"),
     (_reduce, "Mean Sum Max Min Prod Any All EuclideanNorm"),

@@ -1,0 +1,88 @@
+"""The program's own tables become the generated parts of the README.
+
+``python docs/generate.py`` rewrites them; the tests fail when they are not up to date.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from gradcam_cli.cli import app
+from gradcam_cli.errors import ExitCode
+
+ROOT = Path(__file__).parent.parent
+
+EXIT_CODES = {
+    ExitCode.DONE: "everything was done",
+    ExitCode.GATE_FAILED: "a gate failed: `--fail-on-empty`, or `doctor` found a wrong gradient",
+    ExitCode.USAGE: "wrong usage, configuration, model, or an output folder that cannot be written",
+    ExitCode.SOME_FAILED: "finished, but some pictures failed; their records say why",
+    ExitCode.NO_PICTURE: "no usable picture",
+    ExitCode.INTERRUPTED: "interrupted; the same command goes on from there",
+}
+
+
+def commands() -> str:
+    """Return the table of verbs."""
+    rows = [
+        f"| `gradcam {name}` | {_cell(command.help.splitlines()[0])} |"
+        for name, command in _verbs().items()
+    ]
+    return "\n".join(["| command | does |", "| --- | --- |", *rows])
+
+
+def options() -> str:
+    """Return the table of run's options."""
+    rows = []
+    for parameter in _verbs()["run"].params:
+        if parameter.param_type_name != "option" or parameter.name == "help":
+            continue
+        names = ", ".join(f"`{name}`" for name in parameter.opts)
+        rows.append(f"| {names} | {_default(parameter)} | {_cell(parameter.help or '')} |")
+    return "\n".join(["| option | default | meaning |", "| --- | --- | --- |", *rows])
+
+
+def exit_codes() -> str:
+    """Return the table of exit codes."""
+    rows = [f"| {code.value} | {meaning} |" for code, meaning in EXIT_CODES.items()]
+    return "\n".join(["| code | means |", "| --- | --- |", *rows])
+
+
+PARTS = {"commands": commands, "options": options, "exit codes": exit_codes}
+
+
+def filled(text: str) -> str:
+    """Return a document with its generated parts made anew."""
+    for name, make in PARTS.items():
+        pattern = rf"(<!-- generated: {name} -->\n).*?(<!-- end -->)"
+        text = re.sub(
+            pattern, lambda found, make=make: f"{found[1]}{make()}\n{found[2]}", text, flags=re.S
+        )
+    return text
+
+
+def _verbs() -> dict[str, Any]:
+    group: Any = typer.main.get_command(app)
+    return dict(group.commands)
+
+
+def _default(parameter: Any) -> str:
+    value = parameter.default
+    if value is None or value is False or value == "" or value == []:
+        return ""
+    if isinstance(value, list | tuple):
+        value = ", ".join(map(str, value))
+    return f"`{getattr(value, 'value', value)}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+if __name__ == "__main__":
+    readme = ROOT / "README.md"
+    readme.write_text(filled(readme.read_text(encoding="utf-8")), encoding="utf-8")
