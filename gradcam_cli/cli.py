@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from typing import Annotated
+import threading
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from gradcam_cli import __version__
 from gradcam_cli.commands import say
 from gradcam_cli.commands.classes import classes
+from gradcam_cli.commands.config import CONFIG, Defaults, read_config
 from gradcam_cli.commands.doctor import doctor
 from gradcam_cli.commands.layers import layers
 from gradcam_cli.commands.methods import methods
@@ -20,6 +23,8 @@ from gradcam_cli.commands.run import predict, run
 from gradcam_cli.errors import ExitCode, GradcamError
 
 __all__ = ["app", "main"]
+
+THREADS = "gradcam-ordered"
 
 app = typer.Typer(
     name="gradcam",
@@ -53,14 +58,13 @@ def _app(
 
 def main() -> None:
     """Run the command line and leave the process with its exit code."""
-    debug = "--debug" in sys.argv[1:]
-    sys.argv[1:] = [word for word in sys.argv[1:] if word != "--debug"]
+    words, debug, config = _everywhere(sys.argv[1:])
     if not debug:
         _quieten()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        code = app(standalone_mode=False) or 0
+        code = app(words, standalone_mode=False, default_map=_defaults(config)) or 0
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
     except BrokenPipeError:
@@ -71,7 +75,39 @@ def main() -> None:
         if debug and not hasattr(error, "format_message"):
             raise
         code = _explained(error)
+    if any(thread.name.startswith(THREADS) for thread in threading.enumerate()):
+        # A reader hangs in a decoder or on a dead disk; leaving as usual would wait for it.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(code))
     sys.exit(int(code))
+
+
+def _everywhere(words: list[str]) -> tuple[list[str], bool, str]:
+    """Take the two options that may stand before or behind the verb out of the words."""
+    rest: list[str] = []
+    debug, config = False, ""
+    waiting = iter(words)
+    for word in waiting:
+        if word == "--":
+            return [*rest, word, *waiting], debug, config
+        if word == "--debug":
+            debug = True
+        elif word == "--config":
+            config = next(waiting, "") or "--config"
+        elif word.startswith("--config="):
+            config = word.removeprefix("--config=")
+        else:
+            rest.append(word)
+    return rest, debug, config
+
+
+def _defaults(config: str) -> Defaults:
+    path = Path(config or CONFIG)
+    if not config and not path.is_file():
+        return {}
+    group: Any = typer.main.get_command(app)
+    return read_config(path, group.commands)
 
 
 def _explained(error: Exception) -> int:

@@ -13,21 +13,15 @@ from numpy.typing import NDArray
 
 from gradcam_cli.cam.methods import METHODS, Method
 from gradcam_cli.errors import GradcamError, ModelError, suggestion
-from gradcam_cli.models.anatomy import (
-    channels_first,
-    default_step,
-    feature_grid,
-    find_step,
-    named_operations,
-    resolve_layer,
-)
+from gradcam_cli.models.anatomy import Anatomy, FeatureMap, dissect, find_map
 from gradcam_cli.models.classes import ClassChoice
-from gradcam_cli.models.head import Head, find_head, pooled_features
+from gradcam_cli.models.head import Head, pooled_features
 from gradcam_cli.models.load import Model
-from gradcam_cli.models.ports import run
-from gradcam_cli.models.tap import Step, recording, trace
+from gradcam_cli.models.paths import named_operations, resolve_layer
+from gradcam_cli.models.survey import is_pooled, survey
+from gradcam_cli.models.tap import trace
 
-__all__ = ["Explained", "Explainer", "Explanation", "Question", "gradient", "heat"]
+__all__ = ["EMPTY", "Explained", "Explainer", "Explanation", "Question", "gradient", "heat"]
 
 _FLOAT16_SCALE = 1024.0
 """Keeps float16 gradients above the smallest number that float16 can hold."""
@@ -123,12 +117,13 @@ class Explainer:
         self.model = model
         self.question = question
         self.batch_size = model.ports.batch or batch_size
-        self.layer = ""
         self.grid = (0, 0)
         self.head_kind = ""
+        self._found = False
         self._depth = question.classes.top
         self._fixed = question.classes.fixed
         self._explains = bool(self._depth or self._fixed)
+        self.layer = self._layer() if self._explains else ""
         shape = tf.TensorSpec((self.batch_size, *model.ports.size, model.ports.channels), tf.uint8)
         self._function = trace(self._trace, shape)
 
@@ -148,7 +143,7 @@ class Explainer:
 
     def _explained(self, answers: dict[str, Any], row: int) -> Explained:
         scores, values = answers["scores"][row], answers["probabilities"][row]
-        known = self.head_kind != "linear" or _is_distribution(values)
+        known = self._found or self.head_kind == "binary" or _is_distribution(values)
         ranks = values if self.head_kind == "segmentation" else scores
         explained = Explained(
             probabilities=values if known else None,
@@ -173,51 +168,46 @@ class Explainer:
         return replace(explained, explanations=tuple(found.values()))
 
     def _trace(self, pixels: Any) -> dict[str, Any]:
-        operations = self._operations()
-        pictures = self.model.scaling.apply(tf.cast(pixels, tf.float32))
-        with recording(operations) as steps:
-            output = run(self.model.network, self.model.ports, pictures)
-        head = find_head(output, binary=len(self.model.labels.names) == 2)
-        self.head_kind = head.kind
+        model = self.model
+        pictures = model.scaling.apply(tf.cast(pixels, tf.float32))
+        two = len(model.labels.names) == 2
+        anatomy = dissect(model.network, model.ports, pictures, binary=two)
+        head = anatomy.head
+        self.head_kind, self._found = head.kind, head.found
         answer = {"probabilities": head.output, "scores": head.logits}
         if self._explains:
-            answer |= self._maps(head, self._step(steps, head))
+            answer |= self._maps(head, self._feature_map(anatomy))
         return answer
 
-    def _operations(self) -> dict[str, Any]:
-        if not self._explains:
-            return {}
-        every = named_operations(self.model.network)
-        wanted = self.model.layer if self.question.layer == "auto" else self.question.layer
-        if not wanted:
-            return every
-        self.layer = resolve_layer(wanted, every)
-        return {self.layer: every[self.layer]}
+    def _layer(self) -> str:
+        """Return the path of the layer that is asked for."""
+        typed = self.question.layer
+        if typed != "auto":
+            return resolve_layer(typed, named_operations(self.model.network))
+        if self.model.layer:
+            return self.model.layer
+        found = survey(self.model.network, self.model.ports)
+        if not found.default:
+            raise ModelError(found.reason, "Grad-CAM needs a layer with a grid larger than 1 x 1")
+        return found.default
 
-    def _step(self, steps: list[Step], head: Head) -> Step:
-        step = (
-            find_step(steps, self.layer, self.question.call)
-            if self.layer
-            else default_step(steps, head.source)
-        )
-        self.layer = step.path
-        grid = feature_grid(step)
-        assert grid is not None  # noqa: S101  both searches return feature maps only
-        self.grid = grid[:2]
+    def _feature_map(self, anatomy: Anatomy) -> FeatureMap:
+        chosen = find_map(anatomy, self.layer, self.question.call)
+        self.grid = chosen.features.grid
         method = METHODS[self.question.method]
         if method.needs_pooled_head:
-            _check_pooled(head, step, steps, self.question.score, method)
-        return step
+            _check_pooled(anatomy, chosen, self.question.score, method)
+        return chosen
 
-    def _maps(self, head: Head, step: Step) -> dict[str, Any]:
+    def _maps(self, head: Head, chosen: FeatureMap) -> dict[str, Any]:
         classes = self._classes(head)
         targets = head.output if self.question.score == "probability" else head.logits
         method = METHODS[self.question.method]
-        A = _channels_last(step.tensor, step)
+        A = chosen.fold(chosen.step.tensor)
         maps, flat = [], []
         for place in range(classes.shape[1]):
             score = tf.reduce_sum(tf.gather(targets, classes[:, place], axis=1, batch_dims=1))
-            G = _channels_last(gradient(score, step), step)
+            G = chosen.fold(gradient(score, chosen.step.tensor))
             maps.append(method.compute(A, G, keras.ops))
             flat.append(tf.reduce_all(G == 0, axis=(1, 2, 3)))
         return {"classes": classes, "maps": tf.stack(maps, 1), "flat": tf.stack(flat, 1)}
@@ -247,48 +237,55 @@ def _check_classes(depth: int, fixed: tuple[int, ...], classes: int) -> None:
         )
 
 
-def _check_pooled(head: Head, step: Step, steps: list[Step], score: str, method: Method) -> None:
-    pooled = pooled_features(head)
-    if pooled is None:
+def _check_pooled(anatomy: Anatomy, chosen: FeatureMap, score: str, method: Method) -> None:
+    pooled = pooled_features(anatomy.head)
+    feeding = [each.path for each in anatomy.maps if pooled is not None and is_pooled(each, pooled)]
+    if not feeding:
         raise ModelError(
             f"{method.title} is not defined for this model: no global average pooling straight "
             "into its last dense layer",
             "use --method gradcam, which works for every differentiable head",
         )
-    if pooled is not step.tensor:
-        feeding = [other.path for other in steps if other.tensor is pooled]
-        where = f"--layer {feeding[0]}" if feeding else "leave out --layer"
+    if not is_pooled(chosen, pooled):
         raise ModelError(
-            f"{method.title} is defined only at the layer that is pooled, not at {step.path!r}",
-            where,
+            f"{method.title} is defined only at the layer that is pooled, not at {chosen.path!r}",
+            f"--layer {feeding[0]}",
         )
     if score != "logit":
         raise ModelError(f"{method.title} explains the logit", "leave out --score probability")
 
 
-def gradient(score: Any, step: Step) -> Any:
-    """Return ``d score / d A`` of a step's output, symbolic float32 of the same shape.
+def gradient(score: Any, activations: Any) -> Any:
+    """Return ``d score / d A`` of a layer's output, symbolic float32 of the same shape.
 
-    Raises ModelError when the score does not depend on it.
+    ``score`` is the sum over the pictures, so that each picture's gradient is its own. Raises
+    ModelError when the score does not depend on the activations.
     """
-    scale = _FLOAT16_SCALE if step.tensor.dtype == tf.float16 else 1.0
-    gradient = tf.gradients(score * scale, step.tensor)[0]
-    if gradient is None:
+    scale = _FLOAT16_SCALE if activations.dtype == tf.float16 else 1.0
+    slope = tf.gradients(score * scale, activations)[0]
+    if slope is None:
         raise ModelError(
-            f"the score does not depend on layer {step.path!r}",
-            "choose a layer on the way to the output; `gradcam layers MODEL` lists them",
+            "no gradient reaches the layer: something behind it cannot be differentiated",
+            "choose a later layer; `gradcam layers MODEL` lists them",
         )
-    return tf.cast(gradient, tf.float32) / scale
-
-
-def _channels_last(tensor: Any, step: Step) -> Any:
-    tensor = tf.cast(tensor, tf.float32)
-    return tf.transpose(tensor, (0, 2, 3, 1)) if channels_first(step) else tensor
+    return tf.cast(tf.convert_to_tensor(slope), tf.float32) / scale
 
 
 def _is_distribution(values: NDArray[np.float32]) -> bool:
     """Tell whether a head without a visible softmax gives probabilities all the same."""
     return len(values) > 1 and bool(values.min() >= 0 and abs(values.sum() - 1) < 1e-3)
+
+
+EMPTY = {
+    "not finite": "the layer or its gradient holds infinities or NaN: the weights may be broken, "
+    "or too large for the model's precision",
+    "all negative": "every part of the picture speaks against this class's own score; "
+    "--score probability looks at the class against the others",
+    "zero gradient": "the score does not change with the layer: its units are dead, or saturated "
+    "(--score logit avoids the flat ends of softmax and sigmoid)",
+    "zero everywhere": "the layer itself is zero for this picture",
+}
+"""Every reason for an empty map, and what lies behind it."""
 
 
 def _why_empty(raw: NDArray[np.float32], flat: bool) -> str:

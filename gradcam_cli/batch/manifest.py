@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import IO
 
 from filelock import FileLock, Timeout
 
 from gradcam_cli.batch.records import Record
 from gradcam_cli.errors import GradcamError
-from gradcam_cli.images.files import write_bytes
+from gradcam_cli.images.files import remove_leftovers, write_bytes
 from gradcam_cli.images.find import Found
 
 __all__ = ["MANIFEST", "Manifest", "manifest_name", "open_manifest", "read_manifest"]
@@ -44,10 +45,19 @@ class Manifest:
         self._settings = settings
         self._done: dict[str, _Done] = {}
         self._superseded = False
-        self._file: IO[bytes] | None = None
+        self._file: FileIO | None = None
 
     def load(self) -> None:
-        """Read what is there: the last record of a picture counts, a torn last line is cut off."""
+        """Read what is there: the last record of a picture counts, a torn last line is cut off.
+
+        Manifests of other shards of the folder tell what is done as well.
+        """
+        for path in sorted(self.folder.glob("manifest*.jsonl")):
+            if path != self.path:
+                for record in read_manifest(self.folder, path.name):
+                    self._remember(record)
+        if not self.path.exists():
+            return
         known: set[str] = set()
         for record in read_manifest(self.folder, self.path.name):
             self._superseded |= record.source in known
@@ -75,13 +85,19 @@ class Manifest:
         return record.empty
 
     def append(self, record: Record) -> None:
-        """Write one record and hand it to the operating system at once."""
+        """Write one record whole, and hand it to the operating system at once."""
         self._superseded |= record.source in self._done
+        line = record.to_json().encode() + b"\n"
         try:
             if self._file is None:
-                self._file = self.path.open("ab")
-            self._file.write(record.to_json().encode() + b"\n")
-            self._file.flush()
+                self._file = self.path.open("ab", buffering=0)
+            end = self._file.seek(0, os.SEEK_END)
+            try:
+                if self._file.write(line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError:
+                self._file.truncate(end)
+                raise
         except OSError as error:
             raise _cannot_write(self.path, error) from error
         self._remember(record)
@@ -90,7 +106,9 @@ class Manifest:
         """Close the file; where pictures were done again, only their last records are kept."""
         if self._file is not None:
             self._file.close()
+            self._file = None
         if self._superseded:
+            self._superseded = False
             last = {record.source: record for record in read_manifest(self.folder, self.path.name)}
             lines = "".join(record.to_json() + "\n" for record in last.values())
             write_bytes(self.path, lines.encode())
@@ -133,12 +151,18 @@ def open_manifest(
     except OSError as error:
         raise _cannot_write(folder, error) from error
     manifest = Manifest(folder, name, settings)
+    running = folder / f".{name}.running"
     try:
+        if running.exists():  # whoever made it was killed
+            remove_leftovers(folder)
+        running.touch()
         if overwrite:
             manifest.path.unlink(missing_ok=True)
-        elif manifest.path.exists():
+        else:
             manifest.load()
         yield manifest
+        manifest.close()
+        running.unlink(missing_ok=True)
     finally:
         manifest.close()
         lock.release()

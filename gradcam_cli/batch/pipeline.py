@@ -3,44 +3,109 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from concurrent.futures import TimeoutError as TookTooLong
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from threading import Event
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from gradcam_cli.batch.records import Record
-from gradcam_cli.batch.steps import Job, Plan, finish, prepare
+from gradcam_cli.batch.steps import Job, Plan, failed, finish, prepare
+from gradcam_cli.errors import ImageError
 from gradcam_cli.explain import Explained, Explainer
 from gradcam_cli.images.find import Found
 
-__all__ = ["ordered", "stream"]
+__all__ = ["THREADS", "Late", "Stages", "ordered", "stream"]
 
 A = TypeVar("A")
 B = TypeVar("B")
 Answered = tuple[Job, Explained, Plan]
 
+THREADS = "gradcam-ordered"
+"""How the threads' names begin; one that hangs outlives its stream."""
+
+_AHEAD_BYTES = 256 << 20
+_BATCH_BYTES = 512 << 20
+_PATIENCE = 120.0
+"""Seconds that one picture may keep everybody waiting before it is given up."""
+
+
+@dataclass
+class Stages:
+    """Where the time of a stream went, in seconds of its caller."""
+
+    reading: float = 0.0
+    network: float = 0.0
+    writing: float = 0.0
+
+    def slowest(self) -> str:
+        """Return the name of the stage that was waited for most."""
+        return max(vars(self), key=lambda name: getattr(self, name))
+
+
+@dataclass(frozen=True)
+class Late(Generic[A]):
+    """An item whose result never came."""
+
+    item: A
+
 
 def ordered(
-    pool: ThreadPoolExecutor, function: Callable[[A], B], items: Iterable[A], ahead: int
-) -> Iterator[B]:
-    """Yield ``function(item)`` of every item in order, at most ``ahead`` of them under way.
+    function: Callable[[A], B],
+    items: Iterable[A],
+    ahead: int,
+    *,
+    weigh: Callable[[B], int] = lambda _: 0,
+    most: int = _AHEAD_BYTES,
+    patience: float | None = _PATIENCE,
+) -> Iterator[B | Late[A]]:
+    """Yield ``function(item)`` of every item in order, computed ahead in threads.
 
-    An exception reaches whoever asks for that item's result; the items under way are waited for.
+    At most ``ahead`` items are under way, and no further one is begun while the finished results
+    weigh more than ``most``. An exception reaches whoever asks for that item's result. An item that
+    has to be waited for longer than ``patience`` seconds is yielded as Late, and its thread left.
     """
-    waiting: deque[Future[B]] = deque()
+    count = max(2, os.cpu_count() or 2)
+    pool, stuck = ThreadPoolExecutor(count, THREADS), False
+    waiting: deque[tuple[A, Future[B]]] = deque()
+
+    def full() -> bool:
+        done = [future for _, future in waiting if future.done() and not future.exception()]
+        return len(waiting) >= ahead or sum(weigh(future.result()) for future in done) > most
+
+    def take() -> B | Late[A]:
+        nonlocal stuck
+        item, future = waiting.popleft()
+        try:
+            return future.result(timeout=patience)
+        except TookTooLong:
+            if future.done():  # the function's own exception, not our patience
+                raise
+            stuck = True
+            renew()
+            return Late(item)
+
+    def renew() -> None:
+        nonlocal pool
+        pool.shutdown(wait=False)
+        pool = ThreadPoolExecutor(count, THREADS)
+        for place, (item, future) in enumerate(waiting):
+            if future.cancel():
+                waiting[place] = item, pool.submit(function, item)
+
     try:
         for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) >= ahead:
-                yield waiting.popleft().result()
+            waiting.append((item, pool.submit(function, item)))
+            while full() and waiting:
+                yield take()
         while waiting:
-            yield waiting.popleft().result()
+            yield take()
     finally:
-        for future in waiting:
-            future.cancel()
+        pool.shutdown(wait=not stuck, cancel_futures=True)
 
 
 def stream(
@@ -49,61 +114,93 @@ def stream(
     trace: Callable[[int], Explainer],
     batch_size: int,
     stop: Event | None = None,
+    stages: Stages | None = None,
 ) -> Iterator[Record]:
     """Yield one record a picture, in the order of ``pictures``.
 
     ``trace(size)`` is called once, when the first batch is known, with that batch's size.
     Decoding, rendering and encoding run in threads (OpenCV lets go of Python's lock), the network
-    in the caller's. At most two batches of pictures are in memory before the network and one
-    behind it. Once ``stop`` is set no further batch is begun; what the network has answered is
-    still finished.
+    in the caller's. Memory is bounded by the number of pictures ahead and by their bytes; a batch
+    of large photographs is cut short. Once ``stop`` is set no further batch is begun; what the
+    network has answered is still finished. ``stages`` collects where the time went.
     """
-    stop = stop or Event()
-    count = max(2, os.cpu_count() or 2)
-    with (
-        ThreadPoolExecutor(count, "read") as readers,
-        ThreadPoolExecutor(count, "write") as writers,
-    ):
-        unstopped = takewhile(lambda _: not stop.is_set(), pictures)
-        read = ordered(readers, lambda found: prepare(found, plan), unstopped, 2 * batch_size)
-        answers = _answers(read, plan, trace, batch_size, stop)
-        yield from ordered(writers, _finish, answers, batch_size + count)
+    stop, stages = stop or Event(), stages or Stages()
+    unstopped = takewhile(lambda _: not stop.is_set(), pictures)
+    read = ordered(lambda found: prepare(found, plan), unstopped, 2 * batch_size, weigh=_weight)
+    arrived = (_late(item, plan) if isinstance(item, Late) else item for item in read)
+    groups = _groups(_timed(arrived, stages, "reading"), batch_size)
+    answers = _answers(takewhile(lambda _: not stop.is_set(), groups), plan, trace, stages)
+    ends = ordered(_finish, answers, batch_size + 2, patience=None)
+    before = stages.reading + stages.network
+    start = time.perf_counter()
+    for record in ends:
+        assert not isinstance(record, Late)  # noqa: S101  writing is waited for without end
+        spent = time.perf_counter() - start
+        upstream = stages.reading + stages.network
+        stages.writing += max(0.0, spent - (upstream - before))
+        yield record
+        before, start = stages.reading + stages.network, time.perf_counter()
+
+
+def _weight(item: Job | Record) -> int:
+    return item.picture.pixels.nbytes if isinstance(item, Job) else 0
+
+
+def _late(late: Late[Found], plan: Plan) -> Record:
+    error = ImageError("timeout", "reading it took too long", "the disk or the decoder hangs")
+    return failed(late.item, error, plan)
 
 
 def _finish(item: Answered | Record) -> Record:
     return item if isinstance(item, Record) else finish(*item)
 
 
+def _timed(items: Iterable[A], stages: Stages, name: str) -> Iterator[A]:
+    """Add the time that is spent waiting for each item to a stage."""
+    iterator = iter(items)
+    while True:
+        start = time.perf_counter()
+        try:
+            item = next(iterator)
+        except StopIteration:
+            return
+        finally:
+            setattr(stages, name, getattr(stages, name) + time.perf_counter() - start)
+        yield item
+
+
 def _answers(
-    read: Iterator[Job | Record],
+    groups: Iterable[list[Job | Record]],
     plan: Plan,
     trace: Callable[[int], Explainer],
-    batch_size: int,
-    stop: Event,
+    stages: Stages,
 ) -> Iterator[Answered | Record]:
     """Run the network over batches; failed records pass by in their place."""
     explainer: Explainer | None = None
-    for group in _groups(read, batch_size):
-        if stop.is_set():
-            return
+    for group in groups:
         jobs = [item for item in group if isinstance(item, Job)]
-        if jobs and explainer is None:
-            explainer = trace(len(jobs))
-            plan = replace(plan, layer=explainer.layer)
-        answers = explainer.many([job.square for job in jobs]) if explainer else iter(())
+        answers: Iterator[Explained] = iter(())
+        if jobs:
+            start = time.perf_counter()
+            if explainer is None:
+                explainer = trace(len(jobs))
+                plan = replace(plan, layer=explainer.layer)
+            answers = iter(list(explainer.many([job.square for job in jobs])))
+            stages.network += time.perf_counter() - start
         for item in group:
             yield item if isinstance(item, Record) else (item, next(answers), plan)
 
 
 def _groups(read: Iterable[Job | Record], batch_size: int) -> Iterator[list[Job | Record]]:
-    """Yield runs of items that hold up to ``batch_size`` jobs each."""
+    """Yield runs of items that hold up to ``batch_size`` jobs each, fewer of large pictures."""
     group: list[Job | Record] = []
-    jobs = 0
+    jobs = weight = 0
     for item in read:
         group.append(item)
         jobs += isinstance(item, Job)
-        if jobs == batch_size:
+        weight += _weight(item)
+        if jobs == batch_size or weight > _BATCH_BYTES:
             yield group
-            group, jobs = [], 0
+            group, jobs, weight = [], 0, 0
     if group:
         yield group

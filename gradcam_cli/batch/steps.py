@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +51,10 @@ class Job:
     seconds: float
 
 
+_HELD_BYTES = 64 << 20
+"""Pictures with more pixels are read a second time for drawing, not kept while they wait."""
+
+
 def prepare(found: Found, plan: Plan) -> Job | Record:
     """Read one picture and fit it to the network; a failed Record when it cannot be used."""
     start = time.perf_counter()
@@ -63,6 +67,8 @@ def prepare(found: Found, plan: Plan) -> Job | Record:
     size = picture.pixels.shape[:2]
     placement = place((size[0], size[1]), plan.input_size, plan.settings.resize)
     square = to_network(picture.pixels, placement, plan.channels, plan.interpolation)
+    if picture.pixels.nbytes > _HELD_BYTES:
+        picture = replace(picture, pixels=np.empty((0, 0, 3), np.uint8))
     return Job(found, picture, placement, square, time.perf_counter() - start)
 
 
@@ -82,10 +88,16 @@ def failed(found: Found, error: ImageError, plan: Plan) -> Record:
 def finish(job: Job, explained: Explained, plan: Plan) -> Record:
     """Render and write one picture's maps, and return its record.
 
-    Raises GradcamError when a file cannot be written.
+    A picture that was too large to be kept is read again. Raises GradcamError when a file cannot be
+    written.
     """
     start = time.perf_counter()
     settings = plan.settings
+    if plan.output is not None and job.picture.pixels.size == 0:
+        try:
+            job = replace(job, picture=_again(job))
+        except ImageError as error:
+            return failed(job.found, error, plan)
     explanations = tuple(_explain(job, item, plan) for item in explained.explanations)
     return Record(
         source=job.found.source,
@@ -106,6 +118,13 @@ def finish(job: Job, explained: Explained, plan: Plan) -> Record:
         explanations=explanations,
         seconds=round(job.seconds + time.perf_counter() - start, 4),
     )
+
+
+def _again(job: Job) -> Picture:
+    picture = read_picture(job.found.path, job.found.source)
+    if picture.sha256 != job.picture.sha256:
+        raise ImageError("changed", "the file changed while it was worked on", "run again")
+    return picture
 
 
 def _predictions(explained: Explained, labels: Labels, top_k: int) -> tuple[Prediction, ...]:

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["predict", "run"]
 
+_FEW = 3
+
 
 @flat
 def run(
@@ -158,7 +160,7 @@ def _go(
     tally: Tally,
     batch: BatchOptions,
 ) -> None:
-    from gradcam_cli.batch.pipeline import stream
+    from gradcam_cli.batch.pipeline import Stages, stream
     from gradcam_cli.batch.steps import Plan
     from gradcam_cli.explain import Explainer
     from gradcam_cli.models.load import load
@@ -181,7 +183,8 @@ def _go(
     with ExitStack() as stack:
         stop = stack.enter_context(_stopping())
         tick = stack.enter_context(say.progress(count, tally.resumed, look.quiet))
-        for record in stream(pictures, plan, trace, look.batch_size, stop):
+        stages = Stages()
+        for record in stream(pictures, plan, trace, look.batch_size, stop, stages):
             if manifest:
                 manifest.append(record)
             _show(record, look)
@@ -190,6 +193,7 @@ def _go(
             if batch.max_failures and tally.failures >= batch.max_failures:
                 stop.set()
                 tally.gave_up = True
+    tally.slowest = stages.slowest()
     tally.interrupted = stop.is_set() and not tally.gave_up
 
 
@@ -245,6 +249,7 @@ class Tally:
     resumed: int = 0
     empty: int = 0
     failed: Counter[str] = field(default_factory=Counter)
+    slowest: str = ""
     interrupted: bool = False
     gave_up: bool = False
 
@@ -285,4 +290,5 @@ class Tally:
             parts.append(f"{self.failures} failed ({kinds})")
         if self.empty:
             parts.append(f"{self.empty} with an empty map")
-        return ", ".join(parts) + (f"; heatmaps in {self.output}" if self.output else "")
+        slowest = f"; most time went into {self.slowest}" if self.done > _FEW else ""
+        return ", ".join(parts) + slowest + (f"; heatmaps in {self.output}" if self.output else "")

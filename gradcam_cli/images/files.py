@@ -8,8 +8,11 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import platform
+import re
 import secrets
 import stat
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +22,17 @@ from numpy.typing import NDArray
 
 from gradcam_cli.errors import GradcamError, ImageError
 from gradcam_cli.images.header import HEAD, Header, read_header, sniff
+from gradcam_cli.images.words import overheard
 
-__all__ = ["MOST_PIXELS", "Picture", "encode", "encode_array", "read_picture", "write_bytes"]
+__all__ = [
+    "MOST_PIXELS",
+    "Picture",
+    "encode",
+    "encode_array",
+    "read_picture",
+    "remove_leftovers",
+    "write_bytes",
+]
 
 Pixels = NDArray[np.uint8]
 
@@ -41,6 +53,11 @@ _REDUCED = (
     (4, cv2.IMREAD_REDUCED_GRAYSCALE_4 | cv2.IMREAD_COLOR_RGB),
     (2, cv2.IMREAD_REDUCED_GRAYSCALE_2 | cv2.IMREAD_COLOR_RGB),
 )
+
+
+_HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+_LEFTOVER = re.compile(r"\.gradcam-([0-9a-f]{6})-(\d+)-[0-9a-f]{8}\.part")
+_A_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +102,7 @@ def read_picture(
             "copy or download it again",
         )
     _check_size(header)
-    stored = _decode(data, header, at_least)
+    stored, words = _decode(data, header, at_least)
     pixels = _upright(stored, header.orientation)
     height, width = pixels.shape[:2]
     if header.format == "JPEG":
@@ -100,7 +117,7 @@ def read_picture(
         height=height,
         size=facts.st_size,
         mtime_ns=facts.st_mtime_ns,
-        warning=_warning(stored, header),
+        warning=words or _warning(stored, header),
     )
 
 
@@ -142,7 +159,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     The bytes go into a hidden file beside it, which then takes its place: a reader never sees
     half a file, and a link at ``path`` is replaced, never written through. Raises GradcamError.
     """
-    temporary = path.parent / f".gradcam-{secrets.token_hex(8)}.part"
+    temporary = path.parent / f".gradcam-{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.part"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -156,6 +173,34 @@ def write_bytes(path: Path, data: bytes) -> None:
             f"cannot write {path}: {error.strerror}",
             "free some space or choose another folder with -o",
         ) from error
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the hidden files below a folder that a killed ``write_bytes`` left behind.
+
+    Those of a living process, and recent ones of another machine, are somebody's work in progress.
+    """
+    for place, _, names in os.walk(folder):
+        for name in names:
+            match = _LEFTOVER.fullmatch(name)
+            if match and _abandoned(Path(place, name), match):
+                Path(place, name).unlink(missing_ok=True)
+
+
+def _abandoned(path: Path, match: re.Match[str]) -> bool:
+    if match[1] == _HOST:
+        return int(match[2]) == os.getpid() or not _alive(int(match[2]))
+    return time.time() - path.lstat().st_mtime > _A_DAY
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _read(path: Path) -> tuple[bytes, os.stat_result]:
@@ -200,15 +245,15 @@ def _check_size(header: Header) -> None:
         )
 
 
-def _decode(data: bytes, header: Header, at_least: tuple[int, int] | None) -> Pixels:
-    """Return RGB pixels, not yet upright."""
+def _decode(data: bytes, header: Header, at_least: tuple[int, int] | None) -> tuple[Pixels, str]:
+    """Return RGB pixels, not yet upright, and what the decoder complained of."""
     flags = cv2.IMREAD_UNCHANGED  # keeps alpha and 16 bits, and leaves EXIF turns to us
     if header.format == "JPEG":
         flags = _jpeg_flags(header, at_least) | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        decoded, words = overheard(lambda: cv2.imdecode(np.frombuffer(data, np.uint8), flags))
     except (cv2.error, MemoryError):
-        decoded = None
+        decoded, words = None, ""
     if decoded is None:
         raise ImageError(
             "not-a-picture",
@@ -219,7 +264,7 @@ def _decode(data: bytes, header: Header, at_least: tuple[int, int] | None) -> Pi
         raise ImageError(
             "not-a-picture", f"it holds {decoded.dtype} numbers, not 8- or 16-bit levels", _CONVERT
         )
-    return _array(decoded) if header.format == "JPEG" else _rgb(decoded, header)
+    return (_array(decoded) if header.format == "JPEG" else _rgb(decoded, header)), words
 
 
 def _jpeg_flags(header: Header, at_least: tuple[int, int] | None) -> int:

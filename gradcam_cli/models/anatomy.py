@@ -9,9 +9,9 @@ from typing import Any
 import tensorflow as tf
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.models.axes import Features, features_of, follow, guess_features
+from gradcam_cli.models.axes import Axes, Features, features_of, follow, guess_features
 from gradcam_cli.models.axis_rules import sizes_of
-from gradcam_cli.models.head import Head, find_head, same_values
+from gradcam_cli.models.head import Head, behind_copies, find_head
 from gradcam_cli.models.paths import named_operations
 from gradcam_cli.models.ports import Ports, run
 from gradcam_cli.models.tap import Step, recording
@@ -20,7 +20,6 @@ __all__ = ["Anatomy", "FeatureMap", "default_map", "dissect", "find_map"]
 
 _WEIGHTED = ("Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2", "Einsum")
 _TAKES_AWAY = ("Pool", "Pad", "Slice", "Resize", "Tile", "Reverse")
-_MOVES = ("Transpose", "Reshape", "Squeeze", "ExpandDims", "Identity", "Cast")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +49,14 @@ class Anatomy:
     """What one trace of a network shows.
 
     ``steps`` are all outputs in call order, ``maps`` those among them that can be explained: made by
-    weights from the picture, on the way to the score, larger than 1 x 1. ``picture`` is what went
-    in and ``output`` what came out, both symbolic.
+    weights from the picture, on the way to the score, larger than 1 x 1. ``axes`` tell where in a
+    tensor the picture's rows and columns are.
     """
 
-    picture: Any
     steps: tuple[Step, ...]
-    output: Any
     head: Head
     maps: tuple[FeatureMap, ...]
+    axes: Axes
 
 
 def dissect(
@@ -79,19 +77,16 @@ def dissect(
     if output.name not in axes:
         raise ModelError("the output does not depend on the picture", "choose one with --output")
     head = find_head(output, binary, _class_axis(output, axes))
-    behind = ancestors(head.output) | ancestors(head.source)
-    weighted = _made_by_weights(output.graph)
+    wanted = ancestors(head.source) & _made_by_weights(output.graph)
     maps: dict[str, FeatureMap] = {}
     for step in steps:
-        name = step.tensor.op.name
         features = features_of(step.tensor, axes)
-        if features is None or features.grid == (1, 1) or name not in behind & weighted:
-            continue
-        maps.setdefault(step.tensor.name, FeatureMap(step, features))
-    return Anatomy(pictures, tuple(steps), output, head, tuple(maps.values()))
+        if features and features.grid != (1, 1) and step.tensor.op.name in wanted:
+            maps.setdefault(step.tensor.name, FeatureMap(step, features))
+    return Anatomy(tuple(steps), head, tuple(maps.values()), axes)
 
 
-def _class_axis(output: Any, axes: dict[str, Any]) -> int:
+def _class_axis(output: Any, axes: Axes) -> int:
     features = features_of(output, axes)
     return features.order[-1] if features is not None and not features.tokens else -1
 
@@ -115,3 +110,92 @@ def _made_by_weights(graph: Any) -> set[str]:
         if operation.type in _WEIGHTED or any(value.op.name in made for value in operation.inputs):
             made.add(operation.name)
     return made
+
+
+def default_map(anatomy: Anatomy, alive: Collection[tuple[str, int]] | None = None) -> FeatureMap:
+    """Return the last feature map before pooling, flattening or dropout take it away.
+
+    Of a transformer these are the last normalised tokens; ``alive`` holds path and call of those
+    of which more than one patch token has a gradient (None: all have). Raises ModelError when there
+    is no feature map to explain.
+    """
+    scores = _score_maps(anatomy.head.source)
+    grids = any(not each.features.tokens for each in anatomy.maps)
+    normalised = any(each.normalised for each in anatomy.maps if each.features.tokens)
+    for each in reversed(anatomy.maps):
+        tensor = each.step.tensor
+        if tensor.op.name in scores:
+            continue
+        if each.features.tokens:
+            counts = each.normalised or not (grids or normalised)
+            if counts and (alive is None or (each.path, each.step.call) in alive):
+                return each
+        elif not any(word in behind_copies(tensor).op.type for word in _TAKES_AWAY):
+            return each
+    raise ModelError(
+        "the model has no convolutional feature map to explain",
+        "Grad-CAM needs a layer whose output is a grid of features, larger than 1 x 1",
+    )
+
+
+def _score_maps(source: Any) -> set[str]:
+    """Return the operations that hold the scores themselves, as they are or enlarged."""
+    names, tensor = {source.op.name}, source
+    while True:
+        before = behind_copies(tensor)
+        if before.op.type.startswith("Resize"):
+            before = before.op.inputs[0]
+        names |= {before.op.name}
+        if before is tensor:
+            return names
+        tensor = before
+
+
+def find_map(anatomy: Anatomy, path: str, call: int = 0) -> FeatureMap:
+    """Return the feature map of a path: its last call on the way to the score, or call ``call``.
+
+    Raises ModelError when the layer was not called (so often), has no feature map, or is not on the
+    way from the picture to the score; the hint names layers that can be had.
+    """
+    mine = [step for step in anatomy.steps if step.path == path]
+    others = _alternatives(anatomy)
+    if not mine:
+        raise ModelError(f"layer {path!r} is never called when the model predicts", others)
+    calls = mine[-1].call
+    if call > calls or call < 0:
+        raise ModelError(
+            f"layer {path!r} is called {calls} time{'s' * (calls > 1)}, there is no call {call}",
+            "calls are counted from 1; without --call the last one is taken",
+        )
+    found = [_as_map(step, anatomy.axes) for step in mine if step.call == (call or step.call)]
+    maps = [each for each in found if each is not None]
+    if not any(step.tensor.name in anatomy.axes for step in mine):
+        raise ModelError(f"layer {path!r} does not see the picture", others)
+    if not maps:
+        last = [step for step in mine if step.call == (call or calls)][-1]
+        shape = "x".join(str(size) for size in last.tensor.shape[1:])
+        raise ModelError(
+            f"layer {path!r} has no feature grid: its output is {shape or 'a single number'}",
+            others,
+        )
+    before = ancestors(anatomy.head.source)
+    on_the_way = [each for each in maps if each.step.tensor.op.name in before]
+    if on_the_way:
+        return on_the_way[-1]
+    if anatomy.head.source.op.name in ancestors(maps[-1].step.tensor):
+        raise ModelError(f"layer {path!r} lies behind the score", others)
+    raise ModelError(f"the score does not depend on layer {path!r}", others)
+
+
+def _as_map(step: Step, axes: Axes) -> FeatureMap | None:
+    features = features_of(step.tensor, axes)
+    if features is None and axes.get(step.tensor.name, ()) is None:
+        features = guess_features(step.tensor, step.layer)
+    return FeatureMap(step, features) if features and features.grid != (1, 1) else None
+
+
+def _alternatives(anatomy: Anatomy) -> str:
+    paths = list(dict.fromkeys(each.path for each in reversed(anatomy.maps)))
+    if not paths:
+        return "the model has no layer with a feature grid"
+    return f"layers to choose, last first: {', '.join(paths[:4])}; `gradcam layers MODEL` lists all"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections import deque
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,19 +17,42 @@ import h5py
 
 from gradcam_cli.errors import ModelError
 
-__all__ = ["Archive", "code_inside", "file_digest", "read_archive"]
+__all__ = ["Archive", "code_inside", "file_digest", "objects", "read_archive", "read_pair"]
 
 _EMBEDDED = "`--model efficientnet-lite0` works without any file"
+
+# Classes whose configuration is a program: byte code, a pickle, or a graph in another file.
+_PROGRAMS = {
+    "FlaxLayer": "a pickled Flax module",
+    "JaxLayer": "a pickled JAX function",
+    "TFSMLayer": "a TensorFlow graph",
+    "TorchModuleWrapper": "a pickled PyTorch module",
+    "__lambda__": "a pickled lambda function",
+}
+# Values, not classes.
+_VALUES = ("__bytes__", "__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__")
+# Where Keras 3, Keras 2, tf.keras and keras-core keep their own classes and functions.
+_KERAS_MODULE = re.compile(
+    r"(tensorflow\.(python\.)?)?(keras|keras_core)"
+    r"(\.(src|api|_v2|_tf_keras|engine|experimental|legacy))*"
+    r"(\.(activations|applications|constraints|dtype_policies|initializers|layers|losses|metrics"
+    r"|mixed_precision|models|ops|optimizers|quantizers|random|regularizers|saving|functional"
+    r"|sequential|training|input_layer|base_layer)(\.\w+)*)?"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """An opened model file: where it is, how it is packed, and its configuration as JSON values."""
+    """An opened model file: where it is, how it is packed, and its configuration as JSON values.
+
+    ``weights_only`` says that the configuration came from another file.
+    """
 
     path: Path
     container: Literal["keras", "hdf5"]
     config: dict[str, Any]
     keras_version: str
+    weights_only: bool = False
 
 
 def read_archive(path: Path) -> Archive:
@@ -35,6 +61,49 @@ def read_archive(path: Path) -> Archive:
     The container is recognised by content, not by name. Raises ModelError for anything that is not
     a whole Keras model in one file, saying what it is instead and what helps.
     """
+    start = _beginning(path)
+    if start.startswith(b"PK\x03\x04"):
+        return _read_zip(path)
+    if start.startswith(b"\x89HDF\r\n\x1a\n"):
+        return _read_hdf5(path)
+    raise _foreign(path, start)
+
+
+def read_pair(path: Path, architecture: Path) -> Archive:
+    """Read a configuration from a JSON file, for the weights in an HDF5 file.
+
+    Raises ModelError when either file is something else.
+    """
+    start = _beginning(path)
+    if not start.startswith(b"\x89HDF\r\n\x1a\n"):
+        raise _foreign(path, start) if not start.startswith(b"PK") else ModelError(
+            f"{path} is no HDF5 file of weights",
+            "--architecture goes with weights saved by model.save_weights('x.weights.h5')",
+        )
+    try:
+        with h5py.File(path, "r") as file:
+            whole = "model_config" in file.attrs
+    except OSError:
+        raise _damaged(path) from None
+    if whole:
+        raise ModelError(f"{path} holds a whole model already", "leave out --architecture")
+    try:
+        config = json.loads(architecture.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"there is no file {architecture}", "check the path") from None
+    except (OSError, ValueError):
+        config = None
+    if not (isinstance(config, dict) and "class_name" in config and "config" in config):
+        raise ModelError(
+            f"{architecture} is no architecture of a Keras model",
+            "--architecture takes the JSON that model.to_json() gives",
+        )
+    version = str(config.get("keras_version", ""))
+    return Archive(path, "hdf5", config, version, weights_only=True)
+
+
+def _beginning(path: Path) -> bytes:
+    """Return the first 4 KiB of a file that there is something in."""
     if path.is_dir():
         raise _folder(path)
     try:
@@ -47,11 +116,7 @@ def read_archive(path: Path) -> Archive:
         raise ModelError(f"cannot read {path}: {error.strerror}", "check its permissions") from None
     if size == 0:
         raise ModelError(f"{path} is empty", "copy or download the model file again")
-    if start.startswith(b"PK\x03\x04"):
-        return _read_zip(path)
-    if start.startswith(b"\x89HDF\r\n\x1a\n"):
-        return _read_hdf5(path)
-    raise _foreign(path, start)
+    return start
 
 
 def file_digest(path: Path) -> str:
@@ -82,8 +147,10 @@ def _read_zip(path: Path) -> Archive:
             config = json.loads(archive.read("config.json"))
             metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in names else {}
             has_weights = any(name.startswith("model.weights") for name in names)
-    except (zipfile.BadZipFile, EOFError, json.JSONDecodeError, UnicodeDecodeError):
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError):
         raise _damaged(path) from None
+    if not isinstance(config, dict):
+        raise _damaged(path)
     if not has_weights:
         raise ModelError(f"{path} holds no weights", "save the model again: model.save('x.keras')")
     return Archive(path, "keras", config, str(metadata.get("keras_version", "")))
@@ -108,10 +175,10 @@ def _read_hdf5(path: Path) -> Archive:
             if raw is None:
                 raise _weights_only(path)
             config = json.loads(_text(raw))
-    except OSError:
+    except (OSError, KeyError, ValueError):
         raise _damaged(path) from None
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise _damaged(path) from None
+    if not isinstance(config, dict):
+        raise _damaged(path)
     return Archive(path, "hdf5", config, version)
 
 
@@ -123,7 +190,7 @@ def _weights_only(path: Path) -> ModelError:
     beside = sorted(path.parent.glob("*.json"))
     hint = "save the whole model with model.save('x.keras')"
     if beside:
-        hint += f", or rebuild it from {beside[0].name} in Python and save that"
+        hint = f"if {beside[0].name} is its architecture, add --architecture {beside[0]}"
     return ModelError(f"{path} holds weights only, no model", hint)
 
 
@@ -165,34 +232,65 @@ def _foreign(path: Path, start: bytes) -> ModelError:
     return ModelError(f"{path} is no Keras model file", f"a .keras or .h5 file; {_EMBEDDED}")
 
 
-def code_inside(archive: Archive) -> list[str]:
-    """Return what in a configuration would run code of the file's author: Lambda layers, classes.
+def code_inside(archive: Archive, known: Collection[str] = ()) -> list[str]:
+    """Return what in a configuration would run, or needs, code of the file's author.
 
-    Each entry is a short phrase for people, such as ``Lambda layer 'scale'``.
+    Each entry is a short phrase for people, such as ``Lambda layer 'scale'``. ``known`` are names
+    of classes and functions that the user brings along; they are in order. An empty list means
+    that Keras will import nothing but itself to build the model.
     """
     found: list[str] = []
-    for node in _objects(archive.config):
-        name, module = str(node.get("class_name")), str(node.get("module") or "")
+    for node in objects(archive.config):
+        name = str(node["class_name"])
         inner = node.get("config")
-        label = inner.get("name", "") if isinstance(inner, dict) else ""
+        label = str(inner.get("name", "")) if isinstance(inner, dict) else ""
         if name == "Lambda":
-            found.append(f"Lambda layer {label!r}")
-        elif name == "__lambda__":
-            found.append("a pickled lambda function")
-        elif module and module.split(".")[0] not in ("keras", "builtins", "keras_core"):
-            found.append(f"class {name!r} from {module}")
-        elif not module and ">" in str(node.get("registered_name") or name):
-            found.append(f"custom class {node.get('registered_name') or name!r}")
+            if _function_named(inner) not in known:
+                found.append(f"Lambda layer {label!r}")
+        elif name in _PROGRAMS:
+            found.append(_PROGRAMS[name])
+        elif name not in _VALUES and not _is_known(node, name, known):
+            found += _foreign_class(node, name)
     return list(dict.fromkeys(found))
 
 
-def _objects(value: Any) -> Iterator[dict[str, Any]]:
+def _function_named(inner: object) -> str:
+    """Return the function that a Lambda layer only names; empty when it carries the code."""
+    function = inner.get("function") if isinstance(inner, dict) else None
+    if isinstance(function, dict) and function.get("class_name") == "function":
+        function = function.get("config")
+    return function if isinstance(function, str) else ""
+
+
+def _is_known(node: dict[str, Any], name: str, known: Collection[str]) -> bool:
+    if name == "function":
+        return node.get("config") in known
+    return name in known or node.get("registered_name") in known
+
+
+def _foreign_class(node: dict[str, Any], name: str) -> list[str]:
+    """Return a phrase when a class or function is not one of Keras's own."""
+    module = str(node.get("module") or "")
+    if name == "function":
+        kept = module == "builtins" or bool(_KERAS_MODULE.fullmatch(module))
+        return [] if kept else [f"function {node.get('config')!r} from {module or 'nowhere'}"]
+    if module and not _KERAS_MODULE.fullmatch(module):
+        return [f"class {name!r} from {module}"]
+    registered = str(node.get("registered_name") or "")
+    if ">" in (registered or name):
+        return [f"custom class {registered or name!r}"]
+    if "module" in node and node["module"] is None:
+        return [f"custom class {name!r}"]
+    return []
+
+
+def objects(value: object) -> Iterator[dict[str, Any]]:
     """Yield every serialised object inside a configuration, outermost first."""
-    waiting = [value]
+    waiting = deque([value])
     while waiting:
-        item = waiting.pop(0)
+        item = waiting.popleft()
         if isinstance(item, dict):
-            if "class_name" in item and "config" in item:
+            if isinstance(item.get("class_name"), str):
                 yield item
             waiting.extend(item.values())
         elif isinstance(item, list):

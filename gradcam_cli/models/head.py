@@ -12,11 +12,26 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
-__all__ = ["Head", "find_head", "pooled_features"]
+from gradcam_cli.errors import ModelError
+
+__all__ = ["Head", "behind_copies", "find_head", "pooled_features"]
 
 Kind = Literal["softmax", "sigmoid", "binary", "linear", "segmentation"]
 
-_SAME_VALUES = ("Identity", "Cast", "Reshape", "Squeeze", "ExpandDims", "StopGradient")
+_SAME_VALUES = (
+    "Identity",
+    "Cast",
+    "Reshape",
+    "Squeeze",
+    "ExpandDims",
+    "Transpose",
+    "StopGradient",
+)
+_ACTIVATIONS: dict[str, Kind] = {
+    "Softmax": "softmax",
+    "LogSoftmax": "softmax",
+    "Sigmoid": "sigmoid",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +42,10 @@ class Head:
     (``binary``) C is 2: class 1 is ``+z`` and ``p``, class 0 is ``-z`` and ``1 - p``. ``source`` is
     the network's own tensor that the logits were read from. ``found`` is False where no softmax or
     sigmoid was found, so that the output itself is the score.
+
+    A map of classes (``segmentation``) has ``cells``, its logits ``[N, M, C]`` cell by cell, and
+    ``own``, 1 where a class wins its cell; ``logits`` sums a class over its own cells, and
+    ``output`` is its mean probability over all cells.
     """
 
     kind: Kind
@@ -35,94 +54,119 @@ class Head:
     output: Any
     source: Any
     found: bool
+    cells: Any = None
+    own: Any = None
 
 
-def find_head(output: Any, binary: bool = False) -> Head:
+def find_head(output: Any, binary: bool = False, class_axis: int = -1) -> Head:
     """Return the head behind a network's symbolic output ``[N, C]``, ``[N]`` or ``[N, a, b, C]``.
 
-    A map of classes (segmentation) gives each class the sum of its scores over the cells where it
-    wins, and as probability the mean of its probabilities over all cells. ``binary`` says that one
-    linear unit is a two-class logit (two labels were given for it).
+    ``binary`` says that one linear unit is a two-class logit (two labels were given for it),
+    ``class_axis`` where a map of classes has its classes. Raises ModelError for an output that
+    holds no number a class.
     """
-    source, activation = _behind_activation(output)
-    logits = tf.cast(source, tf.float32)
-    values = tf.cast(output, tf.float32)
+    source, activation, logits = _behind_activation(output)
+    logits, values = tf.cast(logits, tf.float32), tf.cast(output, tf.float32)
+    kind = _ACTIVATIONS.get(activation, "linear")
     if activation == "LogSoftmax":
         values = tf.exp(values)
-    if logits.shape.rank != values.shape.rank or logits.shape[1:] != values.shape[1:]:
-        logits = tf.reshape(logits, tf.shape(values))
-        logits.set_shape(values.shape)
-    if values.shape.rank == 1:
-        values, logits = values[:, None], logits[:, None]
-    kind: Kind = "linear"
-    if activation in ("Softmax", "LogSoftmax"):
-        kind = "softmax"
-    elif activation == "Sigmoid":
-        kind = "sigmoid"
-    cells = 1
-    for size in values.shape[1:-1]:
-        cells = -1 if size is None or cells < 0 else cells * size
-    classes = int(values.shape[-1])
-    if values.shape.rank > 2:
-        values = tf.reshape(values, [tf.shape(values)[0], -1, classes])
-        logits = tf.reshape(logits, [tf.shape(logits)[0], -1, classes])
-        if cells == 1:
-            values, logits = values[:, 0], logits[:, 0]
-        else:
-            values, logits, classes = _over_cells(values, logits, classes, kind)
-            return Head("segmentation", classes, logits, values, source, kind != "linear")
-    found = kind != "linear"
+    logits, values = _by_class(logits, class_axis), _by_class(values, class_axis)
+    classes = values.shape[-1]
+    if classes is None:
+        raise ModelError("the model does not say how many classes it has", "fix its output shape")
     if classes == 1 and (kind == "sigmoid" or (kind == "linear" and binary)):
         if kind == "linear":
             values = tf.sigmoid(logits)
-        values = tf.concat([1 - values, values], axis=-1)
-        logits = tf.concat([-logits, logits], axis=-1)
+        logits, values = tf.concat([-logits, logits], -1), tf.concat([1 - values, values], -1)
         kind, classes = "binary", 2
-    return Head(kind, classes, logits, values, source, found)
+    found = activation != ""
+    if values.shape[1] == 1:
+        return Head(kind, classes, logits[:, 0], values[:, 0], source, found)
+    own = tf.cast(logits > 0, tf.float32)  # of independent classes, each has its own mask
+    if kind != "sigmoid":
+        own = tf.one_hot(tf.argmax(logits, axis=-1), classes, dtype=tf.float32)
+    own = tf.stop_gradient(own)
+    score, share = tf.reduce_sum(logits * own, axis=1), tf.reduce_mean(values, axis=1)
+    return Head("segmentation", classes, score, share, source, found, logits, own)
 
 
-def _over_cells(values: Any, logits: Any, classes: int, kind: Kind) -> tuple[Any, Any, int]:
-    if classes == 1 and kind == "sigmoid":
-        values = tf.concat([1 - values, values], axis=-1)
-        logits = tf.concat([-logits, logits], axis=-1)
-        classes = 2
-    own = tf.one_hot(tf.argmax(logits, axis=-1), classes, dtype=tf.float32)
-    return tf.reduce_mean(values, axis=1), tf.reduce_sum(logits * own, axis=1), classes
+def _by_class(tensor: Any, class_axis: int) -> Any:
+    """Return an output as ``[N, cells, C]``."""
+    rank = tensor.shape.rank
+    if rank is None or rank == 0:
+        raise ModelError("the model's output is a single number", "choose another with --output")
+    if rank == 1:
+        return tensor[:, None, None]
+    if rank == 2:
+        return tensor[:, None]
+    axis = class_axis % rank
+    order = [at for at in range(rank) if at != axis] + [axis]
+    tensor = tf.transpose(tensor, order)
+    cells = 1
+    for size in tensor.shape[1:-1]:
+        cells = -1 if size is None or cells < 0 else cells * size
+    classes = -1 if tensor.shape[-1] is None else tensor.shape[-1]
+    batch = tensor.shape[0] if cells < 0 or classes < 0 else -1
+    return tf.reshape(tensor, (batch, cells, classes))
 
 
-def _behind_activation(output: Any) -> tuple[Any, str]:
-    """Return the tensor that feeds the last softmax or sigmoid and its type, or the output."""
-    tensor = output
-    while True:
-        operation = tensor.op
-        if operation.type in ("Softmax", "LogSoftmax", "Sigmoid"):
-            return operation.inputs[0], operation.type
-        if operation.type not in _SAME_VALUES or not operation.inputs:
-            return output, ""
-        tensor = operation.inputs[0]
+def _behind_activation(output: Any) -> tuple[Any, str, Any]:
+    """Return what feeds the last softmax or sigmoid, its type, and the logits in the output's shape.
 
-
-def pooled_features(head: Head) -> Any | None:
-    """Return the feature map whose global average feeds the head's dense layer, or None.
-
-    Walks back from the logits: bias, matrix product, reshapes, then a mean over two grid axes. The
-    returned symbolic tensor has rank 4; CAM is defined for it alone (Zhou et al. 2016).
+    Where there is no such operation, these are the output, an empty string, and the output.
     """
-    tensor = _skip(head.source)
-    if tensor.op.type in ("BiasAdd", "Add", "AddV2"):
-        tensor = _skip(tensor.op.inputs[0])
-    if tensor.op.type not in ("MatMul", "BatchMatMulV2", "Einsum", "Tensordot"):
-        return None
-    tensor = _skip(tensor.op.inputs[0])
-    if tensor.op.type != "Mean" or tensor.op.inputs[0].shape.rank != 4:
-        return None
-    axes = tf.get_static_value(tensor.op.inputs[1])
-    if axes is None or sorted(int(axis) % 4 for axis in axes.reshape(-1)) not in ([1, 2], [2, 3]):
-        return None
-    return tensor.op.inputs[0]
+    tensor, way = output, []
+    while tensor.op.type in _SAME_VALUES and tensor.op.inputs:
+        way.append(tensor.op)
+        tensor = tensor.op.inputs[0]
+    if tensor.op.type not in _ACTIVATIONS:
+        return output, "", output
+    source = logits = tensor.op.inputs[0]
+    for operation in reversed(way):
+        if operation.type == "Transpose":
+            logits = tf.transpose(logits, operation.inputs[1])
+        elif operation.type in ("Reshape", "Squeeze", "ExpandDims"):
+            logits = tf.reshape(logits, tf.shape(operation.outputs[0]))
+            logits.set_shape(operation.outputs[0].shape)
+    return source, tensor.op.type, logits
 
 
-def _skip(tensor: Any) -> Any:
+def behind_copies(tensor: Any) -> Any:
+    """Return the tensor that ``tensor`` is a mere copy, cast, reshape or transposition of."""
     while tensor.op.type in _SAME_VALUES and tensor.op.inputs:
         tensor = tensor.op.inputs[0]
     return tensor
+
+
+def pooled_features(head: Head) -> Any | None:
+    """Return the tensor whose global average feeds the head's dense layer, or None.
+
+    Walks back from the logits: bias, matrix product (or the 1 x 1 convolution that takes its
+    place), copies, then a mean over the grid. CAM is defined at the returned tensor, ``[N, u, v,
+    K]`` or tokens ``[N, T, K]``, alone (Zhou et al. 2016).
+    """
+    tensor = behind_copies(head.source)
+    if tensor.op.type in ("BiasAdd", "Add", "AddV2"):
+        tensor = behind_copies(tensor.op.inputs[0])
+    if tensor.op.type == "Conv2D":
+        if not _one_cell(tensor.op.inputs[0]):
+            return None
+    elif tensor.op.type not in ("MatMul", "BatchMatMulV2", "Einsum"):
+        return None
+    mean = behind_copies(tensor.op.inputs[0])
+    pooled = mean.op.inputs[0] if mean.op.inputs else None
+    if mean.op.type == "AvgPool":
+        return behind_copies(pooled) if _one_cell(mean) else None
+    if mean.op.type != "Mean" or pooled.shape.rank not in (3, 4):
+        return None
+    axes = tf.get_static_value(mean.op.inputs[1])
+    over = sorted(int(axis) % pooled.shape.rank for axis in axes.reshape(-1))
+    grids = ([1],) if pooled.shape.rank == 3 else ([1, 2], [2, 3])
+    return behind_copies(pooled) if over in grids else None
+
+
+def _one_cell(tensor: Any) -> bool:
+    shape = tensor.shape
+    if shape.rank != 4:
+        return False
+    return list(shape[1:3]) == [1, 1] or list(shape[2:4]) == [1, 1]

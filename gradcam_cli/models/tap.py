@@ -23,7 +23,7 @@ __all__ = ["Step", "recording", "trace"]
 _ONE_AT_A_TIME = threading.RLock()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Step:
     """One output of one call of a layer or operation, in the order of the calls.
 

@@ -1,0 +1,83 @@
+"""A configuration file becomes defaults for the options of every verb."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gradcam_cli.errors import GradcamError, suggestion
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["CONFIG", "Defaults", "read_config"]
+
+CONFIG = "gradcam.toml"
+"""Read from the working folder where no other file is named."""
+
+Defaults = dict[str, dict[str, Any]]
+
+
+def read_config(path: Path, verbs: Mapping[str, Any]) -> Defaults:
+    """Return the defaults a TOML file sets, by verb and parameter name.
+
+    ``verbs`` are the commands by name. Keys at the top go to every verb that has such an option
+    (``batch-size = 8``); those in a table named after a verb go to that verb alone. Raises
+    GradcamError for a file that is no TOML, and for a key that is no option.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise GradcamError(
+            f"cannot read {path}: {error.strerror}", "--config names a TOML file"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise GradcamError(f"{path} is no TOML: {error}", "e.g. model = 'vgg16'") from None
+    options = {verb: _options(command) for verb, command in verbs.items()}
+    everywhere = {key: value for key, value in values.items() if not isinstance(value, dict)}
+    known = {name for names in options.values() for name in names}
+    _check(everywhere, known, path, "any verb")
+    defaults: Defaults = {}
+    for verb, names in options.items():
+        own = values.get(verb, {})
+        _check(own, set(names), path, f"`gradcam {verb}`")
+        chosen = {**everywhere, **own}
+        defaults[verb] = {
+            option.name: [value] if option.multiple and isinstance(value, str) else value
+            for key, value in chosen.items()
+            if (option := names.get(_key(key))) is not None
+        }
+    for table in values:
+        if isinstance(values[table], dict) and table not in verbs:
+            raise GradcamError(
+                f"{path} has a table [{table}], which is no verb", suggestion(table, verbs)
+            )
+    return defaults
+
+
+def _options(command: Any) -> dict[str, Any]:
+    """Return a verb's options by their long names without dashes."""
+    return {
+        _key(option): parameter
+        for parameter in command.params
+        if parameter.param_type_name == "option"
+        for option in parameter.opts
+        if option.startswith("--") and parameter.name != "help"
+    }
+
+
+def _key(name: str) -> str:
+    return name.lstrip("-").replace("_", "-")
+
+
+def _check(values: Mapping[str, Any], known: set[str], path: Path, whose: str) -> None:
+    for key in values:
+        if _key(key) not in known:
+            raise GradcamError(
+                f"{path} sets {key!r}, which is no option of {whose}",
+                suggestion(_key(key), known, "keys are the long options without dashes"),
+            )
