@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import tempfile
@@ -13,6 +14,7 @@ import typer
 
 from gradcam_cli import __version__
 from gradcam_cli.commands import say
+from gradcam_cli.commands.bench import bench
 from gradcam_cli.commands.classes import classes
 from gradcam_cli.commands.config import CONFIG, Defaults, read_config
 from gradcam_cli.commands.doctor import doctor
@@ -34,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (run, predict, models, layers, classes, methods, doctor):
+for _verb in (run, predict, models, layers, classes, methods, doctor, bench):
     app.command()(_verb)
 
 
@@ -58,6 +60,7 @@ def _app(
 
 def main() -> None:
     """Run the command line and leave the process with its exit code."""
+    gc.disable()  # importing TensorFlow makes a million objects and no garbage: a tenth of start-up
     words, debug, config = _everywhere(sys.argv[1:])
     if not debug:
         _quieten()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -16,20 +18,22 @@ from filelock import FileLock, Timeout
 from gradcam_cli.batch.records import Record
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.images.files import remove_leftovers, write_bytes
-from gradcam_cli.images.find import Found
+from gradcam_cli.images.find import Found, output_stem
 
 __all__ = ["MANIFEST", "Manifest", "manifest_name", "open_manifest", "read_manifest"]
 
 MANIFEST = "manifest.jsonl"
-_LOCK = ".gradcam.lock"
+_MANIFESTS = re.compile(r"manifest(-\d+-of-\d+)?\.jsonl")
+_A_MOMENT = 2.0
+"""Seconds that a shard waits for other shards to have looked for a whole run."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Done:
-    """What of a finished record decides whether it still holds."""
+class _Known:
+    """What of a picture's last record decides whether it still holds."""
 
     settings: str
-    sha256: str
+    sha256: bytes
     size: int
     mtime_ns: int
     empty: bool
@@ -43,27 +47,33 @@ class Manifest:
         self.folder = folder
         self.path = folder / name
         self._settings = settings
-        self._done: dict[str, _Done] = {}
+        self._known: dict[str, _Known] = {}
         self._superseded = False
         self._file: FileIO | None = None
 
     def load(self) -> None:
         """Read what is there: the last record of a picture counts, a torn last line is cut off.
 
-        Manifests of other shards of the folder tell what is done as well.
+        The manifests of the folder's other shards tell what is done as well. Raises GradcamError
+        when they were made with other settings: each would take the other's files for its own.
         """
-        for path in sorted(self.folder.glob("manifest*.jsonl")):
+        for path in _manifests(self.folder):
             if path != self.path:
                 for record in read_manifest(self.folder, path.name):
+                    if record.settings != self._settings:
+                        raise _of_other_settings(path)
                     self._remember(record)
-        if not self.path.exists():
+        try:
+            _cut_torn_line(self.path)
+        except FileNotFoundError:
             return
-        known: set[str] = set()
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+        own: set[str] = set()
         for record in read_manifest(self.folder, self.path.name):
-            self._superseded |= record.source in known
-            known.add(record.source)
+            self._superseded |= record.source in own
+            own.add(record.source)
             self._remember(record)
-        _cut_torn_line(self.path)
 
     def done(self, found: Found) -> bool | None:
         """Tell whether a picture is finished with the same settings: None, or whether it is empty.
@@ -71,7 +81,7 @@ class Manifest:
         Its record must be whole, the picture unchanged (size and time, else content), and its
         files there with the recorded sizes.
         """
-        record = self._done.get(found.source)
+        record = self._known.get(found.source)
         if record is None or record.settings != self._settings:
             return None
         if not _same_picture(found.path, record):
@@ -85,10 +95,16 @@ class Manifest:
         return record.empty
 
     def append(self, record: Record) -> None:
-        """Write one record whole, and hand it to the operating system at once."""
-        self._superseded |= record.source in self._done
+        """Write one record whole, and hand it to the operating system at once.
+
+        The files that an earlier run made of a picture that now fails are removed.
+        """
+        before = self._known.get(record.source)
+        self._superseded |= before is not None
         line = record.to_json().encode() + b"\n"
         try:
+            if before and record.failed:
+                self._remove(record.source, before)
             if self._file is None:
                 self._file = self.path.open("ab", buffering=0)
             end = self._file.seek(0, os.SEEK_END)
@@ -100,7 +116,6 @@ class Manifest:
                 raise
         except OSError as error:
             raise _cannot_write(self.path, error) from error
-        self._remember(record)
 
     def close(self) -> None:
         """Close the file; where pictures were done again, only their last records are kept."""
@@ -109,9 +124,11 @@ class Manifest:
             self._file = None
         if self._superseded:
             self._superseded = False
-            last = {record.source: record for record in read_manifest(self.folder, self.path.name)}
-            lines = "".join(record.to_json() + "\n" for record in last.values())
-            write_bytes(self.path, lines.encode())
+            last = {
+                record.source: number
+                for number, record in enumerate(read_manifest(self.folder, self.path.name))
+            }
+            write_bytes(self.path, _lines(self.path, set(last.values())))
 
     def _remember(self, record: Record) -> None:
         files = [
@@ -119,14 +136,21 @@ class Manifest:
             for item in record.explanations
             for kind, name in item.files.items()
         ]
-        self._done[record.source] = _Done(
-            settings="" if record.failed else record.settings,
-            sha256=record.sha256,
+        self._known[record.source] = _Known(
+            settings="" if record.failed else sys.intern(record.settings),
+            sha256=bytes.fromhex(record.sha256),
             size=record.size,
             mtime_ns=record.mtime_ns,
             empty=record.empty,
             files=tuple(files),
         )
+
+    def _remove(self, source: str, before: _Known) -> None:
+        # A manifest is a file that anybody can write: only this picture's own places are believed.
+        stem = output_stem(Found(Path(source), source))
+        for name, _ in before.files:
+            if name.startswith(stem + ".") and "/" not in name[len(stem) :]:
+                (self.folder / name).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -136,36 +160,55 @@ def open_manifest(
     """Open the manifest of an output folder, which is made and locked for this process.
 
     ``settings`` is the digest that a finished record must carry. ``overwrite`` forgets what is
-    there. Files half-written by a process that was killed are removed. Raises GradcamError when
-    the folder cannot be written or another process is at work in it.
+    there; a shard forgets only its own part. Files half-written by a process that was killed are
+    removed. Raises GradcamError when the folder cannot be written or another process is at work in
+    it; shards of one run work side by side.
     """
-    lock = FileLock(folder / (_LOCK if name == MANIFEST else f".{name}.lock"))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise GradcamError(
-            f"another gradcam is writing to {folder}",
-            "wait for it, or choose another folder with -o",
-        ) from None
-    except OSError as error:
-        raise _cannot_write(folder, error) from error
     manifest = Manifest(folder, name, settings)
     running = folder / f".{name}.running"
-    try:
-        if running.exists():  # whoever made it was killed
-            remove_leftovers(folder)
-        running.touch()
-        if overwrite:
-            manifest.path.unlink(missing_ok=True)
-        else:
-            manifest.load()
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _lock(folder, name, stack)
+            if any(folder.glob(".manifest*.running")):  # whoever made it was killed, or is a shard
+                remove_leftovers(folder)
+            running.touch()
+            stack.callback(_forget, running)
+            if overwrite:
+                for path in _manifests(folder) if name == MANIFEST else [manifest.path]:
+                    path.unlink(missing_ok=True)
+        except Timeout:
+            raise GradcamError(
+                f"another gradcam is writing to {folder}",
+                "wait for it, or choose another folder with -o",
+            ) from None
+        except OSError as error:
+            raise _cannot_write(folder, error) from error
+        stack.callback(manifest.close)
+        manifest.load()
         yield manifest
-        manifest.close()
-        running.unlink(missing_ok=True)
-    finally:
-        manifest.close()
-        lock.release()
+
+
+def _lock(folder: Path, name: str, stack: ExitStack) -> None:
+    """Lock a folder for a whole run, or for one shard beside other shards; raises Timeout.
+
+    The locks die with the process. A whole run takes every shard's lock as well; a shard makes
+    sure that no whole run has the folder.
+    """
+    whole = folder / ".gradcam.lock"
+    if name == MANIFEST:
+        stack.enter_context(FileLock(whole).acquire(timeout=0))
+        for path in sorted(folder.glob(".manifest*.lock")):
+            stack.enter_context(FileLock(path).acquire(timeout=0))
+    else:
+        stack.enter_context(FileLock(folder / f".{name}.lock").acquire(timeout=0))
+        with FileLock(whole).acquire(timeout=_A_MOMENT):  # other shards look at the same time
+            pass
+
+
+def _forget(path: Path) -> None:
+    with suppress(OSError):  # the next run takes it for a killed process's, and cleans up
+        path.unlink(missing_ok=True)
 
 
 def manifest_name(shard: tuple[int, int] | None = None) -> str:
@@ -197,6 +240,16 @@ def read_manifest(folder: Path, name: str = MANIFEST) -> Iterator[Record]:
         ) from error
 
 
+def _manifests(folder: Path) -> list[Path]:
+    """Return the manifests of a folder: a whole run's, and each shard's."""
+    return sorted(path for path in folder.iterdir() if _MANIFESTS.fullmatch(path.name))
+
+
+def _lines(path: Path, kept: set[int]) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        yield from (line for number, line in enumerate(file) if number in kept)
+
+
 def _cut_torn_line(path: Path) -> None:
     with path.open("rb+") as file:
         end = file.seek(0, os.SEEK_END)
@@ -212,16 +265,23 @@ def _cut_torn_line(path: Path) -> None:
         file.truncate(0)
 
 
-def _same_picture(path: Path, record: _Done) -> bool:
+def _same_picture(path: Path, record: _Known) -> bool:
     try:
         facts = path.stat()
         if facts.st_size != record.size:
             return False
         if facts.st_mtime_ns == record.mtime_ns:
             return True
-        return hashlib.sha256(path.read_bytes()).hexdigest() == record.sha256
+        return hashlib.sha256(path.read_bytes()).digest() == record.sha256
     except OSError:
         return False
+
+
+def _of_other_settings(path: Path) -> GradcamError:
+    return GradcamError(
+        f"{path} is of a run with other settings",
+        "give the same options to every shard, or choose another folder with -o",
+    )
 
 
 def _cannot_write(path: Path, error: OSError) -> GradcamError:

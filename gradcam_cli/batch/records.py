@@ -31,6 +31,7 @@ class Settings:
     model: Mapping[str, object]
     classes: tuple[str, ...]
     layer: str
+    call: int
     method: str
     score: str
     top_k: int
@@ -53,14 +54,17 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One row of a picture's top-k; ``probability`` in 0..1 or None, ``score`` is the logit."""
+    """One row of a picture's top-k; ``probability`` in 0..1, ``score`` is the logit.
+
+    None where the head has no probabilities, and where the network's number is not finite.
+    """
 
     rank: int
     index: int
     id: str
     name: str
     probability: float | None
-    score: float
+    score: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ class ExplanationRecord:
     id: str
     name: str
     probability: float | None
-    score: float
+    score: float | None
     empty: bool
     empty_reason: str
     peak: tuple[int, int] | None
@@ -92,7 +96,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What became of one picture. File paths are relative to the output folder."""
+    """What became of one picture. File paths are relative to the output folder.
+
+    ``warning`` concerns the picture; ``notes`` say what was found out about the model.
+    """
 
     source: str
     status: str
@@ -103,6 +110,7 @@ class Record:
     size: int = 0
     mtime_ns: int = 0
     warning: str = ""
+    notes: tuple[str, ...] = ()
     model: str = ""
     weights: str = ""
     layer: str = ""
@@ -135,12 +143,17 @@ class Record:
         try:
             if values.pop("schema_version") != SCHEMA_VERSION:
                 raise ValueError("a manifest of another version")
+            bytes.fromhex(values["sha256"])
             values["error"] = Failure(**values["error"]) if values["error"] else None
             values["predictions"] = tuple(Prediction(**row) for row in values["predictions"])
-            values["explanations"] = tuple(
-                ExplanationRecord(**{**row, "peak": tuple(row["peak"]) if row["peak"] else None})
-                for row in values["explanations"]
-            )
+            values["explanations"] = tuple(map(_explanation, values["explanations"]))
+            values["notes"] = tuple(values["notes"])
             return cls(**values)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a whole record: {error}") from error
+
+
+def _explanation(row: Mapping[str, Any]) -> ExplanationRecord:
+    if row["files"].keys() != row["sizes"].keys():
+        raise KeyError("a file without a size")
+    return ExplanationRecord(**{**row, "peak": tuple(row["peak"]) if row["peak"] else None})

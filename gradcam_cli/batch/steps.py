@@ -37,6 +37,7 @@ class Plan:
     channels: int
     interpolation: str = "bilinear"
     layer: str = ""
+    notes: tuple[str, ...] = ()
     output: Path | None = None
 
 
@@ -108,6 +109,7 @@ def finish(job: Job, explained: Explained, plan: Plan) -> Record:
         size=job.picture.size,
         mtime_ns=job.picture.mtime_ns,
         warning=job.picture.warning,
+        notes=plan.notes,
         model=plan.model,
         weights=plan.weights,
         layer=plan.layer,

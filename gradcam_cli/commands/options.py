@@ -112,10 +112,10 @@ class OpenOptions:
         str,
         _option(
             "How pixels are scaled: none (0..255), unit (0..1), tf (-1..1), torch, caffe, or the "
-            "name of an application that does it so.",
+            "name of an application that does it so; try shows a few pictures under each.",
             "--preprocess",
             panel=_MODEL,
-            metavar="auto|none|unit|tf|torch|caffe|NAME",
+            metavar="auto|none|unit|tf|torch|caffe|NAME|try",
         ),
     ] = "auto"
     mean: Annotated[
@@ -148,6 +148,46 @@ class OpenOptions:
             show_default=False,
         ),
     ] = ""
+    input: Annotated[
+        tuple[str, ...],
+        _option(
+            "The value of a further input, the same for all pictures; repeatable.",
+            "--input",
+            panel=_MODEL,
+            metavar="NAME=FILE.npy",
+            show_default=False,
+        ),
+    ] = ()
+    output: Annotated[
+        str,
+        _option(
+            "The output with the classes, where a model has several.",
+            "--output",
+            panel=_MODEL,
+            metavar="NAME",
+            show_default=False,
+        ),
+    ] = ""
+    architecture: Annotated[
+        Path | None,
+        _option(
+            "The JSON file that belongs to a file with weights only.",
+            "--architecture",
+            panel=_MODEL,
+            metavar="FILE.json",
+            show_default=False,
+        ),
+    ] = None
+    custom_objects: Annotated[
+        Path | None,
+        _option(
+            "A Python file that defines the model's own layers; it is run.",
+            "--custom-objects",
+            panel=_MODEL,
+            metavar="FILE.py",
+            show_default=False,
+        ),
+    ] = None
     unsafe_load: Annotated[
         bool,
         _option(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from pathlib import Path
 
 from gradcam_cli.batch.records import Settings
 from gradcam_cli.commands.options import AskOptions, DrawOptions, LookOptions, OpenOptions
 from gradcam_cli.errors import GradcamError, suggestion
 from gradcam_cli.models.choice import ModelChoice
 
-__all__ = ["KINDS", "kinds", "model_choice", "numbers", "settings", "shard", "size"]
+__all__ = ["KINDS", "constants", "kinds", "model_choice", "numbers", "settings", "shard", "size"]
 
 KINDS = ("overlay", "heatmap", "array")
 
@@ -25,6 +27,10 @@ def model_choice(model: str, opening: OpenOptions) -> ModelChoice:
         mean=numbers("--mean", opening.mean),
         std=numbers("--std", opening.std),
         input_size=size(opening.input_size),
+        constants=constants(opening.input),
+        output=opening.output,
+        architecture=opening.architecture,
+        custom_objects=opening.custom_objects,
         unsafe=opening.unsafe_load,
     )
 
@@ -40,6 +46,7 @@ def settings(
         model=choice.fingerprint(),
         classes=ask.classes if ask else (),
         layer=ask.layer if ask else "",
+        call=ask.call if ask else 0,
         method=ask.method if ask else "",
         score=ask.score.value if ask else "",
         top_k=look.top_k,
@@ -64,6 +71,17 @@ def numbers(option: str, typed: str) -> tuple[float, ...]:
         raise GradcamError(
             f"{option} {typed!r} is not a list of numbers", f"e.g. {option} 123.7,116.8,103.9"
         ) from None
+
+
+def constants(typed: Sequence[str]) -> tuple[tuple[str, Path], ...]:
+    """Return names and files of ``NAME=FILE.npy`` words."""
+    pairs = []
+    for word in typed:
+        name, equals, file = word.partition("=")
+        if not (name and equals and file):
+            raise GradcamError(f"--input {word!r} is no NAME=FILE.npy", "e.g. --input age=age.npy")
+        pairs.append((name, Path(file)))
+    return tuple(pairs)
 
 
 def size(typed: str) -> tuple[int, int] | None:

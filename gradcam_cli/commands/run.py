@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import threading
@@ -29,6 +30,7 @@ from gradcam_cli.commands.options import (
     flat,
 )
 from gradcam_cli.commands.request import kinds, model_choice, settings, shard
+from gradcam_cli.commands.tryout import try_scalings
 from gradcam_cli.errors import ExitCode, GradcamError
 
 if TYPE_CHECKING:
@@ -70,6 +72,9 @@ def run(
     part = shard(select.shard)
     choice = model_choice(which.model, opening)
     pictures = _some(_walk(sources, select, draw.output_dir), sources)
+    if opening.preprocess == "try":
+        try_scalings(pictures, choice, look)
+        return
     check_output(sources, draw.output_dir)
     wanted = settings(choice, look, ask, draw)
     name = manifest_name(part)
@@ -99,8 +104,11 @@ def predict(
 ) -> None:
     """Print predictions only; nothing is written."""
     choice = model_choice(which.model, opening)
-    wanted = settings(choice, look, None, None)
     pictures = _some(_walk(sources, select), sources)
+    if opening.preprocess == "try":
+        try_scalings(pictures, choice, look)
+        return
+    wanted = settings(choice, look, None, None)
     tally = Tally(None)
     count = partial(_count, sources, select)
     _go(pictures, count, choice, wanted, look, None, None, tally, BatchOptions())
@@ -160,12 +168,15 @@ def _go(
     tally: Tally,
     batch: BatchOptions,
 ) -> None:
+    _hash_ahead(choice)
     from gradcam_cli.batch.pipeline import Stages, stream
     from gradcam_cli.batch.steps import Plan
     from gradcam_cli.explain import Explainer
     from gradcam_cli.models.load import load
 
     model = load(choice)
+    gc.freeze()
+    gc.enable()
     _tell(model, look.quiet)
     trace = partial(Explainer, model, _question(model, ask))
     plan = Plan(
@@ -178,6 +189,7 @@ def _go(
         interpolation=(
             model.interpolation if wanted.interpolation == "auto" else wanted.interpolation
         ),
+        notes=(*model.notes, *model.warnings),
         output=manifest.folder if manifest else None,
     )
     with ExitStack() as stack:
@@ -195,6 +207,16 @@ def _go(
                 tally.gave_up = True
     tally.slowest = stages.slowest()
     tally.interrupted = stop.is_set() and not tally.gave_up
+
+
+def _hash_ahead(choice: ModelChoice) -> None:
+    """Check the weights while TensorFlow is being imported."""
+    from gradcam_cli.models.catalog import find
+    from gradcam_cli.models.choice import is_file
+    from gradcam_cli.models.weights import hash_ahead
+
+    if choice.weights == "imagenet" and not is_file(choice.model):
+        hash_ahead(find(choice.model))
 
 
 def _tell(model: Model, quiet: bool) -> None:

@@ -61,20 +61,17 @@ def printable(text: str) -> str:
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str = "") -> None:
     """Print a table on standard output; columns whose name ends in ``#`` are numbers."""
-    grid = Table(
-        box=None,
-        title=Text(printable(title)) if title else None,
-        title_justify="left",
-        header_style="bold",
-        pad_edge=False,
-    )
+    grid = Table(box=None, header_style="bold", pad_edge=False)
     for name in columns:
         grid.add_column(
             name.rstrip("#"), justify="right" if name.endswith("#") else "left", no_wrap=True
         )
     for row in rows:
         grid.add_row(*(Text(printable(str(cell))) for cell in row))
-    _console().print(grid)
+    console = _console()
+    if title:  # a table's own title is wrapped to the table's width
+        console.print(Text(printable(title), style="italic"), soft_wrap=True)
+    console.print(grid)
 
 
 def predictions(record: Record) -> None:

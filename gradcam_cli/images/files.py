@@ -13,6 +13,7 @@ import re
 import secrets
 import stat
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,17 +154,18 @@ def encode_array(array: NDArray[np.float32]) -> bytes:
     return buffer.getvalue()
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Write a file whole or not at all; missing folders are made.
 
-    The bytes go into a hidden file beside it, which then takes its place: a reader never sees
+    The bytes, which may come in pieces, go into a hidden file beside it, which then takes its place: a reader never sees
     half a file, and a link at ``path`` is replaced, never written through. Raises GradcamError.
     """
     temporary = path.parent / f".gradcam-{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.part"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            temporary.write_bytes(data)
+            with temporary.open("wb") as file:
+                file.writelines([data] if isinstance(data, bytes) else data)
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)

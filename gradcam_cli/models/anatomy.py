@@ -122,15 +122,17 @@ def default_map(anatomy: Anatomy, alive: Collection[tuple[str, int]] | None = No
     scores = _score_maps(anatomy.head.source)
     grids = any(not each.features.tokens for each in anatomy.maps)
     normalised = any(each.normalised for each in anatomy.maps if each.features.tokens)
+    made = {each.step.tensor.name for each in anatomy.maps}
     for each in reversed(anatomy.maps):
         tensor = each.step.tensor
-        if tensor.op.name in scores:
+        original = behind_copies(tensor)
+        if tensor.op.name in scores or (original is not tensor and original.name in made):
             continue
         if each.features.tokens:
             counts = each.normalised or not (grids or normalised)
             if counts and (alive is None or (each.path, each.step.call) in alive):
                 return each
-        elif not any(word in behind_copies(tensor).op.type for word in _TAKES_AWAY):
+        elif not any(word in original.op.type for word in _TAKES_AWAY):
             return each
     raise ModelError(
         "the model has no convolutional feature map to explain",

@@ -17,7 +17,15 @@ import h5py
 
 from gradcam_cli.errors import ModelError
 
-__all__ = ["Archive", "code_inside", "file_digest", "objects", "read_archive", "read_pair"]
+__all__ = [
+    "KERAS_MODULE",
+    "Archive",
+    "code_inside",
+    "file_digest",
+    "objects",
+    "read_archive",
+    "read_pair",
+]
 
 _EMBEDDED = "`--model efficientnet-lite0` works without any file"
 
@@ -32,7 +40,7 @@ _PROGRAMS = {
 # Values, not classes.
 _VALUES = ("__bytes__", "__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__")
 # Where Keras 3, Keras 2, tf.keras and keras-core keep their own classes and functions.
-_KERAS_MODULE = re.compile(
+KERAS_MODULE = re.compile(
     r"(tensorflow\.(python\.)?)?(keras|keras_core)"
     r"(\.(src|api|_v2|_tf_keras|engine|experimental|legacy))*"
     r"(\.(activations|applications|constraints|dtype_policies|initializers|layers|losses|metrics"
@@ -76,9 +84,13 @@ def read_pair(path: Path, architecture: Path) -> Archive:
     """
     start = _beginning(path)
     if not start.startswith(b"\x89HDF\r\n\x1a\n"):
-        raise _foreign(path, start) if not start.startswith(b"PK") else ModelError(
-            f"{path} is no HDF5 file of weights",
-            "--architecture goes with weights saved by model.save_weights('x.weights.h5')",
+        raise (
+            _foreign(path, start)
+            if not start.startswith(b"PK")
+            else ModelError(
+                f"{path} is no HDF5 file of weights",
+                "--architecture goes with weights saved by model.save_weights('x.weights.h5')",
+            )
         )
     try:
         with h5py.File(path, "r") as file:
@@ -272,13 +284,12 @@ def _foreign_class(node: dict[str, Any], name: str) -> list[str]:
     """Return a phrase when a class or function is not one of Keras's own."""
     module = str(node.get("module") or "")
     if name == "function":
-        kept = module == "builtins" or bool(_KERAS_MODULE.fullmatch(module))
+        kept = module == "builtins" or bool(KERAS_MODULE.fullmatch(module))
         return [] if kept else [f"function {node.get('config')!r} from {module or 'nowhere'}"]
-    if module and not _KERAS_MODULE.fullmatch(module):
+    if module and not KERAS_MODULE.fullmatch(module):
         return [f"class {name!r} from {module}"]
-    registered = str(node.get("registered_name") or "")
-    if ">" in (registered or name):
-        return [f"custom class {registered or name!r}"]
+    if not module and ">" in name:
+        return [f"custom class {name!r}"]
     if "module" in node and node["module"] is None:
         return [f"custom class {name!r}"]
     return []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,35 +22,54 @@ def assign_weights(network: Any, path: Path, name: str) -> None:
     """Read a weights file into ``network``, known to the user as ``name``.
 
     Files in Keras's older HDF5 layout, which all application weights have, are read straight into
-    the memory that the variables keep; every other layout goes through Keras. Raises ModelError
-    when the file does not fit.
+    the memory that the variables keep; every other layout goes through Keras. What a file is, is
+    told by its content. Raises ModelError when the file cannot be read or does not fit.
     """
     try:
         if h5py.is_hdf5(path):
             with h5py.File(path, "r") as file:
-                group = file.get("model_weights", file)
-                if "layer_names" in group.attrs:
+                group = file if _names(file, "layer_names") else file.get("model_weights", file)
+                if _names(group, "layer_names"):
                     _assign_layers(network, group, path)
                     return
-        network.load_weights(path)
-    except (ValueError, OSError, KeyError, IndexError, AttributeError, TypeError) as error:
+            _load_by_keras(network, path, ".weights.h5")
+        elif zipfile.is_zipfile(path):
+            _load_by_keras(network, path, ".keras")
+        else:
+            raise OSError("it is neither an HDF5 file nor a .keras archive")
+    except MemoryError:
+        raise
+    except Exception as error:  # h5py and zipfile have many of their own for a damaged file
+        misfit = isinstance(error, (ValueError, KeyError, AttributeError, TypeError))
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(
-            f"the weights in {path} do not fit {name}: {first[:200]}",
+            f"the weights in {path} {f'do not fit {name}' if misfit else 'cannot be read'}: "
+            f"{first[:200]}",
             "the file must hold the weights of just this model, with its whole head",
         ) from error
+
+
+def _load_by_keras(network: Any, path: Path, ending: str) -> None:
+    """Load a file, whatever it is called: Keras goes by the name's ending."""
+    if path.name.endswith(ending):
+        network.load_weights(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="gradcam-") as folder:
+        link = Path(folder) / f"weights{ending}"
+        link.symlink_to(path.resolve())
+        network.load_weights(link)
 
 
 def _assign_layers(network: Any, group: Any, path: Path) -> None:
     """Pair the file's layers with the network's by their order, as Keras does."""
     layers = [layer for layer in network.layers if layer.weights]
-    names = [_text(name) for name in group.attrs["layer_names"]]
-    stored = [group[name] for name in names if len(group[name].attrs["weight_names"])]
+    stored = [group[name] for name in _names(group, "layer_names")]
+    stored = [there for there in stored if _names(there, "weight_names")]
     if len(stored) != len(layers):
         raise ValueError(f"{len(stored)} layers with weights, {len(layers)} are needed")
     with path.open("rb") as raw:
         for layer, there in zip(layers, stored, strict=True):
-            datasets = [there[_text(name)] for name in there.attrs["weight_names"]]
+            datasets = [there[name] for name in _names(there, "weight_names")]
             if len(datasets) != len(layer.weights):
                 raise ValueError(f"layer {layer.name} needs {len(layer.weights)} arrays")
             for variable, dataset in zip(_in_file_order(layer), datasets, strict=True):
@@ -56,6 +78,8 @@ def _assign_layers(network: Any, group: Any, path: Path) -> None:
                         f"{variable.path} is {tuple(variable.shape)}, the file has {dataset.shape}"
                     )
                 variable.assign(shared(_read(dataset, raw, variable.dtype)))
+            if hasattr(layer, "finalize_state"):  # Normalization works with what it derives here
+                layer.finalize_state()
 
 
 def _in_file_order(layer: Any) -> list[Any]:
@@ -74,5 +98,9 @@ def _read(dataset: Any, raw: Any, dtype: str) -> NDArray[Any]:
     return array
 
 
-def _text(name: Any) -> str:
-    return name.decode() if isinstance(name, bytes) else str(name)
+def _names(group: Any, kind: str) -> list[str]:
+    """Return a list among a group's attributes, which Keras cuts into pieces where it is long."""
+    pieces = (f"{kind}{place}" for place in itertools.count())
+    keys = [kind, *itertools.takewhile(group.attrs.__contains__, pieces)]
+    names = [name for key in keys if key in group.attrs for name in group.attrs[key]]
+    return [name.decode() if isinstance(name, bytes) else str(name) for name in names]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from dataclasses import dataclass
@@ -73,13 +74,19 @@ def is_file(model: str) -> bool:
 
 def file_digest(path: Path) -> str:
     """Return ``sha256:`` and 16 hexadecimal digits of a file's content."""
-    digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+        facts = path.stat()
+        return _digest(path, facts.st_size, facts.st_mtime_ns)
     except FileNotFoundError:
         raise ModelError(f"there is no file {path}", "check the path") from None
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}", "a file is needed here") from None
+
+
+@functools.cache
+def _digest(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001  a changed file is another
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
     return f"sha256:{digest.hexdigest()[:16]}"

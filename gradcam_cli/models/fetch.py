@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import sys
@@ -15,6 +16,8 @@ from gradcam_cli.models.catalog import EMBEDDED, Entry
 from gradcam_cli.models.weights import cache_folder, cached_file, file_hash, is_whole
 
 __all__ = ["fetch"]
+
+_EMBEDDED = f"or use --model {EMBEDDED}, whose weights are installed"
 
 
 def fetch(entry: Entry) -> Path:
@@ -35,38 +38,59 @@ def fetch(entry: Entry) -> Path:
     if there is not None and is_whole(there, entry):
         return there
     place = cache_folder() / "models" / entry.weights_file
-    partial = f".{entry.weights_file}.{os.getpid()}.part"
-    try:
-        _download(entry, partial)
-        (place.parent / partial).replace(place)
-    except Exception as error:  # Keras raises a bare one for a failed download
-        with contextlib.suppress(OSError):
-            (place.parent / partial).unlink(missing_ok=True)
-        raise _no_weights(entry, place, there, error) from error
-    return place
-
-
-def _download(entry: Entry, name: str) -> None:
-    with contextlib.ExitStack() as stack:
-        shown = sys.stderr if sys.stderr.isatty() else stack.enter_context(open(os.devnull, "w"))
-        stack.enter_context(contextlib.redirect_stdout(shown))
-        keras.utils.get_file(
-            name,
-            entry.weights_url,
-            cache_subdir="models",
-            cache_dir=str(cache_folder()),
-            file_hash=entry.weights_hash or None,
-        )
-
-
-def _no_weights(entry: Entry, place: Path, there: Path | None, error: Exception) -> ModelError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    reason = re.sub(r"^URL fetch failure on \S+: ", "", reason).replace("None -- ", "")
     damaged = ""
     if there is not None:
         damaged = f"; the file in the cache is damaged (its hash is {file_hash(there, entry)})"
-    return ModelError(
-        f"cannot download the ImageNet weights of {entry.constructor}: {reason}{damaged}",
-        f"put {entry.weights_file} (from {entry.weights_url}) at {place}, or give it with "
-        f"--weights FILE, or use --model {EMBEDDED}, whose weights are installed",
-    )
+    _make_writable(place.parent, entry, damaged)
+    partial = place.with_name(f".{place.name}.{os.getpid()}.part")
+    try:
+        _download(entry, partial)
+        partial.replace(place)
+    except Exception as error:  # Keras raises a bare one for a failed download
+        source = f"{entry.weights_file} (from {entry.weights_url})"
+        raise ModelError(
+            f"cannot download the ImageNet weights of {entry.constructor}: "
+            f"{_reason(error)}{damaged}",
+            f"put {source} at {place}, or give it with --weights FILE, {_EMBEDDED}",
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+    return place
+
+
+def _make_writable(folder: Path, entry: Entry, damaged: str) -> None:
+    """Make the folder, in place of which Keras would silently take another one."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = "" if os.access(folder, os.W_OK) else os.strerror(errno.EACCES)
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if reason:
+        raise ModelError(
+            f"cannot keep the ImageNet weights of {entry.constructor} in {folder}: "
+            f"{reason}{damaged}",
+            f"name another folder in KERAS_HOME, or give {entry.weights_file} "
+            f"(from {entry.weights_url}) with --weights FILE, {_EMBEDDED}",
+        )
+
+
+def _download(entry: Entry, place: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        shown = sys.stderr
+        if not shown.isatty():
+            shown = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
+        stack.enter_context(contextlib.redirect_stdout(shown))
+        keras.utils.get_file(
+            place.name,
+            entry.weights_url,
+            cache_subdir="",
+            cache_dir=str(place.parent),
+            file_hash=entry.weights_hash or None,
+            force_download=True,
+        )
+
+
+def _reason(error: Exception) -> str:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return re.sub(r"^URL fetch failure on \S+: ", "", reason).replace("None -- ", "")

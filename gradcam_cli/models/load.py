@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,18 @@ from numpy.typing import NDArray
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models import lite0
-from gradcam_cli.models.archive import Archive, code_inside, read_archive
 from gradcam_cli.models.assign import assign_weights
+from gradcam_cli.models.backbone import recognise
 from gradcam_cli.models.blank import blank_weights
 from gradcam_cli.models.catalog import Entry, find, names
 from gradcam_cli.models.choice import ModelChoice, file_digest, is_file
 from gradcam_cli.models.classes import Labels, check_count, imagenet_labels, read_labels
 from gradcam_cli.models.fetch import fetch
+from gradcam_cli.models.opening import open_network
+from gradcam_cli.models.paths import named_operations
 from gradcam_cli.models.ports import Ports, find_ports, single_input
 from gradcam_cli.models.scaling import SCALINGS, Scaling, custom_scaling, find_scaling
-from gradcam_cli.models.survey import survey
+from gradcam_cli.models.survey import Survey, survey
 from gradcam_cli.models.weights import cached_file, is_installed
 
 __all__ = ["Model", "load"]
@@ -166,62 +167,32 @@ def _load_file(choice: ModelChoice, only_look: bool) -> Model:
         raise ModelError(
             "--weights goes with a named model; a model file brings its own", "leave out --weights"
         )
-    archive = read_archive(path)
-    _refuse_code(archive, choice.unsafe)
-    network = _open(archive, choice.unsafe)
+    opened = open_network(
+        path,
+        unsafe=choice.unsafe,
+        custom_objects=choice.custom_objects,
+        architecture=choice.architecture,
+    )
+    network = opened.network
     ports = find_ports(network, choice.input_size, _arrays(choice.constants), choice.output)
     found = survey(network, ports)
-    inside = found.inside
-    scaling, warnings = _file_scaling(choice, inside, path, only_look)
-    notes = () if inside in ("", "nothing") else (f"scaling inside the model: to {inside}",)
+    scaling, warnings = _file_scaling(choice, found, network, only_look)
+    notes = [f"mended: {mend}" for mend in opened.mended]
+    if found.inside not in ("", "nothing"):
+        notes.append(f"scaling inside the model: to {found.inside}")
     return Model(
         name=str(path),
         network=network,
         weights=file_digest(path),
         ports=ports,
         scaling=scaling,
-        inside=inside,
+        inside=found.inside,
         labels=_NO_LABELS,
         classes=found.classes,
         layer=found.default,
-        notes=notes,
+        notes=tuple(notes),
         warnings=warnings,
     )
-
-
-def _refuse_code(archive: Archive, unsafe: bool) -> None:
-    code = code_inside(archive)
-    if code and not unsafe:
-        raise ModelError(
-            f"{archive.path} carries code that would run here: {'; '.join(code[:3])}",
-            "a Lambda layer or custom class is the author's own program and can do anything; "
-            "if you trust the file's author, add --unsafe-load",
-        )
-
-
-def _open(archive: Archive, unsafe: bool) -> Any:
-    """Load the model, by the ending that Keras expects for its container."""
-    ending = ".keras" if archive.container == "keras" else ".h5"
-    try:
-        if archive.path.suffix.lower() == ending:
-            return keras.saving.load_model(archive.path, compile=False, safe_mode=not unsafe)
-        with tempfile.TemporaryDirectory(prefix="gradcam-") as folder:
-            link = Path(folder) / f"model{ending}"
-            link.symlink_to(archive.path.resolve())
-            return keras.saving.load_model(link, compile=False, safe_mode=not unsafe)
-    except MemoryError:
-        raise
-    except Exception as error:
-        saved = f" (saved by Keras {archive.keras_version})" if archive.keras_version else ""
-        raise ModelError(
-            f"Keras {keras.__version__} cannot open {archive.path}{saved}: {_first_line(error)}",
-            "open it in the Keras that saved it and save it again as .keras",
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:200]
 
 
 def _arrays(constants: tuple[tuple[str, Path], ...]) -> dict[str, NDArray[Any]]:
@@ -248,24 +219,32 @@ def _chosen_scaling(choice: ModelChoice) -> Scaling | None:
 
 
 def _file_scaling(
-    choice: ModelChoice, inside: str, path: Path, only_look: bool
+    choice: ModelChoice, found: Survey, network: Any, only_look: bool
 ) -> tuple[Scaling, tuple[str, ...]]:
+    """Return how to scale for a user's model, and what to warn of; never silently a guess."""
     chosen = _chosen_scaling(choice)
-    scales_itself = inside not in ("", "nothing")
-    if chosen is None:
-        if scales_itself:
-            return SCALINGS["none"], ()
-        if only_look:
-            return SCALINGS["none"], (f"nothing in {path} tells how its pictures must be scaled",)
-        raise ModelError(
-            f"nothing in {path} tells how its pictures must be scaled",
-            "say it with --preprocess: look in the training code for rescale=1/255 (unit), "
-            "/127.5 - 1 (tf), preprocess_input of an application (its name), or nothing (none); "
-            "wrong scaling gives confident nonsense",
+    scales_itself = found.inside not in ("", "nothing")
+    if chosen is not None:
+        if scales_itself and chosen.name != "none":
+            return chosen, (
+                f"the model already scales pixels to {found.inside}; --preprocess {chosen.name} "
+                "scales them twice",
+            )
+        return chosen, ()
+    if scales_itself:
+        return SCALINGS["none"], ()
+    backbone = recognise(named_operations(network))
+    if backbone is not None and backbone.preprocess in SCALINGS:
+        scaling = SCALINGS[backbone.preprocess]
+        return scaling, (
+            f"the backbone looks like {backbone.constructor}: pixels are scaled as its "
+            f"preprocess_input does ({scaling.says}); --preprocess says otherwise",
         )
-    if scales_itself and chosen.name != "none":
-        return chosen, (
-            f"the model already scales pixels to {inside}; --preprocess {chosen.name} "
-            "scales them twice",
-        )
-    return chosen, ()
+    if only_look:
+        return SCALINGS["none"], ("nothing in the model tells how its pictures must be scaled",)
+    raise ModelError(
+        f"nothing in {choice.model} tells how its pictures must be scaled",
+        "say it with --preprocess: look in the training code for rescale=1/255 (unit), "
+        "/127.5 - 1 (tf), preprocess_input of an application (its name), or nothing (none); "
+        "--preprocess try shows them side by side; wrong scaling gives confident nonsense",
+    )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,9 +30,9 @@ class Scaling:
     bgr: bool = False
 
     def apply(self, pixels: Any) -> Any:
-        """Return the scaled pixels ``[..., channels]`` in the dtype of ``pixels`` (a float).
+        """Return the scaled pixels ``[..., channels]`` of float pixels.
 
-        Works on NumPy arrays and TensorFlow tensors alike.
+        Works on TensorFlow tensors, in their own dtype, and on NumPy arrays.
         """
         if self.bgr:
             pixels = pixels[..., ::-1]
@@ -78,6 +79,7 @@ SCALINGS: dict[str, Scaling] = {
             mean=(103.939, 116.779, 123.68),
             bgr=True,
         ),
+        Scaling("lite0", "(pixels - 127) / 128", mean=(127.0,), std=(128.0,)),
     )
 }
 
@@ -105,8 +107,8 @@ def find_scaling(name: str, families: Sequence[tuple[str, str]] = ()) -> Scaling
 def custom_scaling(base: Scaling, mean: Sequence[float], std: Sequence[float]) -> Scaling:
     """Return ``base`` followed by ``(x - mean) / std``, in the base's own units.
 
-    Raises GradcamError when a deviation is not positive, a count is neither 1 nor 3, or the
-    numbers are plainly those of 0..1 pictures while the base leaves pixels at 0..255.
+    Raises GradcamError when a deviation is not positive, a number not finite, a count neither 1
+    nor 3, or the numbers are plainly those of 0..1 pictures while the base leaves pixels at 0..255.
     """
     mean, std = tuple(mean) or (0.0,), tuple(std) or (1.0,)
     for option, values in (("--mean", mean), ("--std", std)):
@@ -115,6 +117,8 @@ def custom_scaling(base: Scaling, mean: Sequence[float], std: Sequence[float]) -
                 f"{option} has {len(values)} numbers",
                 "give one number, or one a channel: 123.7,116.8,103.9",
             )
+        if not all(math.isfinite(value) for value in values):
+            raise GradcamError(f"{option} is {_text(values)}", "give finite numbers")
     if any(value <= 0 for value in std):
         raise GradcamError("--std must be positive", "a deviation of 1 changes nothing")
     if base.range()[1] > 2 and max(std) <= 1 and any(0 < value < 1 for value in mean):

@@ -8,6 +8,7 @@ rebuilt: nested, shared, reloaded and subclassed networks run exactly as they al
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -70,17 +71,48 @@ def recording(
     graph = tf.compat.v1.get_default_graph()
     thread = threading.get_ident()
     with _ONE_AT_A_TIME:
-        inline = tf.config.functions_run_eagerly()
         undo: list[Callable[[], None]] = []
         try:
-            tf.config.run_functions_eagerly(True)
+            undo.append(_inline_functions(thread))
             for path, layer in operations.items():
                 undo.append(_wrap(path, layer, graph, thread, steps, change))
             yield steps
         finally:
             for restore in reversed(undo):
                 restore()
-            tf.config.run_functions_eagerly(inline)
+
+
+def _inline_functions(thread: int) -> Callable[[], None]:
+    """Make every ``tf.function`` that this thread calls run as Python, in the graph being traced."""
+    kind = type(tf.function(lambda: None))
+    compiled = kind.__call__
+
+    def inline(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if threading.get_ident() != thread:
+            return compiled(self, *args, **kwargs)
+        function = inspect.unwrap(self.python_function)
+        if inspect.ismethod(function):
+            owner = function.__self__  # TensorFlow keeps only a reference to the object
+            args = (getattr(owner, "target", owner), *args)
+            function = function.__func__
+        return _graph_code(function)(*args, **kwargs)
+
+    def restore() -> None:
+        kind.__call__ = compiled
+
+    kind.__call__ = inline
+    return restore
+
+
+def _graph_code(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function whose control flow over tensors is TensorFlow's, as in a ``tf.function``."""
+    if (function.__module__ or "").split(".")[0] in ("keras", "tensorflow"):
+        return function  # written for graphs already
+    try:
+        converted: Callable[..., Any] = tf.autograph.to_graph(function)
+    except Exception:  # noqa: BLE001  no source to convert: it has to do as it is
+        return function
+    return converted
 
 
 def _wrap(

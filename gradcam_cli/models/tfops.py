@@ -88,8 +88,9 @@ def keras_operation(layer: _Json, names: Collection[str]) -> _Json:
     read = _graph_call if layer["class_name"] == "TensorFlowOpLayer" else _function_call
     nodes = layer.get("inbound_nodes") or []
     calls = [read(layer["config"], node, names) for node in nodes]
-    built = [_operation(function, operands, options) for function, operands, options in calls]
-    if not built or None in built or any(one[:3] != built[0][:3] for one in built if one):
+    operations = [_operation(function, operands, options) for function, operands, options in calls]
+    built = [one for one in operations if one is not None and one[:3] == (operations[0] or ())[:3]]
+    if not built or len(built) < len(operations):
         function = calls[0][0] if calls else layer["config"].get("function", "?")
         raise ModelError(
             f"the model holds the TensorFlow operation {function!r} as layer {layer['name']!r}, "
@@ -97,14 +98,14 @@ def keras_operation(layer: _Json, names: Collection[str]) -> _Json:
             "in the environment that trained it, put the operation into the data preparation or "
             "use a Keras layer for it, and save the model again",
         )
-    module, class_name, config, _ = built[0] or ("", "", {}, [])
+    module, class_name, config, _ = built[0]
     return {
         "module": module,
         "class_name": class_name,
         "config": {"name": layer["name"], **config},
         "registered_name": class_name if module.startswith("keras.src") else None,
         "name": layer["name"],
-        "inbound_nodes": [{"args": one[3], "kwargs": {}} for one in built if one],
+        "inbound_nodes": [{"args": one[3], "kwargs": {}} for one in built],
     }
 
 
@@ -148,7 +149,7 @@ def _graph_call(
     if function == "ConcatV2":
         return "concat", [operands[:-1]], {"axis": operands[-1]}
     if function == "StridedSlice":
-        return "getitem", operands[:1], {"slice_spec": _strides(*operands[1:4], attributes)}
+        return "getitem", operands[:1], {"slice_spec": _strides(operands[1:4], attributes)}
     if attributes.get("align_corners") or attributes.get("half_pixel_centers") is False:
         return f"{function} without pixel centres", operands, {}
     if "keep_dims" in attributes:
@@ -169,11 +170,13 @@ def _attribute(value: _Json) -> Any:
     return value.get("b", value.get("type", value.get("f", value.get("s"))))
 
 
-def _strides(begin: Any, end: Any, step: Any, masks: _Json) -> list[Any]:
+def _strides(bounds: list[Any], masks: _Json) -> list[Any]:
     """Return a slice for each entry of a StridedSlice, as its bit masks say."""
     spec: list[Any] = []
-    for place, (low, high, by) in enumerate(zip(begin, end, step, strict=True)):
-        set_in = {name for name, mask in masks.items() if isinstance(mask, int) and mask >> place & 1}
+    for place, (low, high, by) in enumerate(zip(*bounds, strict=True)):
+        set_in = {
+            name for name, mask in masks.items() if isinstance(mask, int) and mask >> place & 1
+        }
         if "ellipsis_mask" in set_in:
             spec.append({"class_name": "__ellipsis__"})
         elif "new_axis_mask" in set_in:

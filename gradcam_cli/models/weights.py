@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import os
 import tempfile
+import threading
 from pathlib import Path
 
 from gradcam_cli.models.catalog import EMBEDDED, Entry
 from gradcam_cli.models.torchfile import weights_file
 
-__all__ = ["cache_folder", "cached_file", "file_hash", "is_installed", "is_whole"]
+__all__ = ["cache_folder", "cached_file", "file_hash", "hash_ahead", "is_installed", "is_whole"]
+
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def cache_folder() -> Path:
-    """Return Keras's own cache of downloaded files: ``KERAS_HOME``, or ``~/.keras``."""
+    """Return Keras's own cache of downloaded files: ``KERAS_HOME``, or ``~/.keras``.
+
+    Where the home cannot be written, it is ``.keras`` in the folder of temporary files.
+    """
     home = os.environ.get("KERAS_HOME")
     if home:
-        return Path(home)
-    base = Path.home()
-    return (base if os.access(base, os.W_OK) else Path(tempfile.gettempdir())) / ".keras"
+        return Path(home).expanduser()
+    base = Path(tempfile.gettempdir())
+    with contextlib.suppress(RuntimeError):  # a user without a home
+        if os.access(Path.home(), os.W_OK):
+            base = Path.home()
+    return base / ".keras"
 
 
 def is_installed(entry: Entry) -> bool:
@@ -32,7 +43,10 @@ def cached_file(entry: Entry) -> Path | None:
     if entry.name == EMBEDDED:
         return weights_file()
     path = cache_folder() / "models" / entry.weights_file
-    return path if path.is_file() and path.stat().st_size else None
+    try:
+        return path if path.is_file() and path.stat().st_size else None
+    except OSError:  # a folder that may not be looked into
+        return None
 
 
 def is_whole(path: Path, entry: Entry) -> bool:
@@ -42,10 +56,27 @@ def is_whole(path: Path, entry: Entry) -> bool:
     return file_hash(path, entry) == entry.weights_hash
 
 
+def hash_ahead(entry: Entry) -> None:
+    """Begin to hash a model's cached weights in a thread; ``is_whole`` then has less to wait for.
+
+    Hashing VGG16's half gigabyte takes a second, importing TensorFlow two: both cores are used.
+    """
+    path = cached_file(entry)
+    if path is not None and entry.weights_hash:
+        threading.Thread(target=file_hash, args=(path, entry), daemon=True).start()
+
+
 def file_hash(path: Path, entry: Entry) -> str:
     """Return a file's hash, of the kind that Keras publishes for the model's weights."""
-    sha = len(entry.weights_hash) == 64  # hexadecimal digits of a SHA-256
-    digest = hashlib.sha256() if sha else hashlib.md5(usedforsecurity=False)
+    kind = "sha256" if len(entry.weights_hash) == 64 else "md5"  # hexadecimal digits
+    facts = path.stat()
+    with _ONE_AT_A_TIME:
+        return _hash(path, kind, facts.st_size, facts.st_mtime_ns)
+
+
+@functools.cache
+def _hash(path: Path, kind: str, size: int, mtime_ns: int) -> str:  # noqa: ARG001  of one state
+    digest = hashlib.new(kind, usedforsecurity=False)
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)

@@ -1,0 +1,57 @@
+"""``--preprocess try``: a few pictures go through every scaling, for the user to compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from gradcam_cli.commands import say
+
+if TYPE_CHECKING:
+    from gradcam_cli.commands.options import LookOptions
+    from gradcam_cli.images.find import Found
+    from gradcam_cli.models.choice import ModelChoice
+
+__all__ = ["try_scalings"]
+
+_PICTURES = 4
+_SHOWN = 3
+
+
+def try_scalings(pictures: Iterable[Found], choice: ModelChoice, look: LookOptions) -> None:
+    """Print what a model says of the first pictures under each row of SCALINGS."""
+    from gradcam_cli.explain import Explainer, Question
+    from gradcam_cli.images.files import read_picture
+    from gradcam_cli.images.fit import place, to_network
+    from gradcam_cli.models.classes import ClassChoice, describe
+    from gradcam_cli.models.load import load
+    from gradcam_cli.models.scaling import SCALINGS
+
+    model = load(replace(choice, preprocess="auto"), only_look=True)
+    ports = model.ports
+    found = list(islice(pictures, _PICTURES))
+    squares = []
+    for each in found:
+        picture = read_picture(each.path, each.source)
+        placement = place((picture.height, picture.width), ports.size, look.resize.value)
+        squares.append(to_network(picture.pixels, placement, ports.channels))
+    rows: list[list[tuple[str, str, str]]] = [[] for _ in found]
+    for name, scaling in SCALINGS.items():
+        if name == "caffe" and ports.channels == 1:
+            continue
+        explainer = Explainer(replace(model, scaling=scaling), Question(ClassChoice()), len(found))
+        for row, answer in zip(rows, explainer.many(squares), strict=True):
+            best = []
+            for index in answer.ranked(_SHOWN):
+                value = answer.probability(index)
+                number = answer.score(index) if value is None else value
+                best.append(f"{describe(index, model.labels)[1]} {number:.3f}")
+            row.append((name, scaling.says, ", ".join(best)))
+    for each, row in zip(found, rows, strict=True):
+        say.table(("--preprocess", "pixels become", "predictions"), row, title=each.source)
+    say.note(
+        "the right scaling gives the right classes on most pictures, seldom the surest; "
+        "give it with --preprocess"
+    )

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from gradcam_cli.explain import Explained, Explainer, Question
+from gradcam_cli.models.classes import ClassChoice, Labels
+from gradcam_cli.models.load import Model
+from gradcam_cli.models.ports import Ports, find_ports
+from gradcam_cli.models.scaling import SCALINGS
+from gradcam_cli.models.survey import survey
+from tests.oracles import grad_cam
+from tests.zoo import CASES, Built, Case
+
+Pixels = NDArray[np.uint8]
+
+
+def reference(built: Built, case: Case, pixels: Pixels) -> NDArray[Any]:
+    """Grad-CAM ``[classes, N, u, v]`` from the network's layers, called by hand under a tape."""
+    x = tf.constant(pixels, tf.float32)
+    A = built.features(x)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(A)
+        logits = built.head(A, x)
+        scores = [logits[:, index] for index in case.classes]
+    maps = []
+    for score in scores:
+        G = tape.gradient(score, A)
+        maps.append(grad_cam(*(built.fold(np.asarray(part)) for part in (A, G))))
+    return np.stack(maps)
+
+
+def save(network: Any, case: Case, folder: Path, ending: str) -> Path:
+    path = folder / f"{case.name}.{ending}"
+    network.save(path)
+    return path
+
+
+def explain(network: Any, ports: Ports, case: Case, pixels: Pixels) -> list[Explained]:
+    model = Model(
+        name=case.name,
+        network=network,
+        weights="file",
+        ports=ports,
+        scaling=SCALINGS["none"],
+        inside=case.inside,
+        labels=Labels(names=(), ids=()),
+        classes=3,
+    )
+    question = Question(ClassChoice(0, case.classes), layer=case.layer, call=case.call)
+    explainer = Explainer(model, question, len(pixels))
+    assert explainer.grid == case.grid
+    return list(explainer.many(list(pixels)))
+
+
+def state(network: Any) -> tuple[str, list[bytes], dict[str, set[str]]]:
+    """All that makes up a model in memory: configuration, weights, attributes of every layer."""
+    config = json.dumps(keras.saving.serialize_keras_object(network), default=str, sort_keys=True)
+    weights = [weight.numpy().tobytes() for weight in network.weights]
+    layers = [network, *network._flatten_layers(include_self=False)]
+    return config, weights, {f"{n} {each.name}": set(vars(each)) for n, each in enumerate(layers)}
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_every_structure(case: Case, ending: str, tmp_path: Path) -> None:
+    built = case.build()
+    if ending == "h5" and case.no_h5:
+        with pytest.raises((NotImplementedError, ValueError, TypeError)):
+            keras.saving.load_model(save(built.network, case, tmp_path, ending), compile=False)
+        return
+    path = save(built.network, case, tmp_path, ending)
+    before = hashlib.sha256(path.read_bytes()).digest()
+    network = keras.saving.load_model(path, compile=False, safe_mode=not case.unsafe)
+    ports = find_ports(network, case.size, case.constants, case.output)
+    pixels = np.random.default_rng(1).integers(
+        0, 256, (ports.batch or 2, *ports.size, ports.channels), dtype=np.uint8
+    )
+    found = survey(network, ports)
+    assert (found.default, found.inside) == (case.default, case.inside)
+    remembered = state(network)
+    explained = explain(network, ports, case, pixels)
+    assert state(network) == remembered
+    assert hashlib.sha256(path.read_bytes()).digest() == before
+    raw = np.stack([[item.raw for item in each.explanations] for each in explained], axis=1)
+    expected = reference(built, case, pixels)
+    error = np.abs(raw - expected).max() / np.abs(expected).max()
+    assert error <= case.tolerance
