@@ -406,5 +406,6 @@ def quantized() -> Built:
     hidden, dense = L.Dense(8, activation="relu"), L.Dense(3)
     end = L.Softmax()
     network = shaken(keras.Model(inputs, end(dense(hidden(flat(first(unit(inputs))))))))
-    network.quantize("int8")
+    for layer in (hidden, dense):
+        layer.quantize("int8")
     return Built(network, chain(unit, first), chain(flat, hidden, dense))

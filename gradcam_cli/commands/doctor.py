@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +17,7 @@ from gradcam_cli import __version__
 from gradcam_cli.commands import say
 from gradcam_cli.commands.layers import look
 from gradcam_cli.commands.options import Json, OpenOptions, flat
-from gradcam_cli.errors import ExitCode
+from gradcam_cli.errors import ExitCode, GradcamError
 
 if TYPE_CHECKING:
     from gradcam_cli.models.load import Model
@@ -34,6 +35,15 @@ def doctor(
     model: Annotated[
         str, typer.Argument(help="A model's name or file; none for this machine.")
     ] = "",
+    save_repaired: Annotated[
+        Path | None,
+        typer.Option(
+            "--save-repaired",
+            help="Write the model, mended, as a new file.",
+            metavar="FILE.keras",
+            show_default=False,
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show this machine, or what was found in a model, and test the model's gradient."""
@@ -41,6 +51,8 @@ def doctor(
         _print(_machine(), json)
         return
     loaded, found = look(model, opening)
+    if save_repaired is not None:
+        _save(loaded, Path(model), save_repaired)
     checks = _checks(loaded, loaded.layer or found.default)
     _print(_model(loaded, found, checks), json)
     if not json:
@@ -48,6 +60,19 @@ def doctor(
             say.warn(sentence)
     if not all(check.passed for check in checks):
         raise typer.Exit(ExitCode.GATE_FAILED)
+
+
+def _save(model: Model, source: Path, path: Path) -> None:
+    from gradcam_cli.models.choice import is_file
+    from gradcam_cli.models.opening import save_repaired
+
+    if not is_file(str(source)):
+        raise GradcamError(
+            f"{source} is a named model, there is nothing to repair",
+            "--save-repaired goes with a model file",
+        )
+    save_repaired(model.network, path, source)
+    say.note(f"the model, as it was opened, is in {path}")
 
 
 def _checks(model: Model, layer: str) -> list[Check]:
@@ -97,8 +122,11 @@ def _model(model: Model, found: Survey, checks: list[Check]) -> dict[str, object
         "scaling inside the model": found.inside or "no plain scaling",
         "head": f"{found.head}, {found.classes} classes",
         "score": "the logit" if found.has_logits else "the output itself: no softmax or sigmoid",
+        "mended": "; ".join(n.removeprefix("mended: ") for n in model.notes if "mended" in n)
+        or "nothing",
         "labels": f"{len(model.labels.names)}" if model.labels.names else "none",
-        "default layer": f"{layer}, {grid[0]}x{grid[1]}" if grid else layer or found.reason,
+        "default layer": f"{layer}, {grid[0]}x{grid[1]}" if grid else layer or "none",
+        "because it is": found.reason,
         "layers to choose": len(found.layers),
         "CAM": "possible" if found.pooled else "no: no global average pooling into a dense layer",
     }

@@ -157,8 +157,9 @@ def encode_array(array: NDArray[np.float32]) -> bytes:
 def write_bytes(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Write a file whole or not at all; missing folders are made.
 
-    The bytes, which may come in pieces, go into a hidden file beside it, which then takes its place: a reader never sees
-    half a file, and a link at ``path`` is replaced, never written through. Raises GradcamError.
+    The bytes, which may come in pieces, go into a hidden file beside it, which then takes its
+    place: a reader never sees half a file, and a link at ``path`` is replaced, never written
+    through. Raises GradcamError.
     """
     temporary = path.parent / f".gradcam-{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.part"
     try:

@@ -22,6 +22,7 @@ __all__ = [
     "Archive",
     "code_inside",
     "file_digest",
+    "foreign_code",
     "objects",
     "read_archive",
     "read_pair",
@@ -173,6 +174,8 @@ def _foreign_zip(path: Path, names: set[str]) -> ModelError:
         return _other(path, "a PyTorch file")
     if any(name.endswith("saved_model.pb") for name in names):
         return ModelError(f"{path} is a zipped SavedModel", "export the model as .keras or .h5")
+    if names and all(name.endswith(".npy") for name in names):
+        return _other(path, "a file of NumPy arrays")
     inner = sorted(name for name in names if name.endswith((".keras", ".h5", ".hdf5")))
     if inner:
         return ModelError(f"{path} is a zip file with {inner[0]} in it", "unzip it first")
@@ -228,8 +231,11 @@ def _foreign(path: Path, start: bytes) -> ModelError:
         )
     if start[4:8] == b"TFL3":
         return _other(path, "a TensorFlow Lite model, which has no gradients,")
-    if path.suffix.lower() == ".onnx":
+    # A protocol buffer whose first field is a small version number, followed by a string.
+    if start[:1] == b"\x08" and start[1:2] < b"\x20" and start[2:3] in (b"\x12", b"\x1a", b"\x3a"):
         return _other(path, "an ONNX model")
+    if path.suffix.lower() == ".pb":
+        return _other(path, "a TensorFlow graph")
     if start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return _other(path, "a pickle (PyTorch or scikit-learn), which is never opened,")
     if start.lstrip()[:1] == b"{":
@@ -249,10 +255,17 @@ def code_inside(archive: Archive, known: Collection[str] = ()) -> list[str]:
 
     Each entry is a short phrase for people, such as ``Lambda layer 'scale'``. ``known`` are names
     of classes and functions that the user brings along; they are in order. An empty list means
-    that Keras will import nothing but itself to build the model.
+    that Keras will import nothing but itself to build the model. How the model was trained does
+    not count, since it is never read.
     """
+    model = {key: value for key, value in archive.config.items() if key != "compile_config"}
+    return foreign_code(model, known)
+
+
+def foreign_code(value: object, known: Collection[str] = ()) -> list[str]:
+    """Return what in any part of a configuration would run, or needs, code of the file's author."""
     found: list[str] = []
-    for node in objects(archive.config):
+    for node in objects(value):
         name = str(node["class_name"])
         inner = node.get("config")
         label = str(inner.get("name", "")) if isinstance(inner, dict) else ""

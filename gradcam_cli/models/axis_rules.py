@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 __all__ = ["RULES", "Atom", "Axis", "Inputs", "Layout", "like_inputs", "size_of", "sizes_of"]
@@ -81,8 +82,27 @@ def _attribute(operation: Any, name: str) -> Any:
 
 def _numbers(tensor: Any) -> list[int] | None:
     """Return a constant tensor's integers."""
+    value = _constant(tensor)
+    return None if value is None else [int(number) for number in np.ravel(value)]
+
+
+_ARITHMETIC: dict[str, Callable[..., Any]] = {
+    "Sub": np.subtract,
+    "AddV2": np.add,
+    "Mul": np.multiply,
+    "Range": np.arange,
+    "Pack": lambda *parts: np.stack(parts),
+    "ConcatV2": lambda *parts: np.concatenate(parts[:-1]),
+}
+
+
+def _constant(tensor: Any) -> Any | None:
+    """Return a tensor's value where the graph fixes it, also through TensorFlow's axis arithmetic."""
     value = tf.get_static_value(tensor)
-    return None if value is None else [int(number) for number in value.reshape(-1)]
+    if value is not None or tensor.op.type not in _ARITHMETIC:
+        return value
+    parts = [_constant(part) for part in tensor.op.inputs]
+    return None if any(p is None for p in parts) else _ARITHMETIC[tensor.op.type](*parts)
 
 
 def _resized(axis: Axis, size: int) -> Axis:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.models.catalog import names
+from gradcam_cli.models.catalog import find
 
 __all__ = ["ModelChoice", "file_digest", "is_file"]
 
@@ -41,17 +42,18 @@ class ModelChoice:
     def fingerprint(self) -> dict[str, object]:
         """Return all that decides what the model computes, files by their content.
 
-        Raises ModelError when a named file cannot be read.
+        Raises ModelError when a named file cannot be read, and for an unknown model. A model's file
+        that is none is left to ``load``, which says what it is instead.
         """
         weights = self.weights
         if is_file(self.model):
-            weights = file_digest(Path(self.model))
+            weights = file_digest(Path(self.model)) if Path(self.model).is_file() else ""
         elif weights == "random":
             weights = f"random, seed {self.seed}"
         elif weights != "imagenet":
             weights = file_digest(Path(weights))
         return {
-            "model": Path(self.model).name if is_file(self.model) else self.model.lower(),
+            "model": Path(self.model).name if is_file(self.model) else find(self.model).name,
             "weights": weights,
             "labels": file_digest(self.labels) if self.labels else "",
             "preprocess": self.preprocess,
@@ -69,7 +71,12 @@ def is_file(model: str) -> bool:
     """Tell whether a model was named by its file rather than by its name."""
     if model.lower().endswith(_MODEL_ENDINGS) or os.sep in model:
         return True
-    return Path(model).exists() and model.lower() not in names()
+    try:
+        find(model)
+    except ModelError:
+        with contextlib.suppress(OSError):  # too long for the name of a file
+            return Path(model).exists()
+    return False  # a name wins over a folder that is called so
 
 
 def file_digest(path: Path) -> str:

@@ -6,7 +6,10 @@ import contextlib
 import errno
 import os
 import re
+import secrets
+import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -17,6 +20,7 @@ from gradcam_cli.models.weights import cache_folder, cached_file, file_hash, is_
 
 __all__ = ["fetch"]
 
+_SILENCE = 30.0  # seconds without a byte
 _EMBEDDED = f"or use --model {EMBEDDED}, whose weights are installed"
 
 
@@ -40,11 +44,13 @@ def fetch(entry: Entry) -> Path:
     place = cache_folder() / "models" / entry.weights_file
     damaged = ""
     if there is not None:
-        damaged = f"; the file in the cache is damaged (its hash is {file_hash(there, entry)})"
+        damaged = f"; the file in the cache is damaged ({_difference(there, entry)})"
     _make_writable(place.parent, entry, damaged)
-    partial = place.with_name(f".{place.name}.{os.getpid()}.part")
+    partial = place.with_name(f".{place.name}.{secrets.token_hex(4)}.part")
     try:
         _download(entry, partial)
+        if not is_whole(partial, entry):
+            raise ValueError("what came is not a whole HDF5 file")
         partial.replace(place)
     except Exception as error:  # Keras raises a bare one for a failed download
         source = f"{entry.weights_file} (from {entry.weights_url})"
@@ -81,6 +87,7 @@ def _download(entry: Entry, place: Path) -> None:
         if not shown.isatty():
             shown = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
         stack.enter_context(contextlib.redirect_stdout(shown))
+        stack.enter_context(_patience(_SILENCE))
         keras.utils.get_file(
             place.name,
             entry.weights_url,
@@ -89,6 +96,23 @@ def _download(entry: Entry, place: Path) -> None:
             file_hash=entry.weights_hash or None,
             force_download=True,
         )
+
+
+def _difference(path: Path, entry: Entry) -> str:
+    if not entry.weights_hash:
+        return "it is not a whole HDF5 file"
+    return f"its hash is {file_hash(path, entry)}, not {entry.weights_hash}"
+
+
+@contextlib.contextmanager
+def _patience(seconds: float) -> Iterator[None]:
+    """Bound how long a silent server is waited for, which Keras's download does not."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def _reason(error: Exception) -> str:

@@ -26,9 +26,11 @@ from gradcam_cli.models.archive import (
     read_archive,
     read_pair,
 )
+from gradcam_cli.models.blank import blank_weights
 from gradcam_cli.models.custom import read_custom_objects
+from gradcam_cli.models.known import unknown_classes
 from gradcam_cli.models.regroup import keras_2_groups, regroup
-from gradcam_cli.models.repair import mend, unknown_classes
+from gradcam_cli.models.repair import mend
 
 __all__ = ["Opened", "open_network", "save_repaired"]
 
@@ -82,9 +84,10 @@ def open_network(
             "then save it again",
         )
     try:
-        with warnings.catch_warnings():
+        with contextlib.ExitStack() as stack, warnings.catch_warnings():
             # What Keras has to say about an old file is not for the user of this program.
             warnings.simplefilter("ignore")
+            stack.enter_context(contextlib.nullcontext() if custom else blank_weights())
             if mended or archive.weights_only or _old_groups(archive):
                 network, matched = _rebuild(archive, config, custom, unsafe)
             else:
@@ -148,7 +151,8 @@ def _refuse_code(archive: Archive, custom: dict[str, Any]) -> None:
 
 
 def _refuse_unknown(archive: Archive, config: dict[str, Any], custom: dict[str, Any]) -> None:
-    unknown = unknown_classes(config, custom)
+    model = {key: value for key, value in config.items() if key != "compile_config"}
+    unknown = unknown_classes(model, custom)
     if unknown:
         saved = f", saved by Keras {archive.keras_version}" if archive.keras_version else ""
         raise ModelError(

@@ -10,20 +10,27 @@ from __future__ import annotations
 
 import base64
 import copy
-import importlib
 import inspect
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 
 from gradcam_cli.models import tfops
-from gradcam_cli.models.archive import KERAS_MODULE, objects
+from gradcam_cli.models.archive import KERAS_MODULE, foreign_code, objects
+from gradcam_cli.models.known import (
+    ELSEWHERE,
+    accepted_arguments,
+    class_of,
+    every_layer,
+    every_model,
+)
 from gradcam_cli.models.rewire import (
     counted,
     input_shapes,
+    keras_operations,
     listed,
     nested_calls,
     operations,
@@ -32,20 +39,10 @@ from gradcam_cli.models.rewire import (
     tensor_keywords,
 )
 
-__all__ = ["class_of", "mend", "unknown_classes"]
+__all__ = ["mend"]
 
 _Json = dict[str, Any]
 
-# Keras's own classes that live outside keras.layers.
-_ELSEWHERE = {
-    "Functional": "keras.src.models.functional",
-    "Model": "keras",
-    "Sequential": "keras",
-    "CustomScaleLayer": "keras.src.applications.inception_resnet_v2",
-    "LayerScale": "keras.src.applications.convnext",
-    "StochasticDepth": "keras.src.applications.convnext",
-    "ThresholdedReLU": "keras.src.legacy.layers",
-}
 # A class of old -> what does the same today, when nothing is being trained.
 _RENAMED = {
     "BatchNormalizationV1": "BatchNormalization",
@@ -92,7 +89,6 @@ _IDLE: dict[str, tuple[Any, ...]] = {
 }
 _BLOCK = re.compile(r"block(35|17|8)_\d+")
 _KERNEL = ("kernel_initializer", "kernel_regularizer", "kernel_constraint")
-_HOMES = ("layers", "initializers", "regularizers", "constraints")
 
 
 def mend(config: _Json) -> tuple[_Json, tuple[str, ...]]:
@@ -105,45 +101,6 @@ def mend(config: _Json) -> tuple[_Json, tuple[str, ...]]:
     if sentences:
         _tidy(mended)
     return (mended, tuple(sentences)) if sentences else (config, ())
-
-
-def unknown_classes(config: _Json, known: Iterable[str]) -> list[str]:
-    """Return the classes in a configuration that neither Keras nor the user has, sorted."""
-    mine = set(known)
-    return sorted(
-        {
-            str(node["class_name"])
-            for node in _layers(config)
-            if class_of(node) is None
-            and node["class_name"] not in mine
-            and node.get("registered_name") not in mine
-        }
-    )
-
-
-def class_of(node: _Json) -> type | None:
-    """Return the Keras class of a serialised object; None for one that is not Keras's own."""
-    name, module = str(node["class_name"]), node.get("module")
-    if module is None:
-        if name == "Functional":
-            return keras.Model
-        homes = [vars(keras), *(vars(getattr(keras, home)) for home in _HOMES)]
-    elif str(module).startswith("keras") and KERAS_MODULE.fullmatch(str(module)):
-        try:
-            homes = [vars(importlib.import_module(str(module)))]
-        except ImportError:
-            homes = []
-    else:
-        homes = []
-    kinds = [home[name] for home in homes if isinstance(home.get(name), type)]
-    return kinds[0] if kinds else None
-
-
-def _layers(config: _Json) -> Iterator[_Json]:
-    """Yield every layer and model in a configuration, the model itself first."""
-    for node in objects(config):
-        if isinstance(node.get("config"), dict) and "name" in node["config"]:
-            yield node
 
 
 def _list_sequentials(config: _Json) -> list[str]:
@@ -163,7 +120,7 @@ def _old_classes(config: _Json) -> list[str]:
     """Keras 2 classes have another module, or none where Keras 3 needs one; a few another name."""
     moved: Counter[str] = Counter()
     renamed: Counter[str] = Counter()
-    for node in _layers(config):
+    for node in every_layer(config):
         name = node["class_name"].removeprefix("Custom>")
         if name in tfops.CLASSES:
             continue
@@ -197,7 +154,7 @@ def _scaled_sums(config: _Json) -> list[str]:
     code itself is not looked into and is thrown away.
     """
     found = 0
-    for node in _layers(config):
+    for node in every_layer(config):
         inner = node["config"]
         scale = inner.get("arguments") if isinstance(inner.get("arguments"), dict) else {}
         if (
@@ -209,7 +166,7 @@ def _scaled_sums(config: _Json) -> list[str]:
         ):
             found += 1
             node["class_name"] = "CustomScaleLayer"
-            node["module"], node["registered_name"] = _ELSEWHERE["CustomScaleLayer"], None
+            node["module"], node["registered_name"] = ELSEWHERE["CustomScaleLayer"], None
             kept = {key: inner[key] for key in ("name", "trainable", "dtype") if key in inner}
             node["config"] = {**kept, "scale": scale["scale"]}
     return (
@@ -232,7 +189,7 @@ def _code_is_from(source: str, function: Any) -> bool:
 
 def _wrapped(config: _Json) -> Iterator[_Json]:
     """Yield the layers that TimeDistributed, Bidirectional and RNN layers hold."""
-    for node in _layers(config):
+    for node in every_layer(config):
         inner = node["config"]
         for key in ("layer", "backward_layer", "cell"):
             if isinstance(inner.get(key), dict) and "class_name" in inner[key]:
@@ -241,10 +198,38 @@ def _wrapped(config: _Json) -> Iterator[_Json]:
         yield from (one for one in cells or () if isinstance(one, dict) and "class_name" in one)
 
 
+def _nested_training(config: _Json) -> list[str]:
+    """Leave out how a nested model was trained, where that takes code of the author."""
+    found = 0
+    for node in every_model(config):
+        training = node.get("compile_config")
+        if node is not config and training and foreign_code(training):
+            del node["compile_config"]
+            found += 1
+    return [f"left out the training of {counted(found, 'nested model')}"] if found else []
+
+
+def _build_shapes(config: _Json) -> list[str]:
+    """Leave out one input shape kept for a layer that is built from several."""
+    found: Counter[str] = Counter()
+    for layer in every_layer(config):
+        shapes, kind = layer.get("build_config"), class_of(layer)
+        if kind is None or not isinstance(shapes, dict) or list(shapes) != ["input_shape"]:
+            continue
+        parameters = list(inspect.signature(vars(kind).get("build", len)).parameters.values())
+        if sum(one.default is one.empty for one in parameters) > 2:
+            del layer["build_config"]
+            found[layer["class_name"]] += 1
+    return [
+        f"left out the build shape of {counted(count, f'{name} layer')}"
+        for name, count in found.items()
+    ]
+
+
 def _policies(config: _Json) -> list[str]:
     """Keras 3 knows a mixed-precision policy by its name."""
     found = 0
-    for layer in _layers(config):
+    for layer in every_layer(config):
         policy = layer["config"].get("dtype")
         if isinstance(policy, dict) and str(policy.get("class_name")).startswith("Policy"):
             layer["config"]["dtype"] = policy["config"]["name"]
@@ -267,7 +252,7 @@ def _initializers(config: _Json) -> list[str]:
 def _rescalings(config: _Json) -> list[str]:
     """Give rescaling layers of before TensorFlow 2.3, which had no offset, an offset of nought."""
     found = 0
-    for layer in _layers(config):
+    for layer in every_layer(config):
         if layer["class_name"] == "Rescaling" and "offset" not in layer["config"]:
             layer["config"]["offset"] = 0.0
             found += 1
@@ -277,7 +262,7 @@ def _rescalings(config: _Json) -> list[str]:
 def _axis_lists(config: _Json) -> list[str]:
     """Batch normalization had its axis in a list; Keras 3 reads that in old HDF5 files only."""
     found: Counter[str] = Counter()
-    for layer in _layers(config):
+    for layer in every_layer(config):
         axis = layer["config"].get("axis")
         single = isinstance(axis, list) and len(axis) == 1
         if single and layer["class_name"] == "BatchNormalization" and "module" in layer:
@@ -291,7 +276,7 @@ def _axis_lists(config: _Json) -> list[str]:
 def _activations(config: _Json) -> list[str]:
     """Activations that Keras 2 did not have had to be custom functions; Keras 3 has them."""
     found: Counter[str] = Counter()
-    for layer in _layers(config):
+    for layer in every_layer(config):
         for key in ("activation", "recurrent_activation"):
             value = layer["config"].get(key)
             function = value.get("config") if isinstance(value, dict) else value
@@ -308,7 +293,7 @@ def _unknown_arguments(config: _Json) -> list[str]:
         kind = class_of(node) if isinstance(node.get("config"), dict) else None
         if kind is None or "layers" in node["config"] or node["class_name"] == "InputLayer":
             continue
-        accepted = _accepted(kind)
+        accepted = accepted_arguments(kind)
         unknown = [key for key in node["config"] if accepted and key not in accepted]
         dropped = tuple(sorted(key for key in unknown if _says_nothing(key, node, kind)))
         for key in dropped:
@@ -329,21 +314,6 @@ def _word(kind: type) -> str:
     )
 
 
-def _accepted(kind: type) -> set[str]:
-    """Return the arguments that a class's constructor takes; empty when that cannot be told."""
-    names: set[str] = set()
-    for base in kind.__mro__:
-        if "__init__" not in vars(base):
-            continue
-        parameters = inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
-        names |= {one.name for one in parameters}
-        if base is keras.layers.Layer:
-            return names | {"input_shape", "input_dim"}
-        if not any(one.kind is one.VAR_KEYWORD for one in parameters):
-            return names
-    return set()
-
-
 def _says_nothing(key: str, node: _Json, kind: type) -> bool:
     value = node["config"][key]
     if value is None:
@@ -351,7 +321,7 @@ def _says_nothing(key: str, node: _Json, kind: type) -> bool:
     if key == "dtype":
         return not issubclass(kind, keras.layers.Layer)
     if key in _KERNEL:
-        return f"depthwise{key.removeprefix('kernel')}" in _accepted(kind)
+        return f"depthwise{key.removeprefix('kernel')}" in accepted_arguments(kind)
     if key == "batch_input_shape":
         return "module" in node
     return key in _IDLE and (not _IDLE[key] or value in _IDLE[key])
@@ -359,7 +329,7 @@ def _says_nothing(key: str, node: _Json, kind: type) -> bool:
 
 def _tidy(config: _Json) -> None:
     """Take out what Keras 3 warns of, or reads in old files only, once something was mended."""
-    for layer in _layers(config):
+    for layer in every_layer(config):
         inner = layer["config"]
         if layer["class_name"] != "InputLayer":
             inner.pop("batch_input_shape", None)
@@ -378,8 +348,11 @@ _MENDS: tuple[Callable[[_Json], list[str]], ...] = (
     nested_calls,
     tensor_keywords,
     operations,
+    keras_operations,
     single_outputs,
     input_shapes,
+    _nested_training,
+    _build_shapes,
     _policies,
     _initializers,
     _rescalings,

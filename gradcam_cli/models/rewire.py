@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from gradcam_cli.models import tfops
-from gradcam_cli.models.archive import objects
+from gradcam_cli.models.known import class_of, every_model
 
 __all__ = [
     "counted",
     "input_shapes",
+    "keras_operations",
     "listed",
     "nested_calls",
     "operations",
@@ -36,7 +37,7 @@ def listed(things: Iterable[str]) -> str:
 def slash_names(config: _Json) -> list[str]:
     """Keras 2 allowed ``/`` in the name of a layer."""
     renamed = 0
-    for model in _models(config):
+    for model in every_model(config):
         taken = {_name(layer) for layer in model["config"]["layers"]}
         new: dict[str, str] = {}
         for layer in model["config"]["layers"]:
@@ -84,7 +85,7 @@ def _rename(model: _Json, new: dict[str, str]) -> None:
 def nested_calls(config: _Json) -> list[str]:
     """Keras 2 counted a nested model's own graph as its first call; Keras 3 does not."""
     shifted: set[str] = set()
-    for model in _models(config):
+    for model in every_model(config):
         layers = model["config"]["layers"]
         nested = {_name(layer): layer for layer in layers if "layers" in _inner(layer)}
         inbound: dict[str, list[list[Any]]] = {name: [] for name in nested}
@@ -127,7 +128,7 @@ def _references(value: Any, names: Iterable[str]) -> Iterator[list[Any]]:
 def tensor_keywords(config: _Json) -> list[str]:
     """Keras 3 no longer finds tensors among the keyword arguments of a call of Keras 2."""
     found: Counter[str] = Counter()
-    for model in _models(config):
+    for model in every_model(config):
         names = {_name(layer) for layer in model["config"]["layers"]}
         for layer in model["config"]["layers"]:
             nodes = layer.get("inbound_nodes")
@@ -162,7 +163,7 @@ def _new_call(node: Any, names: set[str]) -> _Json | None:
 def operations(config: _Json) -> list[str]:
     """Keras 2 kept TensorFlow operations between layers as layers of a kind that is gone."""
     found: list[str] = []
-    for model in _models(config):
+    for model in every_model(config):
         layers = model["config"]["layers"]
         names = {_name(layer) for layer in layers}
         for place, layer in enumerate(layers):
@@ -175,10 +176,30 @@ def operations(config: _Json) -> list[str]:
     return [f"read {what} as Keras operation{'s' * (len(found) > 1)}"]
 
 
+def keras_operations(config: _Json) -> list[str]:
+    """Find the module of Keras 3's own operations, which it leaves out of HDF5 files.
+
+    An operation shares its class name with a layer (Add, Softmax), but has no ``trainable``.
+    """
+    found: list[str] = []
+    for model in every_model(config):
+        for layer in model["config"]["layers"]:
+            if "module" in layer or {"trainable", "layers", "batch_shape"} & set(_inner(layer)):
+                continue
+            for home in ("numpy", "nn", "core", "image", "math", "linalg"):
+                named = {"class_name": layer["class_name"], "module": f"keras.src.ops.{home}"}
+                if isinstance(layer.get("config"), dict) and class_of(named) is not None:
+                    layer |= {**named, "registered_name": None}
+                    found.append(layer["class_name"])
+                    break
+    what = counted(len(found), "operation")
+    return [f"found the Keras 3 module of {what} ({listed(found)})"] if found else []
+
+
 def single_outputs(config: _Json) -> list[str]:
     """Unwrap the outputs of models in a Sequential model: a tensor must come, not a list of one."""
     found = 0
-    for model in _models(config):
+    for model in every_model(config):
         if model["class_name"] != "Sequential":
             continue
         for layer in model["config"]["layers"]:
@@ -196,7 +217,7 @@ def single_outputs(config: _Json) -> list[str]:
 def input_shapes(config: _Json) -> list[str]:
     """Move the shape of the input from a Sequential model's first layer to a layer of its own."""
     moved = 0
-    for model in _models(config):
+    for model in every_model(config):
         layers = model["config"]["layers"]
         if model["class_name"] != "Sequential" or not layers:
             continue
@@ -218,10 +239,3 @@ def input_shapes(config: _Json) -> list[str]:
         }
         layers.insert(0, {"module": "keras.layers", "class_name": "InputLayer", "config": settings})
     return [f"gave {counted(moved, 'Sequential model')} an input layer"] if moved else []
-
-
-def _models(config: _Json) -> Iterator[_Json]:
-    """Yield every model in a configuration, the outermost first."""
-    for node in objects(config):
-        if isinstance(node.get("config"), dict) and isinstance(node["config"].get("layers"), list):
-            yield node

@@ -50,10 +50,26 @@ def cached_file(entry: Entry) -> Path | None:
 
 
 def is_whole(path: Path, entry: Entry) -> bool:
-    """Tell whether a file has the hash that Keras publishes (MD5 or SHA-256, by its length)."""
+    """Tell whether a file has the hash that Keras publishes (MD5 or SHA-256, by its length).
+
+    Where Keras publishes none, whether it is an HDF5 file as long as its header says.
+    """
     if not entry.weights_hash:
-        return True
+        return _is_whole_hdf5(path)
     return file_hash(path, entry) == entry.weights_hash
+
+
+def _is_whole_hdf5(path: Path) -> bool:
+    """Read the superblock: signature, version, size of addresses, then where the file ends."""
+    with path.open("rb") as file:
+        head = file.read(52)
+    if len(head) < 52 or head[:8] != b"\x89HDF\r\n\x1a\n":
+        return False
+    version = head[8]
+    if version > 3 or head[13 if version < 2 else 9] != 8:
+        return True  # a layout unknown here; reading it will tell
+    end = {0: 40, 1: 44, 2: 28, 3: 28}[version]
+    return path.stat().st_size >= int.from_bytes(head[end : end + 8], "little")
 
 
 def hash_ahead(entry: Entry) -> None:

@@ -1,0 +1,41 @@
+"""Work that needs memory becomes work that waits until there is room for it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["Room"]
+
+_PATIENCE = 60.0
+"""Seconds after which work is begun without room: whoever has it may hang for ever."""
+
+
+class Room:
+    """A share of the memory that threads take in turn.
+
+    By default a quarter of a gigabyte a processor, and a whole one at least. Work that needs more
+    than all of it is done alone.
+    """
+
+    def __init__(self, most: int = 0) -> None:
+        self._most = most or max(1 << 30, (os.cpu_count() or 1) << 28)
+        self._taken = 0
+        self._given_back = threading.Condition()
+
+    @contextmanager
+    def take(self, size: int) -> Iterator[None]:
+        """Wait until ``size`` bytes are free, and keep them while the block runs."""
+        with self._given_back:
+            self._given_back.wait_for(
+                lambda: not self._taken or self._taken + size <= self._most, _PATIENCE
+            )
+            self._taken += size
+        try:
+            yield
+        finally:
+            with self._given_back:
+                self._taken -= size
+                self._given_back.notify_all()
