@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,14 +16,30 @@ from gradcam_cli.cam.methods import METHODS, Method
 from gradcam_cli.errors import GradcamError, ModelError, suggestion
 from gradcam_cli.models.anatomy import Anatomy, FeatureMap, dissect, find_map
 from gradcam_cli.models.classes import ClassChoice
+from gradcam_cli.models.freeze import freeze
 from gradcam_cli.models.head import Head, pooled_features
 from gradcam_cli.models.load import Model
 from gradcam_cli.models.paths import named_operations, resolve_layer
+from gradcam_cli.models.precision import has_bfloat16, in_bfloat16, trunk
 from gradcam_cli.models.survey import is_pooled, survey
 from gradcam_cli.models.tap import trace
 
-__all__ = ["EMPTY", "Explained", "Explainer", "Explanation", "Question", "gradient", "heat"]
+__all__ = [
+    "EMPTY",
+    "Explained",
+    "Explainer",
+    "Explanation",
+    "OutOfMemory",
+    "Question",
+    "gradient",
+    "heat",
+]
 
+OutOfMemory = tf.errors.ResourceExhaustedError
+"""What TensorFlow raises when a batch does not fit."""
+
+_DENSE_WEIGHTS = 8_000_000
+_FREEZE_AFTER = 3  # batches; freezing takes longer than it saves on a few
 _FLOAT16_SCALE = 1024.0
 """Keeps float16 gradients above the smallest number that float16 can hold."""
 
@@ -104,12 +121,16 @@ class Explainer:
     Calling it with uint8 pixels ``[n, h, w, channels]``, n up to ``batch_size``, gives one
     Explained a picture; smaller batches are padded, so that nothing is traced again. After the
     first trace ``layer``, ``grid`` and ``head_kind`` say what was explained; ``layer`` is empty
-    when only predictions were asked for.
+    when only predictions were asked for. ``precision`` is ``float32``, ``bfloat16`` (where the
+    machine has it: then up to the layer, not behind it) or ``auto``, the faster of the two; the
+    attribute says which it became.
 
     Raises ModelError for a layer, class or method that the model does not allow.
     """
 
-    def __init__(self, model: Model, question: Question, batch_size: int) -> None:
+    def __init__(
+        self, model: Model, question: Question, batch_size: int, precision: str = "float32"
+    ) -> None:
         if question.method not in METHODS:
             raise GradcamError(
                 f"unknown method {question.method!r}", suggestion(question.method, METHODS)
@@ -120,12 +141,17 @@ class Explainer:
         self.grid = (0, 0)
         self.head_kind = ""
         self._found = False
+        self._calls = 0
         self._depth = question.classes.top
         self._fixed = question.classes.fixed
         self._explains = bool(self._depth or self._fixed)
         self.layer = self._layer() if self._explains else ""
         shape = tf.TensorSpec((self.batch_size, *model.ports.size, model.ports.channels), tf.uint8)
+        self._trunk: list[Any] = []
         self._function = trace(self._trace, shape)
+        self.precision = "float32"
+        if precision != "float32" and self._trunk and has_bfloat16():
+            self._lower(shape, measure=precision == "auto")
 
     def __call__(self, pixels: NDArray[np.uint8]) -> list[Explained]:
         """Return what the model says of each picture, in order."""
@@ -133,6 +159,9 @@ class Explainer:
         if count < self.batch_size:
             pad = np.zeros((self.batch_size - count, *pixels.shape[1:]), np.uint8)
             pixels = np.concatenate([pixels, pad])
+        self._calls += 1
+        if self._calls == _FREEZE_AFTER:
+            self._function = freeze(self._function) or self._function
         answers = {key: value.numpy() for key, value in self._function(tf.constant(pixels)).items()}
         return [self._explained(answers, row) for row in range(count)]
 
@@ -167,6 +196,14 @@ class Explainer:
                 )
         return replace(explained, explanations=tuple(found.values()))
 
+    def _lower(self, shape: Any, measure: bool) -> None:
+        """Trace again in bfloat16, and keep that; with ``measure`` only if it is faster."""
+        exact = self._function
+        with in_bfloat16(self._trunk):
+            lower = trace(self._trace, shape)
+        if not measure or _seconds(lower, shape) < _seconds(exact, shape):
+            self._function, self.precision = lower, "bfloat16"
+
     def _trace(self, pixels: Any) -> dict[str, Any]:
         model = self.model
         pictures = model.scaling.apply(tf.cast(pixels, tf.float32))
@@ -194,6 +231,7 @@ class Explainer:
     def _feature_map(self, anatomy: Anatomy) -> FeatureMap:
         chosen = find_map(anatomy, self.layer, self.question.call)
         self.grid = chosen.features.grid
+        self._trunk = trunk(anatomy, chosen)
         method = METHODS[self.question.method]
         if method.needs_pooled_head:
             _check_pooled(anatomy, chosen, self.question.score, method)
@@ -204,13 +242,22 @@ class Explainer:
         targets = head.output if self.question.score == "probability" else head.logits
         method = METHODS[self.question.method]
         A = chosen.fold(chosen.step.tensor)
-        maps, flat = [], []
-        for place in range(classes.shape[1]):
-            score = tf.reduce_sum(tf.gather(targets, classes[:, place], axis=1, batch_dims=1))
-            G = chosen.fold(gradient(score, chosen.step.tensor))
-            maps.append(method.compute(A, G, keras.ops))
-            flat.append(tf.reduce_all(G == 0, axis=(1, 2, 3)))
-        return {"classes": classes, "maps": tf.stack(maps, 1), "flat": tf.stack(flat, 1)}
+
+        def explained(hot: Any) -> tuple[Any, Any]:
+            G = chosen.fold(gradient(tf.reduce_sum(targets * hot), chosen.step.tensor))
+            return method.compute(A, G, keras.ops), tf.reduce_all(G == 0, axis=(1, 2, 3))
+
+        hots = tf.one_hot(tf.transpose(classes), head.classes)
+        if hots.shape[0] > 1 and _is_dense(targets.graph):
+            maps, flat = tf.vectorized_map(explained, hots)
+        else:
+            each = [explained(hot) for hot in tf.unstack(hots)]
+            maps, flat = tf.stack([one[0] for one in each]), tf.stack([one[1] for one in each])
+        return {
+            "classes": classes,
+            "maps": tf.transpose(maps, (1, 0, 2, 3)),
+            "flat": tf.transpose(flat),
+        }
 
     def _classes(self, head: Head) -> Any:
         """Return the class indices to explain, int32 ``[n, T]``: the likeliest, then the fixed."""
@@ -253,6 +300,30 @@ def _check_pooled(anatomy: Anatomy, chosen: FeatureMap, score: str, method: Meth
         )
     if score != "logit":
         raise ModelError(f"{method.title} explains the logit", "leave out --score probability")
+
+
+def _seconds(function: Any, shape: Any) -> float:
+    """Return the time of a call, the best of two behind one that does not count."""
+    pixels = tf.zeros(shape.shape, shape.dtype)
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        function(pixels)["maps"].numpy()
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
+
+
+def _is_dense(graph: Any) -> bool:
+    """Tell whether all classes' gradients should go back through the head together.
+
+    VGG16's fully connected weights are half a gigabyte, which each class alone would read again;
+    small heads, and those with loops, are faster class by class.
+    """
+    operations = graph.get_operations()
+    if any("While" in operation.type for operation in operations):
+        return False
+    weights = [op.inputs[1].shape.num_elements() for op in operations if op.type == "MatMul"]
+    return sum(count or 0 for count in weights) > _DENSE_WEIGHTS
 
 
 def gradient(score: Any, activations: Any) -> Any:

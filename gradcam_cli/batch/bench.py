@@ -53,13 +53,14 @@ def measure(
     pictures: Sequence[Found],
     batch_size: int,
     repeats: int,
+    precision: str = "float32",
 ) -> list[Timing]:
     """Time everything in turn, ``repeats`` times over, after one round that does not count.
 
     What is compared runs side by side in each round, so that a machine whose speed drifts slows
     all of it. Raises GradcamError when a picture cannot be read.
     """
-    explainer = Explainer(model, question, batch_size)
+    explainer = Explainer(model, question, batch_size, precision)
     plan = replace(plan, layer=explainer.layer)
     jobs = [_job(found, plan) for found in pictures]
     squares = np.stack([job.square for job in jobs])

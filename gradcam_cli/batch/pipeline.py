@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TookTooLong
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from threading import Event
 from typing import Generic, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gradcam_cli.batch.records import Record
 from gradcam_cli.batch.steps import Job, Plan, failed, finish, prepare
-from gradcam_cli.errors import ImageError
-from gradcam_cli.explain import Explained, Explainer
+from gradcam_cli.errors import GradcamError, ImageError
+from gradcam_cli.explain import Explained, Explainer, OutOfMemory
 from gradcam_cli.images.find import Found
 
 __all__ = ["THREADS", "Late", "Stages", "ordered", "stream"]
@@ -30,6 +34,8 @@ THREADS = "gradcam-ordered"
 
 _AHEAD_BYTES = 256 << 20
 _BATCH_BYTES = 512 << 20
+_CROWD = 4
+"""Batches' worth of items after which a batch is begun, however few of them can be used."""
 _PATIENCE = 120.0
 """Seconds that one picture may keep everybody waiting before it is given up."""
 
@@ -62,15 +68,16 @@ def ordered(
     weigh: Callable[[B], int] = lambda _: 0,
     most: int = _AHEAD_BYTES,
     patience: float | None = _PATIENCE,
-) -> Iterator[B | Late[A]]:
+) -> Generator[B | Late[A], None, None]:
     """Yield ``function(item)`` of every item in order, computed ahead in threads.
 
     At most ``ahead`` items are under way, and no further one is begun while the finished results
     weigh more than ``most``. An exception reaches whoever asks for that item's result. An item that
     has to be waited for longer than ``patience`` seconds is yielded as Late, and its thread left.
+    Without ``patience`` no thread is left: when this ends, early or not, all work has ended.
     """
     count = max(2, os.cpu_count() or 2)
-    pool, stuck = ThreadPoolExecutor(count, THREADS), False
+    pool = ThreadPoolExecutor(count, THREADS)
     waiting: deque[tuple[A, Future[B]]] = deque()
 
     def full() -> bool:
@@ -78,14 +85,12 @@ def ordered(
         return len(waiting) >= ahead or sum(weigh(future.result()) for future in done) > most
 
     def take() -> B | Late[A]:
-        nonlocal stuck
         item, future = waiting.popleft()
         try:
             return future.result(timeout=patience)
         except TookTooLong:
             if future.done():  # the function's own exception, not our patience
                 raise
-            stuck = True
             renew()
             return Late(item)
 
@@ -105,7 +110,7 @@ def ordered(
         while waiting:
             yield take()
     finally:
-        pool.shutdown(wait=not stuck, cancel_futures=True)
+        pool.shutdown(wait=patience is None, cancel_futures=True)
 
 
 def stream(
@@ -115,7 +120,7 @@ def stream(
     batch_size: int,
     stop: Event | None = None,
     stages: Stages | None = None,
-) -> Iterator[Record]:
+) -> Generator[Record, None, None]:
     """Yield one record a picture, in the order of ``pictures``.
 
     ``trace(size)`` is called once, when the first batch is known, with that batch's size.
@@ -130,16 +135,17 @@ def stream(
     arrived = (_late(item, plan) if isinstance(item, Late) else item for item in read)
     groups = _groups(_timed(arrived, stages, "reading"), batch_size)
     answers = _answers(takewhile(lambda _: not stop.is_set(), groups), plan, trace, stages)
-    ends = ordered(_finish, answers, batch_size + 2, patience=None)
-    before = stages.reading + stages.network
-    start = time.perf_counter()
-    for record in ends:
-        assert not isinstance(record, Late)  # noqa: S101  writing is waited for without end
-        spent = time.perf_counter() - start
-        upstream = stages.reading + stages.network
-        stages.writing += max(0.0, spent - (upstream - before))
-        yield record
-        before, start = stages.reading + stages.network, time.perf_counter()
+    # Whoever leaves early, by an error or on purpose, leaves no thread behind that still writes.
+    with closing(read), closing(ordered(_finish, answers, batch_size + 2, patience=None)) as ends:
+        before = stages.reading + stages.network
+        start = time.perf_counter()
+        for record in ends:
+            assert not isinstance(record, Late)  # noqa: S101  writing is waited for without end
+            spent = time.perf_counter() - start
+            upstream = stages.reading + stages.network
+            stages.writing += max(0.0, spent - (upstream - before))
+            yield record
+            before, start = stages.reading + stages.network, time.perf_counter()
 
 
 def _weight(item: Job | Record) -> int:
@@ -184,22 +190,43 @@ def _answers(
             start = time.perf_counter()
             if explainer is None:
                 explainer = trace(len(jobs))
-                plan = replace(plan, layer=explainer.layer)
-            answers = iter(list(explainer.many([job.square for job in jobs])))
+                plan = replace(plan, layer=explainer.layer, precision=explainer.precision)
+            explainer, found = _explained(explainer, trace, [job.square for job in jobs])
+            answers = iter(found)
             stages.network += time.perf_counter() - start
         for item in group:
             yield item if isinstance(item, Record) else (item, next(answers), plan)
 
 
+def _explained(
+    explainer: Explainer, trace: Callable[[int], Explainer], squares: Sequence[NDArray[np.uint8]]
+) -> tuple[Explainer, list[Explained]]:
+    """Run the network, with half the batch when memory runs out, and half of that, down to one."""
+    while True:
+        try:
+            return explainer, list(explainer.many(squares))
+        except OutOfMemory as error:
+            if explainer.batch_size == 1 or explainer.model.ports.batch:
+                raise GradcamError(
+                    "the network does not fit into memory, even with one picture at a time",
+                    "close other programs, or explain a later layer with --layer",
+                ) from error
+        explainer = trace(explainer.batch_size // 2)
+
+
 def _groups(read: Iterable[Job | Record], batch_size: int) -> Iterator[list[Job | Record]]:
-    """Yield runs of items that hold up to ``batch_size`` jobs each, fewer of large pictures."""
+    """Yield runs of items that hold up to ``batch_size`` jobs each, fewer of large pictures.
+
+    Failed records wait behind jobs to keep their place, but not for ever.
+    """
     group: list[Job | Record] = []
     jobs = weight = 0
     for item in read:
         group.append(item)
         jobs += isinstance(item, Job)
         weight += _weight(item)
-        if jobs == batch_size or weight > _BATCH_BYTES:
+        crowd = len(group) >= _CROWD * batch_size
+        if not jobs or jobs == batch_size or weight > _BATCH_BYTES or crowd:
             yield group
             group, jobs, weight = [], 0, 0
     if group:

@@ -34,6 +34,7 @@ class Settings:
     call: int
     method: str
     score: str
+    precision: str
     top_k: int
     resize: str
     interpolation: str
@@ -42,6 +43,7 @@ class Settings:
     colormap: str
     format: str
     quality: int
+    max_size: int
     save: tuple[str, ...]
 
     def digest(self) -> str:
@@ -116,6 +118,7 @@ class Record:
     layer: str = ""
     method: str = ""
     score_kind: str = ""
+    precision: str = ""
     settings: str = ""
     predictions: tuple[Prediction, ...] = ()
     explanations: tuple[ExplanationRecord, ...] = ()

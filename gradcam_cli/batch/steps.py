@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,8 +16,9 @@ from gradcam_cli.errors import ImageError
 from gradcam_cli.explain import Explained, Explanation, heat
 from gradcam_cli.images.files import Picture, encode, encode_array, read_picture, write_bytes
 from gradcam_cli.images.find import Found, output_stem
-from gradcam_cli.images.fit import Placement, peak, place, to_network, to_picture
+from gradcam_cli.images.fit import Placement, peak, place, shrink, to_network, to_picture
 from gradcam_cli.images.render import heatmap, overlay
+from gradcam_cli.images.room import Room
 from gradcam_cli.models.classes import Labels, describe
 
 __all__ = ["Job", "Plan", "failed", "finish", "prepare"]
@@ -37,6 +39,7 @@ class Plan:
     channels: int
     interpolation: str = "bilinear"
     layer: str = ""
+    precision: str = "float32"
     notes: tuple[str, ...] = ()
     output: Path | None = None
 
@@ -55,6 +58,10 @@ class Job:
 _HELD_BYTES = 64 << 20
 """Pictures with more pixels are read a second time for drawing, not kept while they wait."""
 
+_ROOM = Room()
+_BYTES_A_PIXEL = 14
+"""What drawing a picture takes: its pixels, the heat, its colours, the overlay, and that in BGR."""
+
 
 def prepare(found: Found, plan: Plan) -> Job | Record:
     """Read one picture and fit it to the network; a failed Record when it cannot be used."""
@@ -63,11 +70,13 @@ def prepare(found: Found, plan: Plan) -> Job | Record:
         # Only predictions are asked for: the network's own copy is all that has to be decoded.
         at_least = plan.input_size if plan.output is None else None
         picture = read_picture(found.path, found.source, at_least=at_least)
+        height, width = picture.pixels.shape[:2]
+        placement = place((height, width), plan.input_size, plan.settings.resize)
+        # The rows that the network's are mixed of become float.
+        with _ROOM.take(picture.pixels.nbytes + 24 * width * plan.input_size[0]):
+            square = to_network(picture.pixels, placement, plan.channels, plan.interpolation)
     except ImageError as error:
         return failed(found, error, plan)
-    size = picture.pixels.shape[:2]
-    placement = place((size[0], size[1]), plan.input_size, plan.settings.resize)
-    square = to_network(picture.pixels, placement, plan.channels, plan.interpolation)
     if picture.pixels.nbytes > _HELD_BYTES:
         picture = replace(picture, pixels=np.empty((0, 0, 3), np.uint8))
     return Job(found, picture, placement, square, time.perf_counter() - start)
@@ -87,19 +96,20 @@ def failed(found: Found, error: ImageError, plan: Plan) -> Record:
 
 
 def finish(job: Job, explained: Explained, plan: Plan) -> Record:
-    """Render and write one picture's maps, and return its record.
+    """Render and write one picture's maps, and return its record, a failed one if it cannot be.
 
     A picture that was too large to be kept is read again. Raises GradcamError when a file cannot be
     written.
     """
     start = time.perf_counter()
     settings = plan.settings
-    if plan.output is not None and job.picture.pixels.size == 0:
-        try:
-            job = replace(job, picture=_again(job))
-        except ImageError as error:
-            return failed(job.found, error, plan)
-    explanations = tuple(_explain(job, item, plan) for item in explained.explanations)
+    try:
+        with _ROOM.take(job.picture.width * job.picture.height * _BYTES_A_PIXEL):
+            if plan.output is not None and job.picture.pixels.size == 0:
+                job = replace(job, picture=_again(job))
+            explanations = tuple(_explain(job, item, plan) for item in explained.explanations)
+    except ImageError as error:
+        return failed(job.found, error, plan)
     return Record(
         source=job.found.source,
         status="ok",
@@ -115,6 +125,7 @@ def finish(job: Job, explained: Explained, plan: Plan) -> Record:
         layer=plan.layer,
         method=settings.method if explanations else "",
         score_kind=settings.score if explanations else "",
+        precision=plan.precision,
         settings=settings.digest(),
         predictions=_predictions(explained, plan.labels, settings.top_k),
         explanations=explanations,
@@ -135,10 +146,20 @@ def _predictions(explained: Explained, labels: Labels, top_k: int) -> tuple[Pred
         synset, name = describe(index, labels)
         rows.append(
             Prediction(
-                rank, index, synset, name, explained.probability(index), explained.score(index)
+                rank,
+                index,
+                synset,
+                name,
+                _finite(explained.probability(index)),
+                _finite(explained.score(index)),
             )
         )
     return tuple(rows)
+
+
+def _finite(number: float | None) -> float | None:
+    """Return a number that JSON can hold, or None."""
+    return number if number is not None and math.isfinite(number) else None
 
 
 def _explain(job: Job, item: Explanation, plan: Plan) -> ExplanationRecord:
@@ -155,8 +176,8 @@ def _explain(job: Job, item: Explanation, plan: Plan) -> ExplanationRecord:
         index=item.index,
         id=synset,
         name=name,
-        probability=item.probability,
-        score=item.score,
+        probability=_finite(item.probability),
+        score=_finite(item.score),
         empty=bool(item.empty_reason),
         empty_reason=item.empty_reason,
         peak=None if item.empty_reason else peak(warm, job.placement),
@@ -169,13 +190,18 @@ def _drawn(
     job: Job, item: Explanation, warm: NDArray[np.float32], settings: Settings
 ) -> Iterator[tuple[str, str, bytes]]:
     """Yield each kind of file that was asked for, with its name's ending and its bytes."""
+    picture, placement = job.picture.pixels, job.placement
+    if settings.max_size:
+        picture = shrink(picture, settings.max_size)
+        height, width = picture.shape[:2]
+        placement = place((height, width), placement.network, settings.resize)
     if "overlay" in settings.save or "heatmap" in settings.save:
-        levels = to_picture(warm, job.placement)
+        levels = to_picture(warm, placement)
     if "overlay" in settings.save:
         pixels = overlay(
-            job.picture.pixels,
+            picture,
             levels,
-            job.placement.covered,
+            placement.covered,
             settings.intensity,
             settings.blend,
             settings.colormap,

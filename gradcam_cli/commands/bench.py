@@ -17,6 +17,7 @@ from gradcam_cli.commands.options import (
     LookOptions,
     ModelOption,
     OpenOptions,
+    Precision,
     flat,
 )
 from gradcam_cli.commands.request import model_choice, settings
@@ -50,6 +51,9 @@ def bench(
         int,
         typer.Option("--batch-size", help="Pictures that go through the network at once.", min=1),
     ] = 16,
+    precision: Annotated[
+        Precision, typer.Option("--precision", help="What the network computes in.")
+    ] = Precision.float32,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one value a line.")] = False,
 ) -> None:
     """Measure this machine: bare prediction, a run end to end, and each stage alone."""
@@ -75,7 +79,7 @@ def bench(
             output=Path(folder) / "out",
         )
         question = Question(ClassChoice(classes))
-        timings = measure(model, question, plan, found, batch_size, repeats)
+        timings = measure(model, question, plan, found, batch_size, repeats, precision.value)
     _print(timings, json)
 
 

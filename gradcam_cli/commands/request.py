@@ -49,6 +49,7 @@ def settings(
         call=ask.call if ask else 0,
         method=ask.method if ask else "",
         score=ask.score.value if ask else "",
+        precision=ask.precision.value if ask else "",
         top_k=look.top_k,
         resize=look.resize.value,
         interpolation=look.interpolation.value,
@@ -57,6 +58,7 @@ def settings(
         colormap=draw.colormap if draw else "",
         format=draw.format.value if draw else "",
         quality=draw.quality if draw else 0,
+        max_size=draw.max_size if draw else 0,
         save=kinds(draw.save) if draw else (),
     )
 

@@ -25,6 +25,7 @@ from gradcam_cli.commands.options import (
     LookOptions,
     ModelOption,
     OpenOptions,
+    Precision,
     SelectOptions,
     Sources,
     flat,
@@ -36,7 +37,7 @@ from gradcam_cli.errors import ExitCode, GradcamError
 if TYPE_CHECKING:
     from gradcam_cli.batch.manifest import Manifest
     from gradcam_cli.batch.records import Record, Settings
-    from gradcam_cli.explain import Question
+    from gradcam_cli.explain import Explainer, Question
     from gradcam_cli.images.find import Found
     from gradcam_cli.models.choice import ModelChoice
     from gradcam_cli.models.load import Model
@@ -171,14 +172,13 @@ def _go(
     _hash_ahead(choice)
     from gradcam_cli.batch.pipeline import Stages, stream
     from gradcam_cli.batch.steps import Plan
-    from gradcam_cli.explain import Explainer
     from gradcam_cli.models.load import load
 
     model = load(choice)
     gc.freeze()
     gc.enable()
     _tell(model, look.quiet)
-    trace = partial(Explainer, model, _question(model, ask))
+    trace = _tracer(model, ask)
     plan = Plan(
         settings=wanted,
         model=model.name,
@@ -225,6 +225,17 @@ def _tell(model: Model, quiet: bool) -> None:
     if not quiet:
         for sentence in model.notes:
             say.note(sentence)
+
+
+def _tracer(model: Model, ask: AskOptions | None) -> Callable[[int], Explainer]:
+    from gradcam_cli.explain import Explainer
+    from gradcam_cli.models.precision import has_bfloat16
+
+    question = _question(model, ask)
+    precision = ask.precision if ask else Precision.float32
+    if precision is Precision.bfloat16 and not has_bfloat16():
+        say.warn("this processor has no bfloat16; the network computes in float32")
+    return partial(Explainer, model, question, precision=precision.value)
 
 
 def _question(model: Model, ask: AskOptions | None) -> Question:

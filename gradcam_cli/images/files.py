@@ -13,7 +13,8 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from gradcam_cli.errors import GradcamError, ImageError
 from gradcam_cli.images.header import HEAD, Header, read_header, sniff
+from gradcam_cli.images.room import Room
 from gradcam_cli.images.words import overheard
 
 __all__ = [
@@ -41,12 +43,16 @@ MOST_PIXELS = 300_000_000
 """Pictures with more pixels are refused before they are decoded."""
 
 _MOST_BYTES = 2**31 - 1  # what OpenCV can be handed as one buffer
+_BYTES_A_PIXEL = 11  # four levels of 16 bits, as decoded, and three of 8 bits
+_FILES, _PIXELS = Room(), Room()
 # As small as the default to a few hundredths, in half the time.
 _PNG = [
     *(cv2.IMWRITE_PNG_COMPRESSION, 1),
     *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB),
 ]
+_STRIP = 1 << 22  # pixels
+_AGAIN = "copy or download it again"
 _CONVERT = "convert it to JPEG or PNG first"
 # RGB at a fraction of the size: the flags named COLOR mean BGR, those named GRAYSCALE no order.
 _REDUCED = (
@@ -94,17 +100,15 @@ def read_picture(
     without opening it), ``empty``, ``not-a-picture``, ``truncated`` (the file is not whole; the
     decoder would fill the rest with grey), ``too-large``.
     """
-    data, facts = _read(path)
-    header = read_header(data)
-    if header.fault:
-        raise ImageError(
-            "truncated",
-            f"the {header.format} file is not whole: {header.fault}",
-            "copy or download it again",
-        )
-    _check_size(header)
-    stored, words = _decode(data, header, at_least)
-    pixels = _upright(stored, header.orientation)
+    with _FILES.take(_size(path)):
+        data, facts = _read(path)
+        header = read_header(data)
+        _check(header)
+        with _PIXELS.take(header.width * header.height * _BYTES_A_PIXEL):
+            stored, words = _decode(data, header, at_least)
+            warning = _warning(stored, header, words)
+            pixels = _upright(stored, header.orientation)
+        sha256 = hashlib.sha256(data).hexdigest()
     height, width = pixels.shape[:2]
     if header.format == "JPEG":
         height, width = header.height, header.width
@@ -113,12 +117,12 @@ def read_picture(
     return Picture(
         source=source or os.fspath(path),
         pixels=pixels,
-        sha256=hashlib.sha256(data).hexdigest(),
+        sha256=sha256,
         width=width,
         height=height,
         size=facts.st_size,
         mtime_ns=facts.st_mtime_ns,
-        warning=words or _warning(stored, header),
+        warning=warning,
     )
 
 
@@ -206,18 +210,31 @@ def _alive(process: int) -> bool:
     return True
 
 
+def _size(path: Path) -> int:
+    """Return a file's length, without waiting on pipes."""
+    with _reported():
+        facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        folder = stat.S_ISDIR(facts.st_mode)
+        what = "a folder that cannot be listed" if folder else "no regular file"
+        raise ImageError("unreadable", f"it is {what}", "name a picture file")
+    return facts.st_size
+
+
 def _read(path: Path) -> tuple[bytes, os.stat_result]:
-    """Return a file's bytes and facts, without waiting on pipes or reading what is no picture."""
+    """Return a file's bytes and facts, without reading what is no picture."""
+    with _reported(), path.open("rb") as file:
+        facts = os.fstat(file.fileno())
+        head = file.read(HEAD)
+        _check_head(head, facts.st_size)
+        return head + file.read(), facts
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    """Turn what the system says of a file into an ImageError."""
     try:
-        kind = path.stat().st_mode
-        if not stat.S_ISREG(kind):
-            what = "a folder that cannot be listed" if stat.S_ISDIR(kind) else "no regular file"
-            raise ImageError("unreadable", f"it is {what}", "name a picture file")
-        with path.open("rb") as file:
-            facts = os.fstat(file.fileno())
-            head = file.read(HEAD)
-            _check_head(head, facts.st_size)
-            return head + file.read(), facts
+        yield
     except FileNotFoundError as error:
         raise ImageError("vanished", "the file does not exist", "check its name") from error
     except (OSError, ValueError) as error:
@@ -227,7 +244,7 @@ def _read(path: Path) -> tuple[bytes, os.stat_result]:
 
 def _check_head(head: bytes, size: int) -> None:
     if not head:
-        raise ImageError("empty", "the file is empty", "copy or download it again")
+        raise ImageError("empty", "the file is empty", _AGAIN)
     name = sniff(head)
     if not name or name == "HEIF":
         what = "a HEIF (HEIC) file, which OpenCV cannot read" if name else "not a picture"
@@ -236,7 +253,10 @@ def _check_head(head: bytes, size: int) -> None:
         raise ImageError("too-large", f"the file has {size} bytes", "use a smaller copy")
 
 
-def _check_size(header: Header) -> None:
+def _check(header: Header) -> None:
+    if header.fault:
+        message = f"the {header.format} file is not whole: {header.fault}"
+        raise ImageError("truncated", message, _AGAIN)
     if header.width <= 0 or header.height <= 0:
         raise ImageError("not-a-picture", f"the {header.format} file declares no size")
     if header.width * header.height > MOST_PIXELS:
@@ -255,7 +275,9 @@ def _decode(data: bytes, header: Header, at_least: tuple[int, int] | None) -> tu
         flags = _jpeg_flags(header, at_least) | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         decoded, words = overheard(lambda: cv2.imdecode(np.frombuffer(data, np.uint8), flags))
-    except (cv2.error, MemoryError):
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise
         decoded, words = None, ""
     if decoded is None:
         raise ImageError(
@@ -281,25 +303,38 @@ def _jpeg_flags(header: Header, at_least: tuple[int, int] | None) -> int:
 
 
 def _rgb(decoded: NDArray[np.uint8] | NDArray[np.uint16], header: Header) -> Pixels:
-    """Return grey, BGR or BGRA levels of 8 or 16 bits as 8-bit RGB, on white."""
+    """Return grey, BGR or BGRA levels of 8 or 16 bits as 8-bit RGB, on white.
+
+    A strip at a time, so that what lies between takes no memory.
+    """
+    height, width = decoded.shape[:2]
+    pixels: Pixels = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _STRIP // width)
+    for start in range(0, height, rows):
+        pixels[start : start + rows] = _strip(decoded[start : start + rows], header)
+    return pixels
+
+
+def _strip(decoded: NDArray[np.uint8] | NDArray[np.uint16], header: Header) -> Pixels:
     clear = None
     if header.transparent_grey is not None and decoded.ndim == 2:
         clear = decoded == header.transparent_grey
     deep = decoded.dtype == np.uint16
     pixels = _array(cv2.convertScaleAbs(decoded, alpha=1 / 257) if deep else decoded)
     if pixels.ndim == 2:
+        colour = _array(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB))
         if clear is not None:
-            pixels[clear] = 255
-        return _array(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB))
+            colour[clear] = 255
+        return colour
     if pixels.shape[2] == 3:
         return _array(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
-    colour = cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB)
+    colour = _array(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB))
     alpha = np.ascontiguousarray(pixels[:, :, 3])
     if alpha.min() == 255:
-        return _array(colour)
-    alpha = cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB)
+        return colour
+    alpha = _array(cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB))
     if not header.premultiplied:
-        colour = cv2.multiply(colour, alpha, scale=1 / 255)
+        colour = _array(cv2.multiply(colour, alpha, scale=1 / 255))
     return _array(cv2.add(colour, cv2.bitwise_not(alpha)))
 
 
@@ -312,13 +347,19 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
     return pixels if flip is None else _array(cv2.flip(pixels, flip))
 
 
-def _warning(pixels: Pixels, header: Header) -> str:
-    """Say so when a JPEG's end looks like what libjpeg paints where the data ran out."""
-    if header.format != "JPEG" or len(pixels) <= 16:
-        return ""
-    if (pixels[-1] == 128).all() and (pixels[-8:, -8:] == 128).all():
-        return "the last lines are plain grey, as in a damaged file"
-    return ""
+def _warning(pixels: Pixels, header: Header, words: str) -> str:
+    """Return what may be wrong with a picture that was decoded, given the decoder's own words.
+
+    Raises ImageError for a JPEG that ends too early and is painted grey from there on by libjpeg.
+    """
+    grey = (
+        header.format == "JPEG"
+        and len(pixels) > 16
+        and bool((pixels[-1] == 128).all() and (pixels[-8:, -8:] == 128).all())
+    )
+    if grey and "premature end" in words:
+        raise ImageError("truncated", f"the JPEG file is not whole: {words}", _AGAIN)
+    return words or ("the last lines are plain grey, as in a damaged file" if grey else "")
 
 
 def _array(value: object) -> Pixels:

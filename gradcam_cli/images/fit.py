@@ -12,7 +12,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["INTERPOLATIONS", "RESIZES", "Placement", "peak", "place", "to_network", "to_picture"]
+__all__ = [
+    "INTERPOLATIONS",
+    "RESIZES",
+    "Placement",
+    "peak",
+    "place",
+    "shrink",
+    "to_network",
+    "to_picture",
+]
 
 Pixels = NDArray[np.uint8]
 Rectangle = tuple[int, int, int, int]
@@ -92,6 +101,19 @@ def place(picture: tuple[int, int], network: tuple[int, int], resize: str = "squ
         box = (x, y, x + wide * width / w, y + high * height / h)
         return Placement(picture, network, box)
     return Placement(picture, network, (0, 0, width, height))
+
+
+def shrink(pixels: Pixels, most: int) -> Pixels:
+    """Return a picture whose longer side is at most ``most`` pixels; smaller ones as they are.
+
+    ``pixels`` is uint8 ``[H, W, 3]``; the area that a new pixel covers is averaged.
+    """
+    height, width = pixels.shape[:2]
+    longer = max(height, width)
+    if longer <= most:
+        return pixels
+    size = max(1, round(width * most / longer)), max(1, round(height * most / longer))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def to_network(

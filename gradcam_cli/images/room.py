@@ -7,6 +7,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import cv2
+
+from gradcam_cli.errors import ImageError
+
 __all__ = ["Room"]
 
 _PATIENCE = 60.0
@@ -27,15 +31,25 @@ class Room:
 
     @contextmanager
     def take(self, size: int) -> Iterator[None]:
-        """Wait until ``size`` bytes are free, and keep them while the block runs."""
+        """Wait until ``size`` bytes are free, and keep them while the block runs.
+
+        Raises ImageError (``too-large``) when the machine has no memory left all the same.
+        """
         with self._given_back:
-            self._given_back.wait_for(
-                lambda: not self._taken or self._taken + size <= self._most, _PATIENCE
-            )
+            self._given_back.wait_for(lambda: self._fits(size), _PATIENCE)
             self._taken += size
         try:
             yield
+        except (cv2.error, MemoryError) as error:
+            if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
+                raise
+            raise ImageError(
+                "too-large", "there is not enough memory for it", "use a smaller copy"
+            ) from error
         finally:
             with self._given_back:
                 self._taken -= size
                 self._given_back.notify_all()
+
+    def _fits(self, size: int) -> bool:
+        return not self._taken or self._taken + size <= self._most

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-import tensorflow as tf
-
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models.axes import Axes, Features, features_of, follow, guess_features
-from gradcam_cli.models.axis_rules import sizes_of
 from gradcam_cli.models.head import Head, behind_copies, find_head
 from gradcam_cli.models.paths import named_operations
 from gradcam_cli.models.ports import Ports, run
@@ -48,15 +45,16 @@ class FeatureMap:
 class Anatomy:
     """What one trace of a network shows.
 
-    ``steps`` are all outputs in call order, ``maps`` those among them that can be explained: made by
-    weights from the picture, on the way to the score, larger than 1 x 1. ``axes`` tell where in a
-    tensor the picture's rows and columns are.
+    ``steps`` are all outputs in call order, ``maps`` those among them that can be explained: made
+    by weights from the picture, on the way to the score, larger than 1 x 1. ``axes`` tell where in
+    a tensor the picture's rows and columns are, ``class_axis`` where a map of classes has them.
     """
 
     steps: tuple[Step, ...]
     head: Head
     maps: tuple[FeatureMap, ...]
     axes: Axes
+    class_axis: int
 
 
 def dissect(
@@ -64,26 +62,26 @@ def dissect(
     ports: Ports,
     pictures: Any,
     binary: bool = False,
-    change: Callable[[str, int, Any], Any] | None = None,
 ) -> Anatomy:
     """Call a network on symbolic float32 ``[n, h, w, channels]`` and look at all that happens.
 
     For use while a function is being traced. ``binary`` says that one linear unit is a two-class
-    logit; ``change`` may replace a step's output (see ``recording``).
+    logit. Raises ModelError when the output does not depend on the picture.
     """
-    with recording(named_operations(network), change) as steps:
+    with recording(named_operations(network)) as steps:
         output = run(network, ports, pictures)
     axes = follow(pictures)
     if output.name not in axes:
         raise ModelError("the output does not depend on the picture", "choose one with --output")
-    head = find_head(output, binary, _class_axis(output, axes))
+    class_axis = _class_axis(output, axes)
+    head = find_head(output, binary, class_axis)
     wanted = ancestors(head.source) & _made_by_weights(output.graph)
     maps: dict[str, FeatureMap] = {}
     for step in steps:
         features = features_of(step.tensor, axes)
         if features and features.grid != (1, 1) and step.tensor.op.name in wanted:
             maps.setdefault(step.tensor.name, FeatureMap(step, features))
-    return Anatomy(tuple(steps), head, tuple(maps.values()), axes)
+    return Anatomy(tuple(steps), head, tuple(maps.values()), axes, class_axis)
 
 
 def _class_axis(output: Any, axes: Axes) -> int:

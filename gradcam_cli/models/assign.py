@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import tempfile
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -41,23 +43,33 @@ def assign_weights(network: Any, path: Path, name: str) -> None:
         raise
     except Exception as error:  # h5py and zipfile have many of their own for a damaged file
         misfit = isinstance(error, (ValueError, KeyError, AttributeError, TypeError))
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(
             f"the weights in {path} {f'do not fit {name}' if misfit else 'cannot be read'}: "
-            f"{first[:200]}",
+            f"{_reason(error)}",
             "the file must hold the weights of just this model, with its whole head",
         ) from error
 
 
+def _reason(error: Exception) -> str:
+    """Return a line of at most 200 characters; Keras puts what happened behind an introduction."""
+    text = str(error).rpartition("Example error message for object ")[2]
+    return " ".join(text.split())[:200] or type(error).__name__
+
+
 def _load_by_keras(network: Any, path: Path, ending: str) -> None:
     """Load a file, whatever it is called: Keras goes by the name's ending."""
-    if path.name.endswith(ending):
-        network.load_weights(path)
-        return
     with tempfile.TemporaryDirectory(prefix="gradcam-") as folder:
         link = Path(folder) / f"weights{ending}"
-        link.symlink_to(path.resolve())
-        network.load_weights(link)
+        try:
+            link.symlink_to(path.resolve())
+        except OSError:  # not allowed here
+            shutil.copyfile(path, link)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            network.load_weights(link)
+    skipped = [str(one.message) for one in said if str(one.message).startswith("Skipping")]
+    if skipped:  # Keras would go on, with whatever weights were there
+        raise ValueError(skipped[0])
 
 
 def _assign_layers(network: Any, group: Any, path: Path) -> None:

@@ -26,8 +26,8 @@ class Features:
     """How a tensor holds a feature map.
 
     ``grid`` is ``(u, v)``, ``channels`` K. ``order`` are the tensor's axes as pictures, rows,
-    columns, channels, or for ``tokens`` as pictures, cells, channels; ``before`` and ``after`` count
-    the tokens that are no cells, and columns come first where ``by_columns``.
+    columns, channels, or for ``tokens`` as pictures, cells, channels; ``before`` and ``after``
+    count the tokens that are no cells, and columns come first where ``by_columns``.
     """
 
     grid: tuple[int, int]

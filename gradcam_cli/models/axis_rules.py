@@ -1,7 +1,7 @@
-"""A TensorFlow operation and the axes of its inputs become the axes of its outputs; the RULES table.
+"""An operation and the axes of its inputs become the axes of its outputs; the RULES table.
 
-An axis is a product of factors: after ``[N, u, v, K]`` was reshaped to ``[N, u * v, K]``, the second
-axis is rows times columns, and a later reshape can take them apart again.
+An axis is a product of factors: after ``[N, u, v, K]`` was reshaped to ``[N, u * v, K]``, the
+second axis is rows times columns, and a later reshape can take them apart again.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ _ARITHMETIC: dict[str, Callable[..., Any]] = {
 
 
 def _constant(tensor: Any) -> Any | None:
-    """Return a tensor's value where the graph fixes it, also through TensorFlow's axis arithmetic."""
+    """Return a tensor's value where the graph fixes it, through arithmetic with axes as well."""
     value = tf.get_static_value(tensor)
     if value is not None or tensor.op.type not in _ARITHMETIC:
         return value
@@ -134,7 +134,7 @@ def _grid(operation: Any, layouts: Inputs) -> Layout | None:
 
 
 def _cut(operation: Any, layouts: Inputs) -> Layout | None:
-    """Padding and splitting: axes of another size than before are cut or lengthened."""
+    """Cut or lengthen the axes that have another size than before."""
     layout = next((layout for layout in layouts if layout is not None), None)
     sizes = _output(operation)
     if layout is None or len(layout) != len(sizes):

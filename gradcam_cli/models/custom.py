@@ -34,7 +34,6 @@ def read_custom_objects(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise ModelError(f"there is no file {path}", "--custom-objects takes a Python file")
-    before = set(keras.saving.get_custom_objects())
     module = _run(path)
     found = {
         name: value
@@ -42,8 +41,12 @@ def read_custom_objects(path: Path) -> dict[str, Any]:
         if (inspect.isclass(value) and issubclass(value, _BASES))
         or (inspect.isfunction(value) and value.__module__ == module.__name__)
     }
-    registered = keras.saving.get_custom_objects()
-    found |= {name: registered[name] for name in set(registered) - before}
+    registered = keras.saving.get_custom_objects().items()
+    found |= {
+        name: value
+        for name, value in registered
+        if getattr(value, "__module__", "") == module.__name__
+    }
     if not found:
         raise ModelError(
             f"{path} defines no Keras layer, model or function",

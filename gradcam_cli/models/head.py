@@ -111,7 +111,7 @@ def _by_class(tensor: Any, class_axis: int) -> Any:
 
 
 def _behind_activation(output: Any) -> tuple[Any, str, Any]:
-    """Return what feeds the last softmax or sigmoid, its type, and the logits in the output's shape.
+    """Return what feeds the last softmax or sigmoid, its type, and that in the output's shape.
 
     Where there is no such operation, these are the output, an empty string, and the output.
     """
@@ -154,10 +154,12 @@ def pooled_features(head: Head) -> Any | None:
     elif tensor.op.type not in ("MatMul", "BatchMatMulV2", "Einsum"):
         return None
     mean = behind_copies(tensor.op.inputs[0])
-    pooled = mean.op.inputs[0] if mean.op.inputs else None
+    if mean.op.type not in ("AvgPool", "Mean"):
+        return None
+    pooled = mean.op.inputs[0]
     if mean.op.type == "AvgPool":
         return behind_copies(pooled) if _one_cell(mean) else None
-    if mean.op.type != "Mean" or pooled.shape.rank not in (3, 4):
+    if pooled.shape.rank not in (3, 4):
         return None
     axes = tf.get_static_value(mean.op.inputs[1])
     over = sorted(int(axis) % pooled.shape.rank for axis in axes.reshape(-1))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from gradcam_cli.errors import ModelError, suggestion
+from gradcam_cli.models.tap import trace
 
 __all__ = ["Ports", "find_ports", "output_names", "run", "single_input"]
 
@@ -36,8 +36,8 @@ class _Socket:
 class Ports:
     """How a network is called.
 
-    ``size`` is the picture input's ``(h, w)`` and ``channels`` its 1 or 3; ``batch`` is the batch
-    size fixed in the file, or 0. ``channels_first`` takes ``[N, K, h, w]``, ``no_channels`` takes
+    ``size`` is the picture input's ``(h, w)`` and ``channels`` its 1 or 3; ``batch`` is the one
+    batch size that the network takes, or 0. ``channels_first`` takes ``[N, K, h, w]``, ``no_channels`` takes
     grey ``[N, h, w]``. ``constants`` gives every other input, in order, its array without the batch
     axis; the picture's own place holds None. ``output`` names the output with the classes, empty
     where there is just one.
@@ -76,7 +76,7 @@ def find_ports(
     bare = len(shape) == _PICTURE_RANK - 1
     first = not bare and shape[3] not in _CHANNELS and shape[1] in _CHANNELS
     grid = (shape[2], shape[3]) if first else (shape[1], shape[2])
-    return Ports(
+    ports = Ports(
         size=_size(grid, size),
         channels=1 if bare else int((shape[1] if first else shape[3]) or 0),
         batch=int(shape[0] or 0),
@@ -85,6 +85,20 @@ def find_ports(
         output=_output(network, output),
         no_channels=bare,
     )
+    return ports if not ports.batch or _binds(network, ports) else replace(ports, batch=0)
+
+
+def _binds(network: Any, ports: Ports) -> bool:
+    """Tell whether a batch size in the file is more than what the network was first called with.
+
+    Keras writes it down, but only a layer that counts on it makes another size impossible.
+    """
+    shape = (ports.batch + 1, *ports.size, ports.channels)
+    try:
+        output = trace(lambda x: run(network, ports, x), tf.TensorSpec(shape, tf.float32))
+    except ModelError:
+        return True
+    return bool(output.structured_outputs.shape[:1] != shape[:1])
 
 
 def _functional(network: Any) -> Any | None:
@@ -96,7 +110,7 @@ def _functional(network: Any) -> Any | None:
 def _sockets(network: Any) -> Any:
     """Return a network's inputs, nested as it takes them.
 
-    A subclassed network names only those that it takes in a dictionary; in a list they count from 0.
+    A subclassed network names only what it takes in a dictionary; in a list they count from 0.
     """
     inner = _functional(network)
     if inner is not None:

@@ -130,13 +130,13 @@ def _old_classes(config: _Json) -> list[str]:
             renamed[f"{name} as {_RENAMED[name]}"] += 1
         elif class_of(node) is None and node.get("module", "keras") is not None:
             own = KERAS_MODULE.fullmatch(str(node.get("module", "keras")))
-            home = _ELSEWHERE.get(name, "keras.layers")
+            home = ELSEWHERE.get(name, "keras.layers")
             if own and class_of({"class_name": name, "module": home}) is not None:
                 node["module"], node["registered_name"] = home, None
                 node["class_name"] = name
                 moved[name] += 1
     for node in _wrapped(config):
-        home = _ELSEWHERE.get(node["class_name"], "keras.layers")
+        home = ELSEWHERE.get(node["class_name"], "keras.layers")
         if "module" not in node and class_of({**node, "module": home}) is not None:
             node["module"], node["registered_name"] = home, None
             moved[node["class_name"]] += 1
@@ -185,6 +185,18 @@ def _code_is_from(source: str, function: Any) -> bool:
         return source.encode() in base64.b64decode(code)
     except ValueError:
         return False
+
+
+def _named_functions(config: _Json) -> list[str]:
+    """Write a function that a Lambda layer of an HDF5 file names as Keras 3 writes it."""
+    found = 0
+    for node in every_layer(config):
+        name = node["config"].get("function")
+        if node["class_name"] == "Lambda" and isinstance(name, str):
+            function = {"class_name": "function", "config": name, "registered_name": name}
+            node["config"]["function"] = {"module": "builtins", **function}
+            found += 1
+    return [f"found the function of {counted(found, 'Lambda layer')}"] if found else []
 
 
 def _wrapped(config: _Json) -> Iterator[_Json]:
@@ -343,13 +355,14 @@ def _tidy(config: _Json) -> None:
 _MENDS: tuple[Callable[[_Json], list[str]], ...] = (
     _list_sequentials,
     _scaled_sums,
+    _named_functions,
     _old_classes,
     slash_names,
+    single_outputs,
     nested_calls,
     tensor_keywords,
     operations,
     keras_operations,
-    single_outputs,
     input_shapes,
     _nested_training,
     _build_shapes,

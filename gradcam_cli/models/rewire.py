@@ -197,21 +197,36 @@ def keras_operations(config: _Json) -> list[str]:
 
 
 def single_outputs(config: _Json) -> list[str]:
-    """Unwrap the outputs of models in a Sequential model: a tensor must come, not a list of one."""
+    """Unwrap a model's one input and one output from the list that Keras 2 kept them in.
+
+    Keras 3 takes the list for the model's own: it gives a list of one, which nothing in a
+    Sequential model takes, and warns of a tensor that comes in by itself.
+    """
     found = 0
     for model in every_model(config):
-        if model["class_name"] != "Sequential":
-            continue
-        for layer in model["config"]["layers"]:
-            outputs = _inner(layer).get("output_layers")
-            if isinstance(outputs, list) and len(outputs) == 1 and isinstance(outputs[0], list):
-                found += 1
-                layer["config"]["output_layers"] = outputs[0]
-                inputs = layer["config"].get("input_layers")
-                if isinstance(inputs, list) and len(inputs) == 1 and isinstance(inputs[0], list):
-                    layer["config"]["input_layers"] = inputs[0]
-    what = counted(found, "nested model")
-    return [f"unwrapped the single output of {what}"] if found else []
+        in_sequential = model["class_name"] == "Sequential"
+        for layer in model["config"]["layers"] if in_sequential else ():
+            found += _unwrap(_inner(layer))
+        if any(isinstance(node, list) for node in _calls(model)):
+            found += _unwrap(model["config"])
+    return [f"unwrapped the single output of {counted(found, 'model')}"] if found else []
+
+
+def _calls(model: _Json) -> list[Any]:
+    return [node for layer in model["config"]["layers"] for node in layer.get("inbound_nodes", ())]
+
+
+def _unwrap(model: _Json) -> bool:
+    """Take the only output of a model, and its only input, out of their lists."""
+    single = _is_wrapped(model.get("output_layers"))
+    for key in ("input_layers", "output_layers"):
+        if single and _is_wrapped(model.get(key)):
+            model[key] = model[key][0]
+    return single
+
+
+def _is_wrapped(ports: Any) -> bool:
+    return isinstance(ports, list) and len(ports) == 1 and isinstance(ports[0], list)
 
 
 def input_shapes(config: _Json) -> list[str]:

@@ -92,9 +92,7 @@ def _describe(anatomy: Anatomy) -> Survey:
         step, features = each.step, each.features
         kind = type(step.layer).__name__
         rows.append(
-            LayerRow(
-                step.path, kind, step.call, features.grid, features.channels, features.tokens
-            )
+            LayerRow(step.path, kind, step.call, features.grid, features.channels, features.tokens)
         )
     head = anatomy.head
     pooled = pooled_features(head)

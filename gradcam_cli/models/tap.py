@@ -83,7 +83,7 @@ def recording(
 
 
 def _inline_functions(thread: int) -> Callable[[], None]:
-    """Make every ``tf.function`` that this thread calls run as Python, in the graph being traced."""
+    """Make every ``tf.function`` that this thread calls run as Python, in the traced graph."""
     kind = type(tf.function(lambda: None))
     compiled = kind.__call__
 
@@ -105,7 +105,7 @@ def _inline_functions(thread: int) -> Callable[[], None]:
 
 
 def _graph_code(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function whose control flow over tensors is TensorFlow's, as in a ``tf.function``."""
+    """Return a function whose control flow is TensorFlow's, as in a ``tf.function``."""
     if (function.__module__ or "").split(".")[0] in ("keras", "tensorflow"):
         return function  # written for graphs already
     try:

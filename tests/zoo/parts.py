@@ -11,7 +11,7 @@ L = keras.layers
 
 
 @keras.saving.register_keras_serializable("zoo")
-class Block(L.Layer):
+class Block(keras.layers.Layer):  # type: ignore[misc]
     """Holds two convolutions and a normalisation, and adds its input."""
 
     def __init__(self, filters: int, **options: Any) -> None:
@@ -36,7 +36,7 @@ class Block(L.Layer):
 
 
 @keras.saving.register_keras_serializable("zoo")
-class ClassToken(L.Layer):
+class ClassToken(keras.layers.Layer):  # type: ignore[misc]
     """Puts a learned token in front of the patches."""
 
     def build(self, shape: Any) -> None:
@@ -51,7 +51,7 @@ class ClassToken(L.Layer):
 
 
 @keras.saving.register_keras_serializable("zoo")
-class Positions(L.Layer):
+class Positions(keras.layers.Layer):  # type: ignore[misc]
     """Adds a learned position to every token."""
 
     def build(self, shape: Any) -> None:
@@ -62,7 +62,7 @@ class Positions(L.Layer):
 
 
 @keras.saving.register_keras_serializable("zoo")
-class Windows(L.Layer):
+class Windows(keras.layers.Layer):  # type: ignore[misc]
     """Attention inside windows of 2 x 2 cells, as in Swin; takes and gives a grid."""
 
     def __init__(self, **options: Any) -> None:
@@ -84,7 +84,17 @@ class Windows(L.Layer):
 
 
 @keras.saving.register_keras_serializable("zoo")
-class Classifier(keras.Model):  # type: ignore[misc]  # Keras is untyped
+class FourAtOnce(keras.layers.Layer):  # type: ignore[misc]
+    """Subtracts the mean over the channels, written for batches of four."""
+
+    def call(self, x: Any) -> Any:
+        _, u, v, channels = x.shape
+        flat = tf.reshape(x, (4, u * v, channels))
+        return tf.reshape(flat - tf.reduce_mean(flat, -1, keepdims=True), (4, u, v, channels))
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Classifier(keras.Model):  # type: ignore[misc]
     """A subclassed model whose call knows nothing of training."""
 
     def __init__(self, **options: Any) -> None:
@@ -103,7 +113,7 @@ class Classifier(keras.Model):  # type: ignore[misc]  # Keras is untyped
 class Compiled(Classifier):
     """The same, its call a tf.function with Python's own control flow in it."""
 
-    @tf.function
+    @tf.function  # type: ignore[untyped-decorator]
     def call(self, x: Any) -> Any:
         x = self.conv(self.scale(x))
         if tf.reduce_mean(x) > -1e9:

@@ -1,4 +1,4 @@
-"""Transformers, recurrent heads and other networks over a sequence of cells, for the zoo."""
+"""Cells in a row: recurrent heads and transformers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tests.zoo_nets import Built, Tensor, chain, conv, linear, shaken, unit
-from tests.zoo_parts import ClassToken, Positions, Windows
+from tests.zoo.case import (
+    OPS,
+    Built,
+    Case,
+    Tensor,
+    chain,
+    conv,
+    linear,
+    shaken,
+    unit,
+)
+from tests.zoo.parts import ClassToken, Positions, Windows
 
 L = keras.layers
 
@@ -131,3 +141,73 @@ def mixer() -> Built:
         return norm(x + back(across(turn(x))))
 
     return Built(network, features, chain(mean, linear(dense)), partial(grid, 4, 3, 0))
+
+
+CASES: tuple[Case, ...] = (
+    Case(
+        "gru",
+        "Convolutions, then `Reshape` and a GRU.",
+        partial(recurrent, "gru"),
+        "conv2",
+        "conv2",
+        (3, 5),
+    ),
+    Case(
+        "lstm",
+        "Convolutions, then a bidirectional LSTM over the columns.",
+        partial(recurrent, "lstm"),
+        "conv2",
+        "conv2",
+        (3, 5),
+    ),
+    Case(
+        "transformer",
+        "A vision transformer that averages its ",
+        partial(transformer, False),
+        "norm",
+        "norm",
+        (4, 4),
+    ),
+    Case(
+        "transformer-token",
+        "A vision transformer with a class token: the last attention's normalised ",
+        partial(transformer, True),
+        "norm2a",
+        "norm2a",
+        (4, 4),
+        no_h5=OPS,
+    ),
+    Case(
+        "transformer-wide",
+        "Tokens of a picture that is not square, behind a class token.",
+        partial(transformer, True, (16, 24)),
+        "norm2a",
+        "norm2a",
+        (4, 6),
+        no_h5=OPS,
+    ),
+    Case(
+        "transformer-reshaped",
+        "Patches cut by reshapes and transpositions.",
+        partial(transformer, False, (8, 16), patches="reshape"),
+        "norm",
+        "norm",
+        (2, 4),
+    ),
+    Case(
+        "windows",
+        "Attention inside windows, as in Swin.",
+        windows,
+        "patches",
+        "norm",
+        (4, 4),
+    ),
+    Case(
+        "mixer",
+        "Tokens mixed without attention (MLP-Mixer).",
+        mixer,
+        "norm",
+        "norm",
+        (4, 3),
+    ),
+)

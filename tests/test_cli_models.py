@@ -1,0 +1,188 @@
+"""What the command line says of models: named ones, users' files, and those it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from tests.processes import SAMPLES, gradcam, problem, records
+
+
+def small_net(scaled: bool = True) -> Any:
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((32, 32, 3))
+    x = keras.layers.Rescaling(1 / 255)(inputs) if scaled else inputs
+    x = keras.layers.Conv2D(6, 3, activation="relu", name="conv")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    small_net().save(folder / "scaled.keras")
+    small_net().save(folder / "scaled.h5")
+    small_net(scaled=False).save(folder / "raw.keras")
+    inputs = keras.Input((32, 32, 3))
+    x = keras.layers.Lambda(lambda v: v / 255)(inputs)
+    x = keras.layers.Conv2D(2, 3)(x)
+    x = keras.layers.Flatten()(x)
+    keras.Model(inputs, keras.layers.Dense(2)(x)).save(folder / "code.keras")
+    (folder / "names.txt").write_text("cat\ndog\nbird\n", encoding="utf-8")
+    (folder / "two.txt").write_text("cat\ndog\n", encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["scaled.keras", "scaled.h5"])
+def test_a_users_file_is_explained_and_not_changed(name: str, files: Path, tmp_path: Path) -> None:
+    model = files / name
+    before = model.read_bytes()
+    words = ("-m", model, "--labels", files / "names.txt", "-c", "dog", "--save", "overlay,array")
+    result = gradcam("run", SAMPLES / "cat.jpg", *words, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "scaling inside the model: to 0..1" in result.stderr
+    assert model.read_bytes() == before
+    (record,) = records(tmp_path / "gradcam_output")
+    assert {row["name"] for row in record["predictions"]} == {"cat", "dog", "bird"}
+    (item,) = record["explanations"]
+    assert item["name"] == "dog"
+    assert np.load(tmp_path / "gradcam_output" / item["files"]["array"]).shape == (30, 30)
+    assert any("0..1" in note for note in record["notes"])
+
+
+def test_scaling_is_asked_for_where_nothing_tells(files: Path, tmp_path: Path) -> None:
+    words = ("run", SAMPLES / "cat.jpg", "-m", files / "raw.keras")
+    said = problem(gradcam(*words, cwd=tmp_path))
+    assert "scaled" in said
+    assert "--preprocess" in said
+    assert "rescale=1/255" in said
+    assert gradcam(*words, "--preprocess", "unit", cwd=tmp_path).returncode == 0
+    tried = gradcam(*words, "--preprocess", "try", cwd=tmp_path)
+    assert tried.returncode == 0
+    for name in ("none", "unit", "tf", "torch", "caffe"):
+        assert f"\n{name} " in tried.stdout
+
+
+def test_scaling_twice_is_warned_of(files: Path, tmp_path: Path) -> None:
+    words = ("-m", files / "scaled.keras", "--preprocess", "unit")
+    result = gradcam("run", SAMPLES / "cat.jpg", *words, cwd=tmp_path)
+    assert result.returncode == 0
+    assert "warning:" in result.stderr
+    assert "twice" in result.stderr
+
+
+def test_code_is_refused_unless_allowed(files: Path, tmp_path: Path) -> None:
+    words = ("run", SAMPLES / "cat.jpg", "-m", files / "code.keras", "--preprocess", "none")
+    said = problem(gradcam(*words, cwd=tmp_path))
+    assert "Lambda" in said
+    assert "--unsafe-load" in said
+    assert gradcam(*words, "--unsafe-load", cwd=tmp_path).returncode == 0
+
+
+def test_labels_that_do_not_fit_name_both_numbers(files: Path, tmp_path: Path) -> None:
+    words = ("-m", files / "scaled.keras", "--labels", files / "two.txt")
+    said = problem(gradcam("run", SAMPLES / "cat.jpg", *words, cwd=tmp_path))
+    assert "2" in said
+    assert "3" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "word"),
+    [
+        ("a.keras", b"", "empty"),
+        ("a.h5", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+        ("a.tflite", b"\x1c\0\0\0TFL3" + bytes(50), "TensorFlow Lite"),
+        ("a.h5", b"\x80\x02}q\x00.", "pickle"),
+        ("a.h5", b"<html>404</html>", "web page"),
+    ],
+)
+def test_what_is_no_model_is_named(name: str, content: bytes, word: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    said = problem(gradcam("run", SAMPLES / "cat.jpg", "-m", f"./{name}", cwd=tmp_path))
+    assert word in said
+
+
+def test_weights_that_cannot_be_had_name_the_ways_out(tmp_path: Path) -> None:
+    home = {"KERAS_HOME": str(tmp_path / "keras"), "https_proxy": "http://127.0.0.1:9"}
+    for words in (("run", SAMPLES / "cat.jpg"), ("models", "--download", "vgg16")):
+        said = problem(gradcam(*words, cwd=tmp_path, env=home))
+        assert "vgg16_weights_tf_dim_ordering_tf_kernels.h5" in said
+        assert str(tmp_path / "keras" / "models") in said
+        assert "--weights FILE" in said
+        assert "efficientnet-lite0" in said
+    assert not list((tmp_path / "keras").rglob("*.h5"))
+
+
+def test_random_weights_warn(tmp_path: Path) -> None:
+    words = ("-m", "mobilenet", "--weights", "random", "--seed", "3")
+    result = gradcam("predict", SAMPLES / "cat.jpg", *words, "--json", cwd=tmp_path)
+    assert result.returncode == 0
+    assert "mean nothing" in result.stderr
+    again = gradcam("predict", SAMPLES / "cat.jpg", *words, "--json", cwd=tmp_path)
+    first, second = (json.loads(r.stdout)["predictions"] for r in (result, again))
+    assert first == second
+
+
+def test_layers_and_doctor_show_what_was_found(files: Path, tmp_path: Path) -> None:
+    rows = [
+        json.loads(line)
+        for line in gradcam(
+            "layers", files / "scaled.keras", "--json", cwd=tmp_path
+        ).stdout.splitlines()
+    ]
+    assert [(row["path"], row["grid"], row["default"]) for row in rows] == [
+        ("conv", [30, 30], True)
+    ]
+    result = gradcam("doctor", files / "scaled.keras", "--json", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["input"] == "32x32x3"
+    assert found["scaling inside the model"] == "0..1"
+    assert found["head"] == "softmax, 3 classes"
+    assert found["CAM"] == "possible"
+    assert any("pass" in str(value) for value in found.values())
+
+
+def test_a_mended_copy_can_be_saved(files: Path, tmp_path: Path) -> None:
+    words = ("doctor", files / "scaled.h5", "--save-repaired", tmp_path / "new.keras")
+    assert gradcam(*words, cwd=tmp_path).returncode == 0
+    x = np.random.default_rng(0).uniform(0, 255, (1, 32, 32, 3)).astype(np.float32)
+    new = keras.saving.load_model(tmp_path / "new.keras")
+    np.testing.assert_allclose(new(x), small_net()(x), atol=1e-6)
+    assert problem(gradcam("doctor", "vgg16", "--save-repaired", "x.keras", cwd=tmp_path))
+
+
+def test_the_tables_need_no_tensorflow(tmp_path: Path) -> None:
+    (tmp_path / "tensorflow.py").write_text("raise SystemExit('TensorFlow was imported')\n")
+    env = {"PYTHONPATH": f"{tmp_path}:{Path(__file__).parent.parent}"}
+    for words in (("models",), ("classes", "crane"), ("methods",), ("--help",), ("--version",)):
+        result = gradcam(*words, cwd=tmp_path, env=env)
+        assert result.returncode == 0, (words, result.stderr)
+        assert result.stdout
+    listed = gradcam("models", "--json", cwd=tmp_path, env=env).stdout.splitlines()
+    rows = {row["name"]: row for row in map(json.loads, listed)}
+    assert rows["vgg16"]["parameters"] == 138_357_544
+    assert rows["vgg16"]["layer"] == "block5_conv3"
+    assert rows["efficientnet-lite0"]["weights"] == "installed"
+
+
+def test_bench_prints_every_stage(files: Path, tmp_path: Path) -> None:
+    words = ("-m", files / "scaled.keras", "--pictures", "4", "--repeats", "1", "--json")
+    result = gradcam("bench", *words, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [row["name"] for row in rows] == [
+        "model.predict",
+        "run, end to end",
+        "reading alone",
+        "network alone",
+        "writing alone",
+    ]
+    assert rows[0]["share_of_bare_prediction"] == 1
+    assert all(row["pictures_per_second"] > 0 for row in rows)
+    assert list(tmp_path.iterdir()) == []
