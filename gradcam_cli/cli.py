@@ -70,8 +70,9 @@ def main() -> None:
         code = app(words, standalone_mode=False, default_map=_defaults(config)) or 0
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read the output has gone (`| head`); Python must not complain when it closes.
+    except (BrokenPipeError, SystemExit):
+        # Whoever read the output has gone (`| head`), at which typer and rich leave with 1, a
+        # failed gate's code. Python must not complain when it closes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.INTERRUPTED
     except Exception as error:
@@ -138,6 +139,9 @@ def _quieten() -> None:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     terminal = os.dup(2)
-    with tempfile.TemporaryFile() as words:
-        os.dup2(words.fileno(), 2)
+    try:
+        with tempfile.TemporaryFile() as words:
+            os.dup2(words.fileno(), 2)
+    except OSError:  # no place for temporary files: then nobody hears them
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     sys.stderr = os.fdopen(terminal, "w", buffering=1, encoding=sys.stderr.encoding)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from gradcam_cli.batch.records import Record
+from gradcam_cli.batch.records import Kept, Record
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.images.files import remove_leftovers, write_bytes
 from gradcam_cli.images.find import Found, output_stem
@@ -36,6 +36,7 @@ class _Known:
     sha256: bytes
     size: int
     mtime_ns: int
+    pixels: int
     empty: bool
     files: tuple[tuple[str, int], ...]
 
@@ -75,8 +76,8 @@ class Manifest:
             own.add(record.source)
             self._remember(record)
 
-    def done(self, found: Found) -> bool | None:
-        """Tell whether a picture is finished with the same settings: None, or whether it is empty.
+    def done(self, found: Found) -> Kept | None:
+        """Return a picture as Kept if it is finished with the same settings, else None.
 
         Its record must be whole, the picture unchanged (size and time, else content), and its
         files there with the recorded sizes.
@@ -92,7 +93,7 @@ class Manifest:
                     return None
             except OSError:
                 return None
-        return record.empty
+        return Kept(3 * record.pixels, record.empty)
 
     def append(self, record: Record) -> None:
         """Write one record whole, and hand it to the operating system at once.
@@ -118,17 +119,13 @@ class Manifest:
             raise _cannot_write(self.path, error) from error
 
     def close(self) -> None:
-        """Close the file; where pictures were done again, only their last records are kept."""
+        """Close the file; of pictures that were done again only the last record is kept."""
         if self._file is not None:
             self._file.close()
             self._file = None
         if self._superseded:
             self._superseded = False
-            last = {
-                record.source: number
-                for number, record in enumerate(read_manifest(self.folder, self.path.name))
-            }
-            write_bytes(self.path, _lines(self.path, set(last.values())))
+            write_bytes(self.path, _last_lines(self.path))
 
     def _remember(self, record: Record) -> None:
         files = [
@@ -141,6 +138,7 @@ class Manifest:
             sha256=bytes.fromhex(record.sha256),
             size=record.size,
             mtime_ns=record.mtime_ns,
+            pixels=record.width * record.height,
             empty=record.empty,
             files=tuple(files),
         )
@@ -245,9 +243,17 @@ def _manifests(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if _MANIFESTS.fullmatch(path.name))
 
 
-def _lines(path: Path, kept: set[int]) -> Iterator[bytes]:
+def _last_lines(path: Path) -> Iterator[bytes]:
+    """Yield each picture's last line, in the place of its first: as if it had been done once."""
     with path.open("rb") as file:
-        yield from (line for number, line in enumerate(file) if number in kept)
+        places: dict[str, int] = {}
+        place = 0
+        for line in file:
+            places[Record.from_json(line.decode("utf-8")).source] = place
+            place += len(line)
+        for place in places.values():
+            file.seek(place)
+            yield file.readline()
 
 
 def _cut_torn_line(path: Path) -> None:

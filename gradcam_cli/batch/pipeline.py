@@ -17,8 +17,8 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gradcam_cli.batch.records import Record
-from gradcam_cli.batch.steps import Job, Plan, failed, finish, prepare
+from gradcam_cli.batch.records import Kept, Record
+from gradcam_cli.batch.steps import HELD_BYTES, Job, Plan, failed, finish, prepare
 from gradcam_cli.errors import GradcamError, ImageError
 from gradcam_cli.explain import Explained, Explainer, OutOfMemory
 from gradcam_cli.images.find import Found
@@ -27,6 +27,7 @@ __all__ = ["THREADS", "Late", "Stages", "ordered", "stream"]
 
 A = TypeVar("A")
 B = TypeVar("B")
+Read = Job | Record | Kept
 Answered = tuple[Job, Explained, Plan]
 
 THREADS = "gradcam-ordered"
@@ -114,7 +115,7 @@ def ordered(
 
 
 def stream(
-    pictures: Iterable[Found],
+    pictures: Iterable[Found | Kept],
     plan: Plan,
     trace: Callable[[int], Explainer],
     batch_size: int,
@@ -123,7 +124,9 @@ def stream(
 ) -> Generator[Record, None, None]:
     """Yield one record a picture, in the order of ``pictures``.
 
-    ``trace(size)`` is called once, when the first batch is known, with that batch's size.
+    A Kept picture gives no record, but leaves its place in its batch empty: the numbers of the
+    others come out as if all had been done in one go. ``trace(size)`` is called once, when the
+    first batch with work in it is known, with the size of the largest batch up to then.
     Decoding, rendering and encoding run in threads (OpenCV lets go of Python's lock), the network
     in the caller's. Memory is bounded by the number of pictures ahead and by their bytes; a batch
     of large photographs is cut short. Once ``stop`` is set no further batch is begun; what the
@@ -131,7 +134,11 @@ def stream(
     """
     stop, stages = stop or Event(), stages or Stages()
     unstopped = takewhile(lambda _: not stop.is_set(), pictures)
-    read = ordered(lambda found: prepare(found, plan), unstopped, 2 * batch_size, weigh=_weight)
+
+    def read_one(item: Found | Kept) -> Read:
+        return item if isinstance(item, Kept) else prepare(item, plan)
+
+    read = ordered(read_one, unstopped, 2 * batch_size, weigh=_weight)
     arrived = (_late(item, plan) if isinstance(item, Late) else item for item in read)
     groups = _groups(_timed(arrived, stages, "reading"), batch_size)
     answers = _answers(takewhile(lambda _: not stop.is_set(), groups), plan, trace, stages)
@@ -148,11 +155,15 @@ def stream(
             before, start = stages.reading + stages.network, time.perf_counter()
 
 
-def _weight(item: Job | Record) -> int:
-    return item.picture.pixels.nbytes if isinstance(item, Job) else 0
+def _weight(item: Read) -> int:
+    """Return the bytes that an item holds, or would hold."""
+    if isinstance(item, Job):
+        return item.picture.pixels.nbytes
+    return item.weight if isinstance(item, Kept) and item.weight <= HELD_BYTES else 0
 
 
-def _late(late: Late[Found], plan: Plan) -> Record:
+def _late(late: Late[Found | Kept], plan: Plan) -> Record:
+    assert isinstance(late.item, Found)  # noqa: S101  nothing is done for the others
     error = ImageError("timeout", "reading it took too long", "the disk or the decoder hangs")
     return failed(late.item, error, plan)
 
@@ -176,26 +187,35 @@ def _timed(items: Iterable[A], stages: Stages, name: str) -> Iterator[A]:
 
 
 def _answers(
-    groups: Iterable[list[Job | Record]],
+    groups: Iterable[list[Read]],
     plan: Plan,
     trace: Callable[[int], Explainer],
     stages: Stages,
 ) -> Iterator[Answered | Record]:
     """Run the network over batches; failed records pass by in their place."""
     explainer: Explainer | None = None
+    blank = np.zeros((*plan.input_size, plan.channels), np.uint8)
+    most = 0
     for group in groups:
-        jobs = [item for item in group if isinstance(item, Job)]
+        places = [item for item in group if not isinstance(item, Record)]
+        most = max(most, len(places))
         answers: Iterator[Explained] = iter(())
-        if jobs:
+        if any(isinstance(item, Job) for item in places):
             start = time.perf_counter()
             if explainer is None:
-                explainer = trace(len(jobs))
+                explainer = trace(most)
                 plan = replace(plan, layer=explainer.layer, precision=explainer.precision)
-            explainer, found = _explained(explainer, trace, [job.square for job in jobs])
+            squares = [item.square if isinstance(item, Job) else blank for item in places]
+            explainer, found = _explained(explainer, trace, squares)
             answers = iter(found)
             stages.network += time.perf_counter() - start
         for item in group:
-            yield item if isinstance(item, Record) else (item, next(answers), plan)
+            if isinstance(item, Record):
+                yield item
+                continue
+            answer = next(answers, None)
+            if isinstance(item, Job) and answer is not None:
+                yield item, answer, plan
 
 
 def _explained(
@@ -214,20 +234,20 @@ def _explained(
         explainer = trace(explainer.batch_size // 2)
 
 
-def _groups(read: Iterable[Job | Record], batch_size: int) -> Iterator[list[Job | Record]]:
-    """Yield runs of items that hold up to ``batch_size`` jobs each, fewer of large pictures.
+def _groups(read: Iterable[Read], batch_size: int) -> Iterator[list[Read]]:
+    """Yield runs of items with up to ``batch_size`` places in them, fewer of large pictures.
 
     Failed records wait behind jobs to keep their place, but not for ever.
     """
-    group: list[Job | Record] = []
-    jobs = weight = 0
+    group: list[Read] = []
+    places = weight = 0
     for item in read:
         group.append(item)
-        jobs += isinstance(item, Job)
+        places += not isinstance(item, Record)
         weight += _weight(item)
         crowd = len(group) >= _CROWD * batch_size
-        if not jobs or jobs == batch_size or weight > _BATCH_BYTES or crowd:
+        if not places or places == batch_size or weight > _BATCH_BYTES or crowd:
             yield group
-            group, jobs, weight = [], 0, 0
+            group, places, weight = [], 0, 0
     if group:
         yield group

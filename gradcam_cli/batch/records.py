@@ -12,6 +12,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "ExplanationRecord",
     "Failure",
+    "Kept",
     "Prediction",
     "Record",
     "Settings",
@@ -154,6 +155,18 @@ class Record:
             return cls(**values)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a whole record: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A picture that an earlier run has done.
+
+    It keeps its place in its batch: a network's answer depends, in the last bits, on where in a
+    batch a picture stands. ``weight`` is what its pixels would take in memory.
+    """
+
+    weight: int
+    empty: bool
 
 
 def _explanation(row: Mapping[str, Any]) -> ExplanationRecord:

@@ -22,14 +22,15 @@ def selected(
 ) -> Iterator[Found]:
     """Yield the pictures that some include pattern and no exclude pattern fits.
 
-    A pattern without a slash is held against the file's name, one with a slash against its path.
+    A pattern without a slash is held against the file's name, one with a slash against its path;
+    a folder that could not be listed fits every include pattern, for its pictures might.
     ``shard`` ``(k, n)`` keeps every picture whose path falls into part k of n, by a hash of the
     path alone: other pictures may come and go. ``limit`` ends the list.
     """
     chosen = (
         found
         for found in pictures
-        if (not include or any(_fits(found, pattern) for pattern in include))
+        if (not include or any(_fits(found, each) for each in include) or found.path.is_dir())
         and not any(_fits(found, pattern) for pattern in exclude)
         and (shard is None or _part(found, shard[1]) == shard[0])
     )

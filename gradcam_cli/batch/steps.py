@@ -21,7 +21,7 @@ from gradcam_cli.images.render import heatmap, overlay
 from gradcam_cli.images.room import Room
 from gradcam_cli.models.classes import Labels, describe
 
-__all__ = ["Job", "Plan", "failed", "finish", "prepare"]
+__all__ = ["HELD_BYTES", "Job", "Plan", "failed", "finish", "prepare"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Job:
     seconds: float
 
 
-_HELD_BYTES = 64 << 20
+HELD_BYTES = 64 << 20
 """Pictures with more pixels are read a second time for drawing, not kept while they wait."""
 
 _ROOM = Room()
@@ -77,7 +77,7 @@ def prepare(found: Found, plan: Plan) -> Job | Record:
             square = to_network(picture.pixels, placement, plan.channels, plan.interpolation)
     except ImageError as error:
         return failed(found, error, plan)
-    if picture.pixels.nbytes > _HELD_BYTES:
+    if picture.pixels.nbytes > HELD_BYTES:
         picture = replace(picture, pixels=np.empty((0, 0, 3), np.uint8))
     return Job(found, picture, placement, square, time.perf_counter() - start)
 

@@ -47,7 +47,7 @@ def read_config(path: Path, verbs: Mapping[str, Any]) -> Defaults:
         _check(own, set(names), path, f"`gradcam {verb}`")
         chosen = {**everywhere, **own}
         defaults[verb] = {
-            option.name: [value] if option.multiple and isinstance(value, str) else value
+            option.name: [value] if option.multiple and not isinstance(value, list) else value
             for key, value in chosen.items()
             if (option := names.get(_key(key))) is not None
         }

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -36,7 +36,7 @@ from gradcam_cli.errors import ExitCode, GradcamError
 
 if TYPE_CHECKING:
     from gradcam_cli.batch.manifest import Manifest
-    from gradcam_cli.batch.records import Record, Settings
+    from gradcam_cli.batch.records import Kept, Record, Settings
     from gradcam_cli.explain import Explainer, Question
     from gradcam_cli.images.find import Found
     from gradcam_cli.models.choice import ModelChoice
@@ -79,19 +79,17 @@ def run(
     check_output(sources, draw.output_dir)
     wanted = settings(choice, look, ask, draw)
     name = manifest_name(part)
-    if batch.no_resume and (draw.output_dir / name).exists():
-        raise GradcamError(
-            f"{draw.output_dir} holds an earlier run",
-            "leave out --no-resume to go on with it, or give --overwrite to start anew",
-        )
+    if batch.no_resume:
+        _check_unused(draw.output_dir, name)
     tally = Tally(draw.output_dir)
     opened = open_manifest(draw.output_dir, wanted.digest(), name=name, overwrite=batch.overwrite)
     with opened as manifest:
         rest = _not_done(pictures, manifest, tally)
-        first = next(rest, None)
+        before, first = _first_left(rest)
         if first is not None:
             count = partial(_count, sources, select, draw.output_dir)
-            _go(chain([first], rest), count, choice, wanted, look, ask, manifest, tally, batch)
+            left = chain(before, [first], rest)
+            _go(left, count, choice, wanted, look, ask, manifest, tally, batch)
     raise typer.Exit(tally.end(look.quiet, batch.fail_on_empty))
 
 
@@ -148,18 +146,43 @@ def _count(sources: Sequence[str], select: SelectOptions, output: Path | None = 
     return 0 if "-" in sources else sum(1 for _ in _walk(sources, select, output))
 
 
-def _not_done(pictures: Iterator[Found], manifest: Manifest, tally: Tally) -> Iterator[Found]:
+def _check_unused(folder: Path, name: str) -> None:
+    """Refuse a folder that anything but other shards of this run has written to."""
+    from gradcam_cli.batch.manifest import MANIFEST
+
+    theirs = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    if (folder / name).exists() or (theirs and name == MANIFEST):
+        raise GradcamError(
+            f"{folder} is not empty",
+            "leave out --no-resume to go on with an earlier run, or give --overwrite to start anew",
+        )
+
+
+def _not_done(
+    pictures: Iterator[Found], manifest: Manifest, tally: Tally
+) -> Iterator[Found | Kept]:
     for found in pictures:
-        empty = manifest.done(found)
-        if empty is None:
-            yield found
-        else:
+        kept = manifest.done(found)
+        if kept is not None:
             tally.resumed += 1
-            tally.empty += empty
+            tally.empty += kept.empty
+        yield kept or found
+
+
+def _first_left(rest: Iterator[Found | Kept]) -> tuple[list[Kept], Found | None]:
+    """Return the first picture that has to be done, and all that are done before it."""
+    from gradcam_cli.batch.records import Kept
+
+    before: list[Kept] = []
+    for item in rest:
+        if not isinstance(item, Kept):
+            return before, item
+        before.append(item)
+    return before, None
 
 
 def _go(
-    pictures: Iterator[Found],
+    pictures: Iterator[Found | Kept],
     count: Callable[[], int],
     choice: ModelChoice,
     wanted: Settings,
@@ -192,21 +215,34 @@ def _go(
         notes=(*model.notes, *model.warnings),
         output=manifest.folder if manifest else None,
     )
+    stages = Stages()
     with ExitStack() as stack:
         stop = stack.enter_context(_stopping())
         tick = stack.enter_context(say.progress(count, tally.resumed, look.quiet))
-        stages = Stages()
-        for record in stream(pictures, plan, trace, look.batch_size, stop, stages):
+        stack.enter_context(_counted(tally))
+        records = stream(pictures, plan, trace, look.batch_size, stop, stages)
+        for record in stack.enter_context(closing(records)):
             if manifest:
                 manifest.append(record)
-            _show(record, look)
             tally.add(record)
+            _show(record, look)
             tick()
             if batch.max_failures and tally.failures >= batch.max_failures:
                 stop.set()
                 tally.gave_up = True
     tally.slowest = stages.slowest()
     tally.interrupted = stop.is_set() and not tally.gave_up
+
+
+@contextmanager
+def _counted(tally: Tally) -> Iterator[None]:
+    """Say how far a run came that an error ends."""
+    try:
+        yield
+    except GradcamError:
+        if tally.done or tally.failed:
+            say.note(tally.sentence())
+        raise
 
 
 def _hash_ahead(choice: ModelChoice) -> None:
@@ -256,7 +292,7 @@ def _stopping() -> Iterator[threading.Event]:
     def first(number: int, frame: object) -> None:  # noqa: ARG001  the signal module's signature
         stop.set()
         signal.signal(signal.SIGINT, before)
-        say.note("stopping after the pictures in flight; Ctrl-C again stops at once")
+        say.at_once("stopping after the pictures in flight; Ctrl-C again stops at once")
 
     before = signal.signal(signal.SIGINT, first)
     try:

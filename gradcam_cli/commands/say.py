@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -17,11 +19,13 @@ from tqdm import tqdm
 from gradcam_cli.errors import GradcamError
 
 if TYPE_CHECKING:
-    from gradcam_cli.batch.records import Record
+    from gradcam_cli.batch.records import Prediction, Record
 
-__all__ = ["error", "note", "predictions", "progress", "table", "warn"]
+__all__ = ["at_once", "error", "note", "predictions", "progress", "table", "warn"]
 
 _FEW = 3
+_STEERING = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Control characters, and those that turn the direction of writing."""
 
 
 def _console(stderr: bool = False) -> Console:
@@ -50,13 +54,23 @@ def note(sentence: str) -> None:
     _console(stderr=True).print(f"[dim]{escape(_one_line(sentence))}[/]")
 
 
+def at_once(sentence: str) -> None:
+    """Print from a signal handler, which must not enter a buffered stream a second time."""
+    os.write(sys.stderr.fileno(), f"{sentence}\n".encode())
+
+
 def _one_line(text: str) -> str:
-    return " ".join(printable(text).split())
+    return printable(" ".join(text.split()))
 
 
 def printable(text: str) -> str:
-    """Return text whose bytes every terminal takes: undecodable file names become escapes."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    """Return text that every terminal takes and none obeys.
+
+    File names may hold any bytes: what is no UTF-8, steers a terminal, or turns the direction of
+    writing becomes an escape.
+    """
+    whole = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return _STEERING.sub(lambda match: match[0].encode("unicode_escape").decode(), whole)
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str = "") -> None:
@@ -77,14 +91,14 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str =
 def predictions(record: Record) -> None:
     """Print one picture's top-k, or why it failed."""
     if record.error is not None:
-        warn(f"{record.source}: {record.error.message}")
+        warn(f"{printable(record.source)}: {record.error.message}")
         return
     rows = [
         (
             row.rank,
             row.name,
             row.id,
-            f"{row.score:.4g}" if row.probability is None else f"{row.probability:.4f}",
+            _number(row),
         )
         for row in record.predictions
     ]
@@ -94,8 +108,16 @@ def predictions(record: Record) -> None:
     table(("rank#", "name", "id", unit), rows, title=record.source)
     for item in record.explanations:
         if item.empty:
-            warn(f"{record.source}: the map of {item.name} is empty: {item.empty_reason}")
+            warn(
+                f"{printable(record.source)}: the map of {item.name} is empty: {item.empty_reason}"
+            )
     sys.stdout.flush()
+
+
+def _number(row: Prediction) -> str:
+    if row.probability is not None:
+        return f"{row.probability:.4f}"
+    return "not finite" if row.score is None else f"{row.score:.4g}"
 
 
 @contextmanager

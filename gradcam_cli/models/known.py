@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 from collections.abc import Iterable, Iterator
@@ -82,6 +83,7 @@ def every_model(config: _Json) -> Iterator[_Json]:
             yield node
 
 
+@functools.cache
 def accepted_arguments(kind: type) -> set[str]:
     """Return the arguments that a class's constructor takes; empty when that cannot be told."""
     names: set[str] = set()

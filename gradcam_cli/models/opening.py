@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
+import platform
 import shutil
 import tempfile
 import warnings
@@ -197,6 +198,13 @@ def _cannot_open(archive: Archive, error: Exception) -> ModelError:
             f"{archive.path} was saved by Keras {archive.keras_version}, newer than Keras "
             f"{keras.__version__} here, which cannot open it: {_first_line(error)}",
             "pip install --upgrade keras",
+        )
+    if "marshal data" in str(error) or "EOF read where object" in str(error):
+        return ModelError(
+            f"the code in a Lambda layer of {archive.path}{saved} was written by another version "
+            f"of Python than {platform.python_version()}, which cannot read it",
+            "open it in the Python that saved it, put a Keras layer in place of the Lambda layer "
+            "and save it again",
         )
     return ModelError(
         f"Keras {keras.__version__} cannot open {archive.path}{saved}: {_first_line(error)}",

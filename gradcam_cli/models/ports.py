@@ -37,10 +37,10 @@ class Ports:
     """How a network is called.
 
     ``size`` is the picture input's ``(h, w)`` and ``channels`` its 1 or 3; ``batch`` is the one
-    batch size that the network takes, or 0. ``channels_first`` takes ``[N, K, h, w]``, ``no_channels`` takes
-    grey ``[N, h, w]``. ``constants`` gives every other input, in order, its array without the batch
-    axis; the picture's own place holds None. ``output`` names the output with the classes, empty
-    where there is just one.
+    batch size that the network takes, or 0. ``channels_first`` takes ``[N, K, h, w]``,
+    ``no_channels`` grey ``[N, h, w]``. ``constants`` gives every other input, in order, its array
+    without the batch axis; the picture's own place holds None. ``output`` names the output with the
+    classes, empty where there is just one.
     """
 
     size: tuple[int, int]

@@ -67,12 +67,16 @@ _IDLE: dict[str, tuple[Any, ...]] = {
     "batch_input_shape": (),
     "dynamic": (False, None),
     "experimental_run_tf_function": (),
+    "function_type": (),
     "fused": (),
     "groups": (1,),
     "interpolation_antialias": (False,),
     "keepdims": (False,),
     "key_shape": (),
+    "module": (),
     "noise_shape": (None,),
+    "output_shape_module": (),
+    "output_shape_type": (),
     "query_shape": (),
     "ragged": (False,),
     "renorm": (False,),
@@ -195,6 +199,8 @@ def _named_functions(config: _Json) -> list[str]:
         if node["class_name"] == "Lambda" and isinstance(name, str):
             function = {"class_name": "function", "config": name, "registered_name": name}
             node["config"]["function"] = {"module": "builtins", **function}
+            for key in ("function_type", "module", "output_shape_module", "output_shape_type"):
+                node["config"].pop(key, None)
             found += 1
     return [f"found the function of {counted(found, 'Lambda layer')}"] if found else []
 

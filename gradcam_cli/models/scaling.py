@@ -12,7 +12,7 @@ from typing import Any
 
 from gradcam_cli.errors import GradcamError, suggestion
 
-__all__ = ["SCALINGS", "Scaling", "custom_scaling", "find_scaling"]
+__all__ = ["SCALINGS", "Scaling", "check_channels", "custom_scaling", "find_scaling"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +137,17 @@ def custom_scaling(base: Scaling, mean: Sequence[float], std: Sequence[float]) -
         std=tuple(a * b for a, b in zip(s0, s1, strict=True)),
         bgr=base.bgr,
     )
+
+
+def check_channels(scaling: Scaling, channels: int) -> None:
+    """Raise GradcamError when a scaling tells channels apart that a model's pictures lack."""
+    count = max(len(scaling.mean), len(scaling.std), 3 if scaling.bgr else 1)
+    if count not in (1, channels):
+        raise GradcamError(
+            f"preprocessing {scaling.name} is for pictures of {count} channels, but the model "
+            f"takes {channels}",
+            "for grey pictures: --preprocess none, unit or tf, and one number for --mean and --std",
+        )
 
 
 def _text(values: Sequence[float]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -48,11 +49,18 @@ def trace(function: Callable[..., Any], *signature: Any) -> Any:
     except GradcamError:
         raise
     except Exception as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
         raise ModelError(
-            f"the model fails on a picture of its input size: {first[:200]}",
-            "`gradcam doctor MODEL` shows what was found in it",
+            f"the model fails on a picture of its input size: {_said(error)[:200]}",
+            "call it on such a picture in Keras; other code it needs goes with --custom-objects",
         ) from error
+
+
+def _said(error: Exception) -> str:
+    """Return the line of an error that says what is wrong, without Keras's frame around it."""
+    plain = re.sub(r"\x1b\[\d*m", "", str(error))
+    lines = [line.strip() for line in plain.splitlines()]
+    told = [line for line in lines if line and not line.startswith("Exception encountered")]
+    return told[0] if told else type(error).__name__
 
 
 @contextmanager

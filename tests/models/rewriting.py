@@ -14,7 +14,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from gradcam_cli.models.archive import file_digest
+from gradcam_cli.models.opening import Opened, open_network
+
 Json = dict[str, Any]
+
+L = keras.layers
+SIZE = (16, 16, 3)
+UNWRAPPED = "unwrapped the single output of 1 model"
 
 
 def save(network: Any, path: Path) -> Path:
@@ -109,3 +116,63 @@ def assert_same(network: Any, original: Any, pictures: Any) -> None:
     assert keys[0] == keys[1]
     said, expected = (np.asarray(one(pictures, training=False)) for one in (network, original))
     np.testing.assert_allclose(said, expected, rtol=1e-6, atol=1e-6)
+
+
+def opened(path: Path, original: Any, says: str, *sentences: str) -> Opened:
+    """Check that Keras fails with ``says``, and that the mended network is the original one."""
+    before = file_digest(path)
+    assert says in fails_in_keras(path)
+    found = open_network(path)
+    assert found.mended == sentences
+    assert_same(found.network, original, noise(2, *SIZE))
+    assert found.digest == before == file_digest(path)
+    return found
+
+
+def sequential(*body: Any) -> Any:
+    network = keras.Sequential([L.Input(SIZE), *body])
+    set_weights(network)
+    return network
+
+
+def functional(*body: Any) -> Any:
+    """Return a chain of layers as a functional model."""
+    picture = L.Input(SIZE, name="picture")
+    x = picture
+    for one in body:
+        x = one(x)
+    network = keras.Model(picture, x)
+    set_weights(network)
+    return network
+
+
+def head() -> tuple[Any, ...]:
+    return L.GlobalAveragePooling2D(name="pool"), L.Dense(3, activation="softmax", name="dense")
+
+
+def backbone(name: str = "backbone") -> Any:
+    picture = L.Input(SIZE)
+    x = L.Conv2D(4, 3, name="conv")(picture)
+    x = L.BatchNormalization(name="norm")(x)
+    return keras.Model(picture, L.ReLU(name="relu")(x), name=name)
+
+
+def backbone_of(channels: int, name: str) -> Any:
+    picture = L.Input((14, 14, channels))
+    return keras.Model(picture, L.Conv2D(2, 3)(picture), name=name)
+
+
+def groups(config: Json) -> None:
+    for one in layers(config):
+        if one["class_name"] == "DepthwiseConv2D":
+            one["config"]["groups"] = 1
+
+
+def small(*body: Any) -> Any:
+    picture = L.Input(SIZE, name="picture")
+    x = picture
+    for one in (*body, L.Conv2D(4, 3, name="conv"), L.GlobalAveragePooling2D(name="pool")):
+        x = one(x)
+    network = keras.Model(picture, L.Dense(3, activation="softmax", name="dense")(x))
+    set_weights(network)
+    return network

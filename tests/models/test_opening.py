@@ -4,20 +4,19 @@ import base64
 import marshal
 import pickle
 import sys
-import textwrap
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import h5py
 import keras
-import numpy as np
 import pytest
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models.archive import file_digest
 from gradcam_cli.models.opening import open_network, save_repaired
 from tests.models.rewriting import (
+    SIZE,
     Json,
     assert_same,
     fails_in_keras,
@@ -26,29 +25,18 @@ from tests.models.rewriting import (
     noise,
     rewrite,
     save,
-    set_weights,
+    small,
     write_zip,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
 
 L = keras.layers
-SIZE = (16, 16, 3)
 
 
 @pytest.fixture(autouse=True)
 def fresh_names() -> None:
     keras.utils.clear_session()
-
-
-def small(*body: Any) -> Any:
-    picture = L.Input(SIZE, name="picture")
-    x = picture
-    for one in (*body, L.Conv2D(4, 3, name="conv"), L.GlobalAveragePooling2D(name="pool")):
-        x = one(x)
-    network = keras.Model(picture, L.Dense(3, activation="softmax", name="dense")(x))
-    set_weights(network)
-    return network
 
 
 @pytest.mark.parametrize(("name", "container"), [("m.keras", "keras"), ("m.h5", "hdf5")])
@@ -146,9 +134,6 @@ def test_a_model_that_does_not_tell_its_size(tmp_path: Path) -> None:
         open_network(path)
 
 
-# --- weights and an architecture
-
-
 @pytest.mark.parametrize("layout", ["keras 3", "keras 2"])
 def test_an_architecture_and_weights(tmp_path: Path, layout: str) -> None:
     network = small()
@@ -193,9 +178,6 @@ def test_an_architecture_of_another_model(tmp_path: Path) -> None:
     architecture.write_text(small(L.Conv2D(5, 3)).to_json())
     with pytest.raises(ModelError, match="cannot open"):
         open_network(weights, architecture=architecture)
-
-
-# --- code that is not allowed to run
 
 
 def touching(marker: Path) -> str:
@@ -250,6 +232,38 @@ def test_a_lambda_layer_in_hdf5(tmp_path: Path, marker: Path) -> None:
     assert "--unsafe-load" in caught.value.hint
     assert not marker.exists()
     assert path.read_bytes() == before
+
+
+def test_a_lambda_layer_of_keras_2_in_a_keras_file(tmp_path: Path, marker: Path) -> None:
+    path = save(small(L.ReLU(name="scale")), tmp_path / "m.keras")
+
+    def put(config: Json) -> None:
+        put_lambda(config, marker)
+        one = layer(config, "scale")["config"]
+        value = {"code": one["function"][0], "defaults": None, "closure": None}
+        one["function"] = {"class_name": "__lambda__", "config": value}
+
+    rewrite(path, put, "2.15.0")
+    with pytest.raises(ModelError, match="Lambda layer 'scale'"):
+        open_network(path)
+    found = open_network(path, unsafe=True)
+    assert found.mended == (
+        "dropped `function_type`, `module`, `output_shape_module`, `output_shape_type` "
+        "from 1 Lambda layer",
+    )
+
+
+@pytest.mark.parametrize("code", ["4wEAAAAA", "4wEAAAAAAAAAAAAAAAEAAAACAAAAUwAAAHMIAAAA"])
+def test_code_of_another_python(tmp_path: Path, code: str) -> None:
+    path = save(small(L.ReLU(name="scale")), tmp_path / "m.h5")
+
+    def put(config: Json) -> None:
+        put_lambda(config, tmp_path)
+        layer(config, "scale")["config"]["function"] = [code, None, None]
+
+    rewrite(path, put)
+    with pytest.raises(ModelError, match="was written by another version of Python than"):
+        open_network(path, unsafe=True)
 
 
 def test_a_lambda_layer_deep_in_a_keras_file(tmp_path: Path, marker: Path) -> None:
@@ -349,124 +363,14 @@ def test_modules_named_in_a_file_are_not_imported(
         assert module not in sys.modules
 
 
-# --- the user's own classes
-
-MINE = """
-    import keras
-    from neighbour import FACTOR
-
-    class Scale(keras.layers.Layer):
-        def __init__(self, factor=FACTOR, **kwargs):
-            super().__init__(**kwargs)
-            self.factor = factor
-
-        def call(self, x):
-            return x * self.factor
-
-        def get_config(self):
-            return super().get_config() | {"factor": self.factor}
-
-    @keras.saving.register_keras_serializable("shop")
-    class Shift(keras.layers.Layer):
-        def call(self, x):
-            return x + 1.0
-
-    def mish(x):
-        return x * keras.ops.tanh(keras.ops.softplus(x))
-"""
-
-
-@pytest.fixture
-def mine(tmp_path: Path) -> Path:
-    folder = tmp_path / "code"
-    folder.mkdir()
-    (folder / "neighbour.py").write_text("FACTOR = 0.5\n")
-    path = folder / "layers.py"
-    path.write_text(textwrap.dedent(MINE))
-    return path
-
-
-def custom(config: Json, legacy: bool) -> None:
-    """Make two layers the user's own, one registered under a package, and an activation."""
-    scale, shift, conv = (layer(config, name) for name in ("scale", "shift", "conv"))
-    scale["config"] = {"name": "scale", "factor": 0.25}
-    shift["config"] = {"name": "shift"}
-    if legacy:
-        scale["class_name"], shift["class_name"] = "Scale", "shop>Shift"
-        conv["config"]["activation"] = "mish"
-        return
-    scale |= {"class_name": "Scale", "module": "my.layers", "registered_name": "Scale"}
-    shift |= {"class_name": "Shift", "module": "my.layers", "registered_name": "shop>Shift"}
-    function = {"class_name": "function", "module": "builtins", "config": "mish"}
-    conv["config"]["activation"] = function | {"registered_name": "function"}
-
-
-@pytest.mark.parametrize("name", ["m.keras", "m.h5"])
-def test_classes_and_functions_of_ones_own(tmp_path: Path, mine: Path, name: str) -> None:
-    network = small(L.Rescaling(0.25, name="scale"), L.Rescaling(1.0, 1.0, name="shift"))
-    network.get_layer("conv").activation = keras.ops.tanh  # takes the place of mish
-    path = save(network, tmp_path / name)
-    rewrite(path, lambda config: custom(config, legacy=name == "m.h5"), keras.__version__)
-    with pytest.raises(ModelError, match=r"custom class|class '|has the class"):
-        open_network(path)
-    found = open_network(path, custom_objects=mine)
-    assert found.mended == ()
-    pictures = noise(2, *SIZE)
-    kernel, bias = (np.asarray(one.value) for one in network.get_layer("conv").weights)
-    x = np.asarray(keras.ops.conv(pictures * 0.25 + 1.0, kernel)) + bias
-    x = (x * np.tanh(np.log1p(np.exp(x)))).mean(axis=(1, 2))
-    dense, shift = (np.asarray(one.value) for one in network.get_layer("dense").weights)
-    x = np.exp(x @ dense + shift)
-    expected = x / x.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(np.asarray(found.network(pictures)), expected, rtol=1e-5)
-
-
-def test_a_lambda_layer_that_only_names_a_function(tmp_path: Path, mine: Path) -> None:
-    path = save(small(L.ReLU(name="scale")), tmp_path / "m.h5")
-
-    def put(config: Json) -> None:
-        one = layer(config, "scale")
-        one["class_name"] = "Lambda"
-        one["config"] = {"name": "scale", "function": "mish", "function_type": "function"}
-
-    rewrite(path, put)
-    with pytest.raises(ModelError, match="Lambda layer 'scale'"):
-        open_network(path)
-    found = open_network(path, custom_objects=mine)
-    assert found.mended == ("found the function of 1 Lambda layer",)
-    assert found.network.get_layer("scale").function.__name__ == "mish"
-
-
-def test_ones_own_classes_do_not_let_a_lambda_in(tmp_path: Path, mine: Path, marker: Path) -> None:
+def test_ones_own_classes_do_not_let_a_lambda_in(tmp_path: Path, marker: Path) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text("def scale(x):\n    return x\n\n\nclass Lambda:\n    pass\n")
     path = save(small(L.ReLU(name="scale")), tmp_path / "m.h5")
     rewrite(path, lambda config: put_lambda(config, marker))
     with pytest.raises(ModelError, match="Lambda layer 'scale'"):
         open_network(path, custom_objects=mine)
     assert not marker.exists()
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("import keras\nraise RuntimeError('no GPU')", "failed with RuntimeError: no GPU"),
-        ("import nothing_of_that_name", "failed with ModuleNotFoundError"),
-        ("def broken(:", "failed with SyntaxError"),
-        ("x = 1", "defines no Keras layer, model or function"),
-    ],
-)
-def test_a_file_of_custom_objects_that_is_of_no_use(
-    tmp_path: Path, text: str, message: str
-) -> None:
-    path, code = save(small(), tmp_path / "m.keras"), tmp_path / "mine.py"
-    code.write_text(text)
-    with pytest.raises(ModelError) as caught:
-        open_network(path, custom_objects=code)
-    assert caught.value.message.startswith(f"{code} {message}")
-    with pytest.raises(ModelError, match="there is no file"):
-        open_network(path, custom_objects=tmp_path / "none.py")
-
-
-# --- saving what was mended
 
 
 def broken(tmp_path: Path) -> tuple[Any, Path]:

@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.models import lite0
 from gradcam_cli.models.catalog import find, names
-from gradcam_cli.models.scaling import SCALINGS, Scaling, custom_scaling, find_scaling
+from gradcam_cli.models.scaling import (
+    SCALINGS,
+    Scaling,
+    check_channels,
+    custom_scaling,
+    find_scaling,
+)
 
 FAMILIES = [(name, find(name).preprocess) for name in names()]
 
@@ -156,3 +162,17 @@ def test_a_mean_of_a_channel_is_for_the_channel_that_the_network_sees() -> None:
     base = Scaling("swap", "BGR", bgr=True)
     custom = custom_scaling(base, (1.0, 2.0, 3.0), ())
     assert custom.apply(np.array([10.0, 20.0, 30.0])).tolist() == [29, 18, 7]
+
+
+def test_channels_that_are_told_apart_must_be_there() -> None:
+    custom = custom_scaling(SCALINGS["none"], (1.0, 2.0, 3.0), ())
+    apart = (SCALINGS["caffe"], SCALINGS["torch"], Scaling("swap", "BGR", bgr=True), custom)
+    for scaling in apart:
+        check_channels(scaling, 3)
+        with pytest.raises(GradcamError, match="3 channels, but the model takes 1") as caught:
+            check_channels(scaling, 1)
+        assert "one number" in caught.value.hint
+    for scaling in SCALINGS.values():
+        if scaling not in apart:
+            check_channels(scaling, 1)
+            check_channels(scaling, 3)

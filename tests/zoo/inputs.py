@@ -19,6 +19,7 @@ from tests.zoo.case import (
     linear,
     shaken,
 )
+from tests.zoo.parts import FourAtOnce
 
 L = keras.layers
 
@@ -143,7 +144,7 @@ CASES: tuple[Case, ...] = (
             (12, 12, 3),
             batch_size=4,
         ),
-        "conv",
+        "four",
         "four",
         (10, 10),
         batch=4,

@@ -1,0 +1,186 @@
+"""The numbers of the README's speed table, measured side by side on this machine.
+
+``python benchmarks/compare.py [--model VGG16|MobileNetV2] [--classes N] [--pictures N]``
+
+Bare ``model.predict`` (batches of 16), ``gradcam``'s stream from files to files, and the usual
+script take turns in one process; shares are medians over the rounds. Then one picture is explained
+by whole processes of ``gradcam`` and of the usual script, in turn, for time and peak memory.
+Weights are random (written once to a file that both read), pictures are made up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import cv2
+import keras
+import numpy as np
+from usual_script import LAYERS, SIZE, build, explain
+
+HERE = Path(__file__).parent
+
+
+def make_pictures(folder: Path, count: int) -> list[Path]:
+    """Write JPEGs of 500 x 375 with ordinary detail."""
+    folder.mkdir()
+    paths = []
+    for number in range(count):
+        noise = np.random.default_rng(number).integers(0, 256, (94, 125, 3), np.uint8)
+        pixels = cv2.resize(noise, (500, 375), interpolation=cv2.INTER_CUBIC)
+        paths.append(folder / f"{number:04d}.jpg")
+        cv2.imwrite(str(paths[-1]), pixels)
+    return paths
+
+
+def make_weights(name: str, path: Path) -> None:
+    """Write seeded random weights in the layout of application weights."""
+    import h5py
+    from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
+
+    keras.utils.set_random_seed(0)
+    with h5py.File(path, "w") as file:
+        save_weights_to_hdf5_group(file, getattr(keras.applications, name)(weights=None))
+
+
+def gradcam_stream(
+    name: str, weights: Path, pictures: list[Path], folder: Path, classes: int
+) -> Callable[[], None]:
+    """Return a round of gradcam's own stream over the pictures."""
+    from gradcam_cli.batch.pipeline import stream
+    from gradcam_cli.batch.steps import Plan
+    from gradcam_cli.commands.options import AskOptions, DrawOptions, LookOptions, OpenOptions
+    from gradcam_cli.commands.request import model_choice, settings
+    from gradcam_cli.explain import Explainer, Question
+    from gradcam_cli.images.find import find_pictures
+    from gradcam_cli.models.classes import ClassChoice
+    from gradcam_cli.models.load import load
+
+    choice = model_choice(name.lower(), OpenOptions(weights=str(weights)))
+    model = load(choice)
+    plan = Plan(
+        settings=settings(choice, LookOptions(), AskOptions(), DrawOptions()),
+        model=model.name,
+        weights=model.weights,
+        labels=model.labels,
+        input_size=model.ports.size,
+        channels=model.ports.channels,
+        output=folder,
+    )
+    explainer = Explainer(model, Question(ClassChoice(classes)), 16)
+    found = list(find_pictures([str(path) for path in pictures]))
+
+    def run() -> None:
+        done = sum(1 for _ in stream(found, plan, lambda _: explainer, 16))
+        assert done == len(pictures)
+
+    return run
+
+
+def throughput(name: str, classes: int, count: int, rounds: int, folder: Path) -> None:
+    """Print pictures a second and shares of bare prediction."""
+    weights = folder / "weights.h5"
+    pictures = make_pictures(folder / "in", count)
+    model, grad_model = build(name, str(weights))
+    x = np.random.default_rng(0).uniform(-1, 1, (count, *SIZE, 3)).astype("float32")
+    few = pictures[: max(1, count // 4)]  # the loop is slow, and every picture costs it the same
+    out = folder / "script"
+    out.mkdir()
+
+    def script() -> None:
+        for path in few:
+            explain(grad_model, path, out, classes)
+
+    things: dict[str, tuple[Callable[[], object], int]] = {
+        "model.predict": (lambda: model.predict(x, batch_size=16, verbose=0), count),
+        "gradcam": (gradcam_stream(name, weights, pictures, folder / "out", classes), count),
+        "usual script": (script, len(few)),
+    }
+    rates: dict[str, list[float]] = {key: [] for key in things}
+    for number in range(rounds + 1):
+        for key, (thing, pieces) in things.items():
+            start = time.perf_counter()
+            thing()
+            if number:
+                rates[key].append(pieces / (time.perf_counter() - start))
+    for key, values in rates.items():
+        shares = [v / b for v, b in zip(values, rates["model.predict"], strict=True)]
+        print(
+            f"{name} top-{classes} {key:14s} {statistics.median(values):7.1f} pictures/s"
+            f"   share {statistics.median(shares):.2f}"
+        )
+
+
+def one_picture(name: str, rounds: int, folder: Path) -> None:
+    """Print time and peak memory of whole processes that explain one picture."""
+    weights = folder / "weights.h5"
+    picture = make_pictures(folder / "one", 1)[0]
+    script = [sys.executable, str(HERE / "usual_script.py"), name, str(weights), str(folder / "s")]
+    ours = [sys.executable, "-m", "gradcam_cli", "run", str(picture), "--quiet", "--overwrite"]
+    ours += ["--model", name.lower(), "--weights", str(weights), "-o", str(folder / "g")]
+    times: dict[str, list[float]] = {"gradcam": [], "usual script": []}
+    memory: dict[str, float] = {}
+    for number in range(rounds + 1):
+        for key, words in (("gradcam", ours), ("usual script", [*script, str(picture)])):
+            start = time.perf_counter()
+            peak = _peak(words)
+            if number:
+                times[key].append(time.perf_counter() - start)
+                memory[key] = max(memory.get(key, 0.0), peak)
+    ratio = statistics.median(
+        a / b for a, b in zip(times["gradcam"], times["usual script"], strict=True)
+    )
+    for key, values in times.items():
+        print(
+            f"{name} one picture {key:14s} {statistics.median(values):5.1f} s, "
+            f"peak {memory[key]:.2f} GB"
+        )
+    print(f"{name} one picture, gradcam / usual script: {ratio:.2f}")
+
+
+_LAUNCHER = """
+import os, resource, subprocess, sys
+quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+status = subprocess.run(sys.argv[1:], **quiet).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(status)
+"""
+
+
+def _peak(words: list[str]) -> float:
+    """Run a command and return its peak memory in GB.
+
+    Started from a small process: a child's peak counts what its parent held when it was forked.
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", _LAUNCHER, *words], capture_output=True, text=True, check=True
+    )
+    return int(result.stdout) * (1 if sys.platform == "darwin" else 1024) / 1e9
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", choices=LAYERS, default="VGG16")
+    parser.add_argument("--classes", type=int, default=1)
+    parser.add_argument("--pictures", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=5)
+    words = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_weights(words.model, folder / "weights.h5")
+        throughput(words.model, words.classes, words.pictures, words.rounds, folder)
+        one_picture(words.model, min(words.rounds, 3), folder)
+
+
+if __name__ == "__main__":
+    main()
