@@ -30,7 +30,7 @@ def selected(
     chosen = (
         found
         for found in pictures
-        if (not include or any(_fits(found, each) for each in include) or found.path.is_dir())
+        if (not include or any(_fits(found, each) for each in include) or found.unlisted)
         and not any(_fits(found, pattern) for pattern in exclude)
         and (shard is None or _part(found, shard[1]) == shard[0])
     )

@@ -22,6 +22,7 @@ _PNM = {".ppm", ".pgm", ".pbm", ".pnm"}
 EXTENSIONS = frozenset(_JPEG | _OTHERS | _PNM)
 """What a picture's name ends with, in lower case; only these are taken from folders."""
 
+_WRITTEN = EXTENSIONS | {".npy", ".jsonl"}
 _LONGEST = 150  # bytes of a name; leaves room in 255 for a class, a kind and an extension
 _MARK = re.compile(r"~[0-9a-f]{8}$")
 _MAGIC = re.compile(r"[*?\[]")
@@ -30,10 +31,14 @@ _FORBIDDEN = frozenset('<>:"|?*\\/')  # on Windows' disks
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A picture to read: ``path`` opens it, ``source`` is how the user can name it again."""
+    """A picture to read: ``path`` opens it, ``source`` is how the user can name it again.
+
+    ``unlisted`` is a folder that stands here for all the pictures that may be in it.
+    """
 
     path: Path
     source: str
+    unlisted: bool = False
 
 
 @dataclass(slots=True)
@@ -42,7 +47,7 @@ class _Seen:
 
     files: set[str] = field(default_factory=set)
     folders: set[object] = field(default_factory=set)
-    output: object = None
+    output: Path | None = None
 
 
 def find_pictures(
@@ -67,8 +72,7 @@ def find_pictures(
     """
     for source in sources:
         _check_source(source, stdin)
-    output = _identity(output_dir) if output_dir is not None and output_dir.is_dir() else None
-    return _find(sources, stdin or (), nul, _Seen(output=output))
+    return _find(sources, stdin or (), nul, _Seen(output=output_dir))
 
 
 def output_stem(found: Found) -> str:
@@ -81,10 +85,11 @@ def output_stem(found: Found) -> str:
     ``IMG_1.JPG`` gives ``IMG_1.JPG~bb992adf``. Names too long for a suffix are cut and marked.
     """
     path = PurePath(found.source)
-    clean = ["@root", *_clean(path.drive)] if path.anchor else []
+    clean = ["@root", *_clean(path.drive, folder=True)] if path.anchor else []
     plain = not path.drive
-    for part in path.parts[1:] if path.anchor else path.parts:
-        clean.append("@up" if part == ".." else _clean(part))
+    parts = path.parts[1:] if path.anchor else path.parts
+    for place, part in enumerate(parts, 1):
+        clean.append("@up" if part == ".." else _clean(part, folder=place < len(parts)))
         plain = plain and (part == ".." or (clean[-1] == part and _is_distinct(part)))
     stem = "/".join(clean)
     if plain:
@@ -107,7 +112,7 @@ def check_output(sources: Sequence[str], output_dir: Path) -> None:
                 "its pictures would be sources of the next run; choose another folder, "
                 f"such as -o {Path(os.pardir, output_dir.name or 'gradcam_output')}",
             )
-    named = [path for source in sources for path in _files(source)]
+    named = [path for source in sources for path in _files(source, output_dir)]
     stems = {output_stem(Found(path, os.fspath(path))) for path in named}
     for path in named:
         for place in (_real(path), _real(path.parent) / path.name):
@@ -137,12 +142,12 @@ def _stands_for(source: str) -> Path | None:
     return Path(*path.parts[:fixed])
 
 
-def _files(source: str) -> Iterable[Path]:
+def _files(source: str, output_dir: Path) -> Iterable[Path]:
     """Return the files that a source names outright; not those in folders, lists and ``**``."""
     path = _stands_for(source)
     if path is not None:
         return () if _is_folder(path) else (path,)
-    return _glob(source, None) if source != "-" and not source.startswith("@") else ()
+    return _glob(source, output_dir) if source != "-" and not source.startswith("@") else ()
 
 
 def _try_writing(folder: Path) -> None:
@@ -253,13 +258,13 @@ def _walk(root: Path, seen: _Seen) -> Iterator[Found]:
     while waiting:
         folder = waiting.pop()
         identity = _identity(folder)
-        if identity in seen.folders or identity == seen.output:
+        if identity in seen.folders or identity == _identity(seen.output):
             continue
         seen.folders.add(identity)
         try:
             files, folders = _listing(folder)
         except OSError:
-            yield Found(folder, os.fspath(folder))
+            yield Found(folder, os.fspath(folder), unlisted=True)
             continue
         for name in files:
             if not seen.files or _key(folder, name) not in seen.files:
@@ -300,8 +305,10 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _identity(folder: Path) -> object:
+def _identity(folder: Path | None) -> object:
     """Return what tells a folder from every other one, by whatever path it is reached."""
+    if folder is None:
+        return None
     try:
         facts = folder.stat()
         return (facts.st_dev, facts.st_ino) if facts.st_ino else os.path.realpath(folder)
@@ -318,44 +325,47 @@ def _key(folder: Path, name: str) -> str:
     return os.fspath(_real(folder) / name)
 
 
-def _glob(pattern: str, avoid: object) -> Iterator[Path]:
+def _glob(pattern: str, avoid: Path | None) -> Iterator[Path]:
     """Yield the paths that match a pattern, in order; ``**`` is any number of folders.
 
-    A pattern that ends in a bare ``*`` gives only folders, and files named like pictures.
+    The folder ``avoid`` is entered only where the pattern spells its name out. A pattern that ends
+    in a bare ``*`` gives only folders, and files named like pictures.
     """
     path = Path(pattern)
     parts = path.parts[1:] if path.anchor else path.parts
-    for match in _matches(Path(path.anchor), parts, frozenset([avoid])):
+    for match in _matches(Path(path.anchor), parts, frozenset(), _identity(avoid)):
         if parts[-1] != "*" or _is_picture(match.name) or _is_folder(match):
             yield match
 
 
-def _matches(base: Path, parts: tuple[str, ...], above: frozenset[object]) -> Iterator[Path]:
-    """Yield what matches below ``base``; ``above`` are the folders that ``**`` must not enter."""
+def _matches(
+    base: Path, parts: tuple[str, ...], above: frozenset[object], avoid: object
+) -> Iterator[Path]:
+    """Yield what matches below ``base``; ``**`` must not enter the folders ``above`` again."""
     if not parts:
         yield base
         return
     head, rest = parts[0], parts[1:]
     if head == "**":
         identity = _identity(base)
-        if identity in above:
+        if identity in above or identity == avoid:
             return
         if not rest:
             yield base  # a folder, to be walked
             return
-        yield from _matches(base, rest, above)
+        yield from _matches(base, rest, above, avoid)
         for name in _names(base):
             if not name.startswith(".") and _is_folder(base / name):
-                yield from _matches(base / name, parts, above | {identity})
+                yield from _matches(base / name, parts, above | {identity}, avoid)
     elif not _MAGIC.search(head):
         if os.path.lexists(base / head):
-            yield from _matches(base / head, rest, above)
+            yield from _matches(base / head, rest, above, avoid)
     else:
         for name in _names(base):
             hidden = name.startswith(".") and not head.startswith(".")
             fits = not hidden and fnmatch.fnmatchcase(name, head)
-            if fits and (not rest or _is_folder(base / name)):
-                yield from _matches(base / name, rest, above)
+            if fits and (not rest or _is_folder(base / name)) and _identity(base / name) != avoid:
+                yield from _matches(base / name, rest, above, avoid)
 
 
 def _names(folder: Path) -> list[str]:
@@ -365,11 +375,16 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
-def _clean(part: str) -> str:
-    """Return a name that can be shown, that any disk takes, and that leaves room for a suffix."""
+def _clean(part: str, folder: bool) -> str:
+    """Return a name that can be shown, that any disk takes, and that leaves room for a suffix.
+
+    A folder's does not end like an output file's: ``a.jpg.top1.jpg/b.jpg`` lies beside ``a.jpg``.
+    """
     name = "".join("_" if c in _FORBIDDEN or not c.isprintable() else c for c in part)
     if name.endswith((" ", ".")):
         name = name[:-1] + "_"
+    if folder and PurePath(name).suffix.lower() in _WRITTEN:
+        name += "_"
     raw = name.encode()
     return name if len(raw) <= _LONGEST else raw[: _LONGEST - 1].decode(errors="ignore") + "_"
 

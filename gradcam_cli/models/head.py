@@ -8,11 +8,13 @@ in the same few TensorFlow operations, and the network is not touched.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Literal
 
 import tensorflow as tf
 
 from gradcam_cli.errors import ModelError
+from gradcam_cli.models.axis_rules import sizes_of
 
 __all__ = ["Head", "behind_copies", "find_head", "pooled_features"]
 
@@ -116,7 +118,7 @@ def _behind_activation(output: Any) -> tuple[Any, str, Any]:
     Where there is no such operation, these are the output, an empty string, and the output.
     """
     tensor, way = output, []
-    while tensor.op.type in _SAME_VALUES and tensor.op.inputs:
+    while _copies(tensor.op):
         way.append(tensor.op)
         tensor = tensor.op.inputs[0]
     if tensor.op.type not in _ACTIVATIONS:
@@ -125,7 +127,7 @@ def _behind_activation(output: Any) -> tuple[Any, str, Any]:
     for operation in reversed(way):
         if operation.type == "Transpose":
             logits = tf.transpose(logits, operation.inputs[1])
-        elif operation.type in ("Reshape", "Squeeze", "ExpandDims"):
+        elif operation.type not in ("Identity", "Cast", "StopGradient"):
             logits = tf.reshape(logits, tf.shape(operation.outputs[0]))
             logits.set_shape(operation.outputs[0].shape)
     return source, tensor.op.type, logits
@@ -133,9 +135,19 @@ def _behind_activation(output: Any) -> tuple[Any, str, Any]:
 
 def behind_copies(tensor: Any) -> Any:
     """Return the tensor that ``tensor`` is a mere copy, cast, reshape or transposition of."""
-    while tensor.op.type in _SAME_VALUES and tensor.op.inputs:
+    while _copies(tensor.op):
         tensor = tensor.op.inputs[0]
     return tensor
+
+
+def _copies(operation: Any) -> bool:
+    """Tell whether an operation passes its first input's values on, in another shape or type."""
+    if operation.type == "StridedSlice":  # x[:, None] and x[:, 0] of one entry take nothing away
+        before, after = sizes_of(operation.inputs[0]), sizes_of(operation.outputs[0])
+        strides = tf.get_static_value(operation.inputs[3])
+        forwards = strides is not None and (strides > 0).all()
+        return bool(forwards and before and after and prod(before) == prod(after))
+    return operation.type in _SAME_VALUES and bool(operation.inputs)
 
 
 def pooled_features(head: Head) -> Any | None:

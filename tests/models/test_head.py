@@ -118,6 +118,12 @@ def test_a_map_of_classes_with_channels_first() -> None:
         np.testing.assert_allclose(logits, [[3 + 1, 2, -2]])
 
 
+def test_a_turned_output_is_no_copy() -> None:
+    head, logits, _ = headed(lambda z: tf.nn.softmax(z)[:, ::-1])
+    assert not head.found
+    np.testing.assert_allclose(logits, P[:, ::-1], atol=1e-6)
+
+
 def test_an_output_without_classes_is_refused() -> None:
     with pytest.raises(ModelError, match="single number"):
         headed(tf.reduce_sum)

@@ -23,12 +23,6 @@ def inside(front: Callable[[Any], Any], shape: tuple[int, ...] = (12, 12, 3)) ->
     return survey(network, find_ports(network)).inside
 
 
-def adapted() -> Any:
-    layer = L.Normalization()
-    layer.adapt(np.full((4, 12, 12, 3), [0.0, 50.0, 100.0], np.float32) + [[[[1.0]]]] * 4)
-    return layer
-
-
 def nested(x: Any) -> Any:
     inner = keras.Input((12, 12, 3))
     model = keras.Model(inner, L.Conv2D(3, 1)(L.Rescaling(1 / 127.5, -1)(inner)))
@@ -42,7 +36,7 @@ FRONTS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "rescaling with an offset": (L.Rescaling(1 / 127.5, -1), "-1..1"),
     "arithmetic": (lambda x: x / 255.0, "0..1"),
     "lambda": (L.Lambda(lambda x: (x - 127.5) / 127.5), "-1..1"),
-    "mean and deviation": (L.Normalization(mean=[100, 120, 140], variance=[100] * 3), "-14..15.5"),
+    "mean and deviation": (L.Normalization(mean=[100, 120, 140], variance=[3600] * 3), "-2.33..2.58"),
     "twice": (lambda x: L.Normalization(mean=0.5, variance=0.25)(L.Rescaling(1 / 255)(x)), "-1..1"),
     "nested, behind augmentation": (nested, "-1..1"),
     "resized first": (lambda x: L.Rescaling(1 / 255)(L.Resizing(8, 8)(x)), "0..1"),
@@ -69,9 +63,6 @@ def test_scaling_inside_is_measured(name: str) -> None:
 
 def test_an_adapted_normalisation_is_read_by_channel() -> None:
     inputs = keras.Input((12, 12, 3))
-    layer = adapted()
-    low = (0 - np.asarray(layer.mean).ravel()) / np.sqrt(np.asarray(layer.variance).ravel())
-    assert np.isfinite(low).all() or (np.asarray(layer.variance) == 0).any()
     pixels = np.random.default_rng(0).uniform(0, 255, (32, 12, 12, 3))
     layer = L.Normalization()
     layer.adapt(pixels)
