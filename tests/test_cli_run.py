@@ -131,7 +131,7 @@ def test_predict_writes_nothing(tmp_path: Path) -> None:
     result = gradcam("predict", SAMPLES / "cat.jpg", *LITE0, "-k", "2", "--json", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     record = json.loads(result.stdout)
-    assert [row["name"] for row in record["predictions"]][0] == "Egyptian_cat"
+    assert record["predictions"][0]["name"] == "Egyptian_cat"
     assert len(record["predictions"]) == 2
     assert record["explanations"] == []
     assert list(tmp_path.iterdir()) == []
@@ -147,7 +147,10 @@ def test_bad_pictures_fail_alone(tmp_path: Path) -> None:
     (folder / "d-good.jpg").write_bytes(whole)
     result = gradcam("run", "in", *LITE0, "-o", "out", cwd=tmp_path)
     assert result.returncode == 3, result.stderr
-    statuses = {r["source"]: (r["status"], (r["error"] or {}).get("kind")) for r in records(tmp_path / "out")}
+    statuses = {
+        r["source"]: (r["status"], (r["error"] or {}).get("kind"))
+        for r in records(tmp_path / "out")
+    }
     assert statuses == {
         "in/a-empty.jpg": ("failed", "empty"),
         "in/b-text.jpg": ("failed", "not-a-picture"),

@@ -39,7 +39,7 @@ def try_scalings(pictures: Iterable[Found], choice: ModelChoice, look: LookOptio
         squares.append(to_network(picture.pixels, placement, ports.channels))
     rows: list[list[tuple[str, str, str]]] = [[] for _ in found]
     for name, scaling in SCALINGS.items():
-        if name == "caffe" and ports.channels == 1:
+        if ports.channels == 1 and (scaling.bgr or len(scaling.mean) > 1):
             continue
         explainer = Explainer(replace(model, scaling=scaling), Question(ClassChoice()), len(found))
         for row, answer in zip(rows, explainer.many(squares), strict=True):

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 __all__ = ["overheard"]
@@ -17,21 +18,58 @@ __all__ = ["overheard"]
 T = TypeVar("T")
 
 _STDERR = 2
-_AGAIN = threading.Lock()
 _LONGEST = 200
+_PATIENCE = 10.0
+"""Seconds to wait for others to have decoded; one of them may hang for ever."""
+
+
+class _Gate:
+    """Many go in side by side, or one alone."""
+
+    def __init__(self) -> None:
+        self._inside = 0
+        self._alone = False
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._alone, _PATIENCE)
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._alone, _PATIENCE)
+            self._alone = True
+            self._changed.wait_for(lambda: not self._inside, _PATIENCE)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._alone = False
+                self._changed.notify_all()
+
+
+_GATE = _Gate()
 
 
 def overheard(decode: Callable[[], T]) -> tuple[T, str]:
     """Return what ``decode`` returns, and the complaint that it caused, or an empty text.
 
-    Other threads decode at the same time. So a suspect is asked twice more, one suspect at a time:
-    the one whose data are bad complains every time.
+    Other threads decode at the same time, and the complaint may be about theirs. So whoever heard
+    one decodes again, alone.
     """
-    result, words = _listen(decode)
-    for _ in range(2):
-        if not words:
-            break
-        with _AGAIN:
+    with _GATE.beside():
+        result, words = _listen(decode)
+    if words:
+        with _GATE.alone():
             _, words = _listen(decode)
     return result, words
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import zipfile
@@ -21,7 +20,6 @@ __all__ = [
     "KERAS_MODULE",
     "Archive",
     "code_inside",
-    "file_digest",
     "foreign_code",
     "objects",
     "read_archive",
@@ -130,15 +128,6 @@ def _beginning(path: Path) -> bytes:
     if size == 0:
         raise ModelError(f"{path} is empty", "copy or download the model file again")
     return start
-
-
-def file_digest(path: Path) -> str:
-    """Return 16 hexadecimal digits of a file's SHA-256."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()[:16]
 
 
 def _folder(path: Path) -> ModelError:

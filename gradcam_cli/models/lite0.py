@@ -14,14 +14,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from gradcam_cli.models.scaling import Scaling
 from gradcam_cli.models.torchfile import read_weights, weights_file
 
 __all__ = [
     "INPUT_SIZE",
     "INTERPOLATION",
     "NAME",
-    "SCALING",
     "build",
     "read_weights",
     "weights_file",
@@ -31,9 +29,6 @@ NAME = "efficientnet-lite0"
 INPUT_SIZE = (224, 224)
 INTERPOLATION = "bicubic"
 """How its training pictures were resized."""
-SCALING = Scaling("lite0", "(pixels - 127) / 128", mean=(127.0,), std=(128.0,))
-"""What pixels must go through before the network: it scales nothing itself."""
-
 _STAGES = (
     # expansion, kernel, stride, filters, blocks
     (1, 3, 1, 16, 1),
@@ -54,9 +49,9 @@ def build(
 ) -> keras.Model:
     """Build the network, with ImageNet weights or random ones (the same for the same seed).
 
-    Takes float32 ``[N, 224, 224, 3]`` RGB scaled by SCALING, gives probabilities ``[N, 1000]``;
-    layer ``logits`` has the scores before the softmax. Raises ModelError when the weights' package
-    is missing or damaged.
+    Takes float32 ``[N, 224, 224, 3]`` RGB, scaled as row ``lite0`` of SCALINGS says, and gives
+    probabilities ``[N, 1000]``; layer ``logits`` has the scores before the softmax. Raises
+    ModelError when the weights' package is missing or damaged.
     """
     values = read_weights() if weights == "imagenet" else None
     model, sources = _network()

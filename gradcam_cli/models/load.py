@@ -22,7 +22,13 @@ from gradcam_cli.models.fetch import fetch
 from gradcam_cli.models.opening import open_network
 from gradcam_cli.models.paths import named_operations
 from gradcam_cli.models.ports import Ports, find_ports, single_input
-from gradcam_cli.models.scaling import SCALINGS, Scaling, custom_scaling, find_scaling
+from gradcam_cli.models.scaling import (
+    SCALINGS,
+    Scaling,
+    check_channels,
+    custom_scaling,
+    find_scaling,
+)
 from gradcam_cli.models.survey import Survey, survey
 from gradcam_cli.models.weights import cached_file, is_installed
 
@@ -85,9 +91,14 @@ def _load_named(choice: ModelChoice, only_look: bool) -> Model:
         path = Path(choice.weights)
         network, weights = _with_file(entry, path), file_digest(path)
     inside = "scales 0..255 pixels itself" if entry.preprocess == "inside" else "nothing"
-    scaling = _chosen_scaling(choice)
-    if scaling is None:
-        scaling = lite0.SCALING if entry.name == lite0.NAME else _family_scaling(entry)
+    own = SCALINGS["none" if entry.preprocess == "inside" else entry.preprocess]
+    scaling = _chosen_scaling(choice) or own
+    if scaling != own:
+        warnings = (
+            *warnings,
+            f"{entry.name} was trained on other numbers: {own.says}"
+            + (", which it scales itself" if entry.preprocess == "inside" else ""),
+        )
     return Model(
         name=entry.name,
         network=network,
@@ -104,6 +115,10 @@ def _load_named(choice: ModelChoice, only_look: bool) -> Model:
 
 
 def _named_ports(choice: ModelChoice, entry: Entry) -> Ports:
+    if choice.constants or choice.output:
+        raise ModelError(
+            f"{entry.name} has one input and one output", "leave out --input and --output"
+        )
     if choice.input_size not in (None, entry.input_size):
         raise ModelError(
             f"{entry.name} takes pictures of {entry.input_size[0]}x{entry.input_size[1]}",
@@ -114,10 +129,6 @@ def _named_ports(choice: ModelChoice, entry: Entry) -> Ports:
 
 def _is_here(entry: Entry) -> bool:
     return is_installed(entry) or cached_file(entry) is not None
-
-
-def _family_scaling(entry: Entry) -> Scaling:
-    return SCALINGS["none" if entry.preprocess == "inside" else entry.preprocess]
 
 
 def _build(entry: Entry, seed: int | None = None) -> Any:
@@ -177,13 +188,14 @@ def _load_file(choice: ModelChoice, only_look: bool) -> Model:
     ports = find_ports(network, choice.input_size, _arrays(choice.constants), choice.output)
     found = survey(network, ports)
     scaling, warnings = _file_scaling(choice, found, network, only_look)
+    check_channels(scaling, ports.channels)
     notes = [f"mended: {mend}" for mend in opened.mended]
     if found.inside not in ("", "nothing"):
         notes.append(f"scaling inside the model: to {found.inside}")
     return Model(
         name=str(path),
         network=network,
-        weights=file_digest(path),
+        weights=opened.digest,
         ports=ports,
         scaling=scaling,
         inside=found.inside,

@@ -22,12 +22,12 @@ from gradcam_cli.errors import ModelError
 from gradcam_cli.models.archive import (
     Archive,
     code_inside,
-    file_digest,
     objects,
     read_archive,
     read_pair,
 )
 from gradcam_cli.models.blank import blank_weights
+from gradcam_cli.models.choice import file_digest
 from gradcam_cli.models.custom import read_custom_objects
 from gradcam_cli.models.known import unknown_classes
 from gradcam_cli.models.regroup import keras_2_groups, regroup
@@ -45,7 +45,7 @@ class Opened:
     ``mended`` has a plain sentence for each mend, such as "dropped `groups` from 17
     DepthwiseConv2D layers", and is empty for a file that Keras opens as it is. ``container`` is
     ``keras`` or ``hdf5``, ``keras_version`` empty where the file does not tell, and ``digest``
-    16 hexadecimal digits of the file's SHA-256.
+    the beginning of the file's SHA-256.
     """
 
     network: Any

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from gradcam_cli.models.archive import file_digest
+from gradcam_cli.models.choice import file_digest
 from gradcam_cli.models.opening import Opened, open_network
 
 Json = dict[str, Any]

@@ -90,7 +90,7 @@ def test_attention_matrices_and_heads_are_no_maps() -> None:
     paths = [each.path for each in anatomy.maps]
     assert "attention/softmax" not in paths  # [N, heads, tokens, tokens]
     assert "attention/query" not in paths  # [N, tokens, heads, channels]
-    assert "attention" in paths
+    assert "attention/attention_output" in paths
     assert default_map(anatomy).path == "last"
 
 

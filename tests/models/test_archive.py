@@ -12,7 +12,6 @@ from gradcam_cli.errors import ModelError
 from gradcam_cli.models.archive import (
     Archive,
     code_inside,
-    file_digest,
     objects,
     read_archive,
     read_pair,
@@ -298,9 +297,3 @@ def test_how_a_model_was_trained_does_not_count() -> None:
     loss = {"class_name": "Focal", "module": "mine.losses", "config": {}}
     config = {"class_name": "Sequential", "config": {}, "compile_config": {"loss": loss}}
     assert code_inside(Archive(Path("m"), "keras", config, "")) == []
-
-
-def test_digest_is_the_beginning_of_sha256(tmp_path: Path) -> None:
-    path = tmp_path / "abc"
-    path.write_bytes(b"abc")
-    assert file_digest(path) == "ba7816bf8f01cfea"

@@ -36,7 +36,10 @@ FRONTS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "rescaling with an offset": (L.Rescaling(1 / 127.5, -1), "-1..1"),
     "arithmetic": (lambda x: x / 255.0, "0..1"),
     "lambda": (L.Lambda(lambda x: (x - 127.5) / 127.5), "-1..1"),
-    "mean and deviation": (L.Normalization(mean=[100, 120, 140], variance=[3600] * 3), "-2.33..2.58"),
+    "mean and deviation": (
+        L.Normalization(mean=[100, 120, 140], variance=[3600] * 3),
+        "-2.33..2.58",
+    ),
     "twice": (lambda x: L.Normalization(mean=0.5, variance=0.25)(L.Rescaling(1 / 255)(x)), "-1..1"),
     "nested, behind augmentation": (nested, "-1..1"),
     "resized first": (lambda x: L.Rescaling(1 / 255)(L.Resizing(8, 8)(x)), "0..1"),

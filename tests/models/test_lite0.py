@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models import lite0
+from gradcam_cli.models.scaling import SCALINGS
 from gradcam_cli.models.torchfile import parse_state_dict, read_weights, weights_file
 
 Array = NDArray[np.float32]
@@ -153,7 +154,7 @@ def test_probabilities_are_the_softmax_of_the_pooled_head(
     rng = np.random.default_rng(3)
     pixels = rng.uniform(0, 255, (1, 224, 224, 3)).astype(np.float32)
     scaled = (pixels - 127) / 128
-    np.testing.assert_array_equal(lite0.SCALING.apply(pixels), scaled)
+    np.testing.assert_array_equal(SCALINGS["lite0"].apply(pixels), scaled)
     head = keras.Model(model.input, model.get_layer("head_activation").output)(scaled).numpy()
     logits = head.mean((1, 2)) @ weights["_fc.weight"].T + weights["_fc.bias"]
     odds = np.exp(logits - logits.max())

@@ -156,7 +156,7 @@ def test_the_embedded_model() -> None:
     model = load(ModelChoice("efficientnet_lite0"))
     same_weights(model.network, lite0.build())
     assert (model.name, model.weights, model.warnings) == (EMBEDDED, "imagenet", ())
-    assert model.scaling == lite0.SCALING
+    assert model.scaling == SCALINGS["lite0"]
     assert model.interpolation == "bicubic"
     assert model.layer == "head_activation"
 

@@ -13,7 +13,7 @@ import keras
 import pytest
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.models.archive import file_digest
+from gradcam_cli.models.choice import file_digest
 from gradcam_cli.models.opening import open_network, save_repaired
 from tests.models.rewriting import (
     SIZE,

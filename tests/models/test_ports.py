@@ -39,7 +39,7 @@ def test_grey_pictures_may_come_without_a_channel_axis() -> None:
     assert (ports.size, ports.channels, ports.no_channels) == ((28, 20), 1, True)
     assert run(network, ports, tf.zeros((2, 28, 20, 1))).shape == (2, 2)
     sequence = keras.Input((28, 4))
-    with pytest.raises(ModelError, match="takes no picture: .* 28x4"):
+    with pytest.raises(ModelError, match=r"takes no picture: .* 28x4"):
         find_ports(keras.Model(sequence, L.Dense(2)(L.Flatten()(sequence))))
 
 
@@ -71,7 +71,7 @@ def test_a_batch_size_counts_only_where_a_layer_counts_on_it() -> None:
 
 
 def test_further_inputs_have_to_be_given() -> None:
-    network = simple((12, 12, 3), (5,), (), names=["photo", "table", "age"])
+    network = simple((12, 12, 3), (5,), (1,), names=["photo", "table", "age"])
     with pytest.raises(ModelError, match=r"also needs its input 'table' \(5\)") as caught:
         find_ports(network)
     assert "--input table=FILE.npy" in caught.value.hint
@@ -83,7 +83,7 @@ def test_further_inputs_have_to_be_given() -> None:
     assert "photo, table, age" in caught.value.hint
     for wrong in (np.zeros(4), np.zeros((2, 5)), np.array(["a"] * 5)):
         with pytest.raises(ModelError, match="the model wants 5"):
-            find_ports(network, constants={"table": wrong, "age": np.zeros(())})
+            find_ports(network, constants={"table": wrong, "age": np.zeros(1)})
 
 
 def test_constants_are_repeated_for_every_picture() -> None:

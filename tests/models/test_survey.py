@@ -47,7 +47,7 @@ class First(L.Layer):  # type: ignore[misc,name-defined]
 def tokens(end: Any) -> Any:
     inputs = keras.Input((16, 24, 3))
     x = L.Reshape((24, 8))(L.Conv2D(8, 4, strides=4, name="patches")(inputs))
-    y = L.LayerNormalization(name="first")(x)
+    y = L.LayerNormalization(name="before")(x)
     x = L.Add()([x, L.MultiHeadAttention(2, 4, name="attention")(y, y)])
     return keras.Model(inputs, L.Dense(3)(end(L.LayerNormalization(name="last")(x))))
 
@@ -63,7 +63,7 @@ def test_tokens_are_chosen_by_whether_the_score_depends_on_them() -> None:
     assert (row.grid, row.channels, row.tokens) == ((4, 6), 8, True)
     single = tokens(First())
     found = survey(single, find_ports(single))
-    assert found.default == "first"
+    assert found.default == "before"
     assert not found.pooled
 
 

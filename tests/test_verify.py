@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import pytest
+import tensorflow as tf
+
+from gradcam_cli.errors import ModelError
+from gradcam_cli.models.classes import Labels
+from gradcam_cli.models.load import Model
+from gradcam_cli.models.ports import find_ports
+from gradcam_cli.models.scaling import SCALINGS
+from gradcam_cli.verify import Check, check_gradient, self_test
+from tests.zoo import CASES
+
+L = keras.layers
+GRADIENT = ["gradient along rising directions", "gradient along random directions"]
+SUMS = [
+    "CAM adds up to the logit",
+    "HiResCAM adds up to the logit",
+    "HiResCAM is CAM by the cell",
+]
+
+
+def model_of(network: Any, scaling: str = "none", **ports: Any) -> Model:
+    return Model(
+        name="tiny",
+        network=network,
+        weights="file",
+        ports=find_ports(network, **ports),
+        scaling=SCALINGS[scaling],
+        inside="",
+        labels=Labels(names=(), ids=()),
+        classes=3,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "sums"),
+    [
+        ("sequential", True),
+        ("siamese", False),
+        ("sigmoid", True),
+        ("segmentation", False),
+        ("channels-first", True),
+        ("fixed-batch", True),
+        ("gru", False),
+        ("transformer-token", False),
+        ("mixer", True),
+        ("float16", True),
+        ("bfloat16", True),
+        ("quantized", False),
+    ],
+)
+def test_the_zoo_passes(name: str, sums: bool) -> None:
+    keras.utils.set_random_seed(11)
+    case = next(case for case in CASES if case.name == name)
+    model = model_of(
+        case.build().network, size=case.size, constants=case.constants, output=case.output
+    )
+    checks = self_test(model, case.layer)
+    expected = [*GRADIENT, "batch against single pictures", *(SUMS if sums else [])]
+    assert [check.name for check in checks] == expected
+    assert all(check.passed for check in checks), checks
+    exact = name not in ("float16", "bfloat16", "quantized")
+    assert not exact or max(check.error for check in checks) < 1e-3
+
+
+def built(behind: Callable[[Any], Any]) -> Model:
+    """A network whose feature map goes through ``behind`` on its way to the classes."""
+    keras.utils.set_random_seed(5)
+    inputs = keras.Input((10, 10, 3))
+    x = L.Conv2D(4, 3, activation="relu", name="conv")(L.Rescaling(1 / 255)(inputs))
+    x = L.Lambda(behind)(x)
+    return model_of(keras.Model(inputs, L.Dense(3)(L.Flatten()(x))))
+
+
+def verdicts(model: Model) -> dict[str, Check]:
+    return {check.name: check for check in self_test(model, "conv")}
+
+
+def test_a_gradient_that_is_not_the_derivative_fails() -> None:
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def doubled(x: Any) -> Any:
+        return x * 1, lambda slope: slope * 2
+
+    found = verdicts(built(doubled))
+    assert not found[GRADIENT[0]].passed
+    assert found[GRADIENT[0]].error == pytest.approx(0.5, abs=0.01)
+    assert not check_gradient(built(doubled), "conv").passed
+
+
+def test_a_gradient_with_a_part_missing_fails() -> None:
+    def partly(x: Any) -> Any:
+        return tf.concat([x[..., :2], tf.stop_gradient(x[..., 2:])], -1)
+
+    found = verdicts(built(partly))
+    assert not found[GRADIENT[1]].passed
+
+
+def test_pictures_that_look_at_each_other_fail() -> None:
+    found = verdicts(built(lambda x: x * tf.reduce_mean(x, 0, keepdims=True)))
+    assert found[GRADIENT[0]].passed
+    assert not found["batch against single pictures"].passed
+
+
+def test_a_layer_that_changes_nothing_passes_and_is_named() -> None:
+    model = built(lambda x: x * 0)
+    check = check_gradient(model, "conv")
+    assert check.passed
+    assert check.detail == "the score does not change with the layer"
+
+
+def test_a_network_that_is_not_finite_is_refused() -> None:
+    with pytest.raises(ModelError, match="not finite"):
+        self_test(built(lambda x: x / (x * 0)), "conv")
+
+
+def test_a_layer_without_a_map_is_refused() -> None:
+    model = built(lambda x: x)
+    flat = model.network.layers[-2].name
+    with pytest.raises(ModelError, match="no feature grid"):
+        self_test(model, flat)
