@@ -29,7 +29,11 @@ type: setup ## Check types
 
 check: lint type test ## Everything that has to pass before a change lands
 
+bench: setup ## Measure this machine: bare prediction, gradcam, the usual script
+	$(BIN)/python benchmarks/compare.py --model MobileNetV2
+	$(BIN)/python benchmarks/compare.py --model VGG16 --rounds 3
+
 clean: ## Remove what was made
 	rm -rf $(VENV) gradcam_output build dist
 
-.PHONY: help setup demo test lint type check clean
+.PHONY: help setup demo test lint type check bench clean

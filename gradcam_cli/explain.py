@@ -142,6 +142,7 @@ class Explainer:
         self.head_kind = ""
         self._found = False
         self._calls = 0
+        self._frozen = False
         self._depth = question.classes.top
         self._fixed = question.classes.fixed
         self._explains = bool(self._depth or self._fixed)
@@ -160,10 +161,18 @@ class Explainer:
             pad = np.zeros((self.batch_size - count, *pixels.shape[1:]), np.uint8)
             pixels = np.concatenate([pixels, pad])
         self._calls += 1
-        if self._calls == _FREEZE_AFTER:
+        if self._calls >= _FREEZE_AFTER and not self._frozen:
+            self._frozen = True
             self._function = freeze(self._function) or self._function
         answers = {key: value.numpy() for key, value in self._function(tf.constant(pixels)).items()}
         return [self._explained(answers, row) for row in range(count)]
+
+    def skip(self, count: int) -> None:
+        """Take the next ``count`` pictures, up to a batch, as answered by an earlier run.
+
+        A frozen function's last bits are its own: what is left is answered as it would have been.
+        """
+        self._calls += -(-count // self.batch_size)
 
     def many(self, squares: Sequence[NDArray[np.uint8]]) -> Iterator[Explained]:
         """Yield what the model says of any number of uint8 ``[h, w, channels]`` squares."""

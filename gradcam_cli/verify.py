@@ -19,7 +19,7 @@ from gradcam_cli.models.load import Model
 from gradcam_cli.models.paths import named_operations
 from gradcam_cli.models.ports import run
 from gradcam_cli.models.survey import is_pooled
-from gradcam_cli.models.tap import recording, trace
+from gradcam_cli.models.tap import Step, recording, trace
 
 __all__ = ["Check", "check_gradient", "self_test"]
 
@@ -90,49 +90,62 @@ def _noise(model: Model, count: int, seed: int) -> NDArray[np.uint8]:
 
 
 def _look(model: Model, layer: str, seed: int) -> _Look:
-    """Trace the network twice: as it is, and with the layer's output put in from outside."""
+    """Run the network on a test picture, and make it run with the layer's output put in."""
     facts: dict[str, Any] = {}
-    two = len(model.labels.names) == 2
     pictures = model.scaling.apply(tf.cast(_noise(model, model.ports.batch or 1, seed), tf.float32))
 
     def whole(x: Any) -> Any:
-        anatomy = dissect(model.network, model.ports, x, two)
+        anatomy = dissect(model.network, model.ports, x, _binary(model))
         chosen, head = find_map(anatomy, layer), anatomy.head
-        facts.update(map=chosen, dtype=chosen.step.tensor.dtype, class_axis=anatomy.class_axis)
         pooled = pooled_features(head)
         facts["pooled"] = pooled is not None and is_pooled(chosen, pooled)
+        facts["chosen"], facts["class axis"] = chosen, anatomy.class_axis
         index = tf.argmax(head.logits[0])
         own = tf.ones((1, head.classes)) if head.own is None else head.own[0]
-        value = head.logits[0, index]
-        slope = gradient(value, chosen.step.tensor)
-        folded = (chosen.fold(chosen.step.tensor)[0], chosen.fold(slope)[0])
-        return index, value, own, chosen.step.tensor, slope, folded
+        value, A = head.logits[0, index], chosen.step.tensor
+        G = gradient(value, A)
+        return index, value, own, A, G, chosen.fold(A)[0], chosen.fold(G)[0]
 
-    index, value, own, A, G, maps = trace(whole, _spec(pictures))(pictures)
-    chosen = facts["map"]
-
-    def head_alone(x: Any, activations: Any) -> Any:
-        def put_in(path: str, call: int, tensor: Any) -> Any:
-            here = path == chosen.path and call == chosen.step.call
-            return activations if here and tensor.shape == activations.shape else tensor
-
-        with recording(named_operations(model.network), put_in):
-            output = run(model.network, model.ports, x)
-        head = find_head(output, two, facts["class_axis"])
-        cells = head.logits[:1] if head.cells is None else head.cells[0]
-        return tf.reduce_sum(cells[:, int(index)] * own[:, int(index)])
-
-    feed = trace(head_alone, _spec(pictures), _spec(A))
+    index, value, own, A, *rest = trace(whole, _spec(pictures))(pictures)
+    chosen = facts["chosen"]
+    weights = tf.one_hot(index, own.shape[-1]) * own
+    feed = _put_in(model, chosen.step, facts["class axis"], weights, (_spec(pictures), _spec(A)))
+    G, *maps = (part.numpy() for part in rest)
     return _Look(
         index=int(index),
         value=float(value),
         activations=A.numpy(),
-        gradient=G.numpy(),
-        maps=(maps[0].numpy(), maps[1].numpy()),
+        gradient=G,
+        maps=(maps[0], maps[1]),
         score=lambda other: float(feed(pictures, tf.constant(other, A.dtype))),
         pooled=facts["pooled"],
-        tolerances=_tolerances(model.network, facts["dtype"]),
+        tolerances=_tolerances(model.network, A.dtype),
     )
+
+
+def _put_in(model: Model, step: Step, class_axis: int, weights: Any, specs: tuple[Any, Any]) -> Any:
+    """Trace the first picture's score as a function of the pictures and of a layer's output.
+
+    ``weights`` ``[M, C]`` say what of the logits of M cells makes the score: a map of classes keeps
+    the cells that the class won at first, since a sum over others would jump.
+    """
+
+    def score(pictures: Any, activations: Any) -> Any:
+        def change(path: str, call: int, tensor: Any) -> Any:
+            here = (path, call) == (step.path, step.call)
+            return activations if here and tensor.shape == activations.shape else tensor
+
+        with recording(named_operations(model.network), change):
+            output = run(model.network, model.ports, pictures)
+        head = find_head(output, _binary(model), class_axis)
+        cells = head.logits[:1] if head.cells is None else head.cells[0]
+        return tf.reduce_sum(cells * weights)
+
+    return trace(score, *specs)
+
+
+def _binary(model: Model) -> bool:
+    return len(model.labels.names) == 2
 
 
 def _tolerances(network: Any, dtype: Any) -> tuple[float, float]:

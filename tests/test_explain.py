@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -9,13 +10,14 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from gradcam_cli.errors import GradcamError, ModelError
-from gradcam_cli.explain import Explainer, Question, heat
+from gradcam_cli.explain import EMPTY, Explainer, Question, heat
 from gradcam_cli.models.classes import ClassChoice, Labels
 from gradcam_cli.models.load import Model
 from gradcam_cli.models.ports import single_input
 from gradcam_cli.models.scaling import SCALINGS
 from tests.oracles import ORACLES
 
+L = keras.layers
 Pixels = NDArray[np.uint8]
 
 
@@ -213,6 +215,52 @@ def test_a_linear_head_has_scores_but_no_probabilities() -> None:
     assert answer.explanations[0].score == pytest.approx(float(answer.scores[1]))
 
 
+def test_a_map_of_raw_scores_gives_no_probabilities() -> None:
+    inputs = keras.Input((6, 6, 3))
+    x = L.Conv2D(4, 3, name="conv")(L.Rescaling(1 / 255)(inputs))
+    network = keras.Model(inputs, L.Conv2D(3, 1)(x))
+    data = pixels(1, (6, 6, 3))
+    answer = explain(network, data, (0,))[0]
+    assert answer.probabilities is None
+    cells = network(data.astype(np.float32)).numpy().reshape(-1, 3)
+    won = [cells[cells.argmax(-1) == index, index].sum() for index in range(3)]
+    np.testing.assert_allclose(answer.scores, won, rtol=1e-4, atol=1e-6)
+
+
+def test_two_labels_make_two_classes_of_one_linear_unit() -> None:
+    inputs = keras.Input((6, 6, 3))
+    x = L.Conv2D(4, 3, name="conv")(L.Rescaling(1 / 255)(inputs))
+    network = keras.Model(inputs, L.Dense(1)(L.Flatten()(x)))
+    data = pixels(1, (6, 6, 3))
+    z = float(network(data.astype(np.float32))[0, 0])
+    question = Question(ClassChoice(0, (0, 1)))
+    no, yes = Explainer(model_of(network, labels=("cat", "dog")), question, 1)(data)[0].explanations
+    assert yes.score == pytest.approx(z, abs=1e-5)
+    assert no.score == -yes.score
+    assert yes.probability == pytest.approx(1 / (1 + np.exp(-z)), abs=1e-5)
+    np.testing.assert_allclose(no.raw, -yes.raw, atol=1e-6)
+
+
+def test_the_layer_is_that_of_the_model_the_automatic_one_or_the_one_asked_for() -> None:
+    network = random_net()
+    model = model_of(network)
+    assert Explainer(model, Question(ClassChoice(1, ())), 1).layer == "conv2"
+    first = replace(model, layer="conv1")
+    explainer = Explainer(first, Question(ClassChoice(1, ())), 1)
+    assert (explainer.layer, explainer.grid) == ("conv1", (10, 8))
+    assert Explainer(first, Question(ClassChoice(1, ()), layer="conv2"), 1).layer == "conv2"
+
+
+def test_what_cannot_be_differentiated_is_refused() -> None:
+    inputs = keras.Input((6, 6, 3))
+    x = L.Conv2D(2, 3, name="conv")(inputs)
+    rounded = keras.ops.cast(keras.ops.cast(x, "int32"), "float32")
+    network = keras.Model(inputs, L.Dense(2)(L.Flatten()(rounded)))
+    with pytest.raises(ModelError, match="cannot be differentiated") as caught:
+        explain(network, pixels(1, (6, 6, 3)), (0,), layer="conv")
+    assert "gradcam layers" in caught.value.hint
+
+
 def test_an_averaged_ensemble_gives_probabilities_as_they_are() -> None:
     inputs = keras.Input((6, 6, 3))
     x = keras.layers.Conv2D(2, 3, name="conv")(inputs)
@@ -237,6 +285,47 @@ def test_empty_maps_say_why() -> None:
     broken = explain(network, bright, (1,))[0].explanations[0]
     assert broken.empty_reason == "not finite"
     assert (heat(broken.raw) == 0).all()
+
+
+def small_head(weights: list[list[float]]) -> Any:
+    """The hand-made network with other dense weights and no biases."""
+    network = hand_made()
+    network.get_layer("classes").set_weights([np.array(weights), np.zeros(2)])
+    return network
+
+
+def test_a_class_that_its_own_score_leaves_empty_shows_against_the_others() -> None:
+    twelve = np.full((1, 2, 2, 1), 12, np.uint8)  # pooled features 12 and -2
+    network = small_head([[-0.2, -0.05], [0.3, 0.2]])  # logits -3 and -1
+    logit = explain(network, twelve, (1,))[0].explanations[0]
+    assert logit.score == pytest.approx(-1)
+    assert logit.probability == pytest.approx(1 / (1 + np.exp(-2)))
+    assert logit.empty_reason == "all negative"
+    assert "--score probability" in EMPTY["all negative"]
+    against = explain(network, twelve, (1,), score="probability")[0].explanations[0]
+    p = 1 / (1 + np.exp(-2))
+    # dp = p (1 - p) (dz_1 - dz_0): (0.15, -0.1) on the two channels, a quarter in every cell
+    np.testing.assert_allclose(against.raw, p * (1 - p) * (0.15 * 12 + 0.1 * 2) / 4, rtol=1e-5)
+    assert against.empty_reason == ""
+
+
+def test_every_reason_for_an_empty_map_is_explained() -> None:
+    twelve = np.full((1, 2, 2, 1), 12, np.uint8)
+    network = small_head([[1.0, 0.0], [0.5, 0.0]])
+    network.get_layer("features").set_weights([np.zeros((1, 1, 1, 2)), np.zeros(2)])
+    reasons = {explain(network, twelve, (0,))[0].explanations[0].empty_reason}
+    assert reasons == {"zero everywhere"}
+    certain = small_head([[9.0, 0.0], [0.0, 0.0]])
+    saturated = explain(certain, twelve, (0,), score="probability")[0].explanations[0]
+    reasons |= {saturated.empty_reason, "all negative", "not finite"}
+    assert reasons == set(EMPTY)
+
+
+def test_gradients_that_are_not_finite_are_named() -> None:
+    network = small_head([[1.0, 0.0], [0.0, 0.0]])
+    network.get_layer("classes").set_weights([np.full((2, 2), np.inf), np.zeros(2)])
+    broken = explain(network, np.full((1, 2, 2, 1), 12, np.uint8), (0,))[0].explanations[0]
+    assert broken.empty_reason == "not finite"
 
 
 def test_heat_is_relu_then_division_by_the_maximum() -> None:

@@ -106,6 +106,28 @@ def test_pictures_that_look_at_each_other_fail() -> None:
     assert not found["batch against single pictures"].passed
 
 
+class Always(L.Layer):  # type: ignore[misc,name-defined]
+    """Dropout that its own call keeps on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropout = L.Dropout(0.5)
+
+    def call(self, x: Any) -> Any:
+        return self.dropout(x, training=True)
+
+
+def test_dropout_is_off_unless_a_layer_insists_and_then_the_batch_test_fails() -> None:
+    def dropped(dropout: Callable[[Any], Any]) -> Check:
+        inputs = keras.Input((10, 10, 3))
+        x = L.Conv2D(4, 3, activation="relu", name="conv")(L.Rescaling(1 / 255)(inputs))
+        network = keras.Model(inputs, L.Dense(3)(dropout(L.Flatten()(x))))
+        return verdicts(model_of(network))["batch against single pictures"]
+
+    assert dropped(lambda x: L.Dropout(0.5)(x, training=True)).passed
+    assert not dropped(Always()).passed
+
+
 def test_a_layer_that_changes_nothing_passes_and_is_named() -> None:
     model = built(lambda x: x * 0)
     check = check_gradient(model, "conv")

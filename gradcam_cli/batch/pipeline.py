@@ -195,16 +195,19 @@ def _answers(
     """Run the network over batches; failed records pass by in their place."""
     explainer: Explainer | None = None
     blank = np.zeros((*plan.input_size, plan.channels), np.uint8)
-    most = 0
+    sizes: list[int] = []
     for group in groups:
         places = [item for item in group if not isinstance(item, Record)]
-        most = max(most, len(places))
+        sizes.append(len(places))
         answers: Iterator[Explained] = iter(())
         if any(isinstance(item, Job) for item in places):
             start = time.perf_counter()
             if explainer is None:
-                explainer = trace(most)
+                explainer = trace(max(sizes))
                 plan = replace(plan, layer=explainer.layer, precision=explainer.precision)
+            for size in sizes[:-1]:
+                explainer.skip(size)
+            sizes.clear()
             squares = [item.square if isinstance(item, Job) else blank for item in places]
             explainer, found = _explained(explainer, trace, squares)
             answers = iter(found)

@@ -61,7 +61,5 @@ def resolve_layer(typed: str, paths: Iterable[str]) -> str:
         )
     last = {path.rsplit("/", 1)[-1]: path for path in paths}
     known = paths + [name for name in last if name not in paths]
-    raise ModelError(
-        f"the model has no layer {typed!r}",
-        suggestion(typed, known, "`gradcam layers MODEL` lists them"),
-    )
+    others = f"its last layers are {', '.join(paths[:-5:-1])}; `gradcam layers MODEL` lists all"
+    raise ModelError(f"the model has no layer {typed!r}", suggestion(typed, known, others))

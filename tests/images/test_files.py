@@ -6,8 +6,7 @@ import random
 import socket
 import struct
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from gradcam_cli.errors import GradcamError, ImageError
 from gradcam_cli.images import files
 from gradcam_cli.images.files import encode, encode_array, read_picture, write_bytes
+from tests.streams import stderr_at
 
 DATA = Path(__file__).parent / "data"
 RED, GREEN, BLUE, YELLOW = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0)
@@ -432,18 +432,6 @@ def test_a_png_with_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(data)
     assert kind_of(path) == "truncated"
-
-
-@contextmanager
-def stderr_at(place: str | Path) -> Iterator[None]:
-    before, there = os.dup(2), os.open(place, os.O_RDWR | os.O_CREAT)
-    os.dup2(there, 2)
-    try:
-        yield
-    finally:
-        os.dup2(before, 2)
-        os.close(before)
-        os.close(there)
 
 
 def test_an_end_painted_grey_by_the_decoder_is_no_picture(tmp_path: Path) -> None:

@@ -61,4 +61,5 @@ def test_the_end_of_a_path_is_enough_where_only_one_has_it() -> None:
     assert "pool" in caught.value.hint
     with pytest.raises(ModelError) as caught:
         resolve_layer("zzz", paths)
+    assert "front/pool, side/base/conv" in caught.value.hint
     assert "gradcam layers" in caught.value.hint

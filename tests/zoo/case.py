@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 L = keras.layers
 Tensor = Any
 CLASS = "HDF5 holds no subclassed models"
-OPS = "Keras cannot read its own operations back from HDF5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ def chain(*layers: Any) -> Callable[..., Tensor]:
 
 
 def unit(x: Tensor, *_unused: Tensor) -> Tensor:
-    """Scale to 0..1 in a layer: Keras reads no operations back from HDF5."""
+    """Scale to 0..1 in a layer of its own."""
     return L.Rescaling(1 / 255)(x)
 
 

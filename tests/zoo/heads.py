@@ -10,7 +10,6 @@ import keras
 import tensorflow as tf
 
 from tests.zoo.case import (
-    OPS,
     Built,
     Case,
     Tensor,
@@ -137,7 +136,6 @@ def _softmax(name: str) -> Case:
         (5, 5),
         classes=(0, 3),
         unsafe=name == "lambda",
-        no_h5=OPS if name in ("log", "cast") else "",
     )
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import tensorflow as tf
 
 from tests.zoo.case import (
-    OPS,
     Built,
     Case,
     Tensor,
@@ -174,7 +173,6 @@ CASES: tuple[Case, ...] = (
         "conv",
         (10, 10),
         inside="-123.68..151.06",
-        no_h5=OPS,
     ),
     Case(
         "norm-first",

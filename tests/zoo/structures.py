@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -40,6 +42,15 @@ def sequential(with_input: bool) -> Built:
     network = keras.Sequential([keras.Input((16, 16, 3))] * with_input + layers + tail)
     network(np.zeros((1, 16, 16, 3), np.float32))
     return Built(shaken(network), chain(*layers), chain(tail[0], linear(tail[1])))
+
+
+def reloaded() -> Built:
+    """A network that has been saved and loaded before it is saved."""
+    built = functional()
+    with tempfile.TemporaryDirectory() as folder:
+        built.network.save(f"{folder}/model.keras")
+        network = keras.saving.load_model(f"{folder}/model.keras", compile=False)
+    return replace(built, network=network)
 
 
 def augmentation() -> Any:
@@ -192,6 +203,14 @@ CASES: tuple[Case, ...] = (
         "conv2",
         "conv2",
         (5, 5),
+    ),
+    Case(
+        "reloaded",
+        "A model that was loaded from a file and saved again.",
+        reloaded,
+        "conv1",
+        "conv2",
+        (14, 14),
     ),
     Case(
         "nested",

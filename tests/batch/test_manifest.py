@@ -1,0 +1,399 @@
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gradcam_cli.batch.manifest import MANIFEST, manifest_name, open_manifest, read_manifest
+from gradcam_cli.batch.records import ExplanationRecord, Failure, Kept, Record
+from gradcam_cli.errors import GradcamError
+from gradcam_cli.images import files
+from gradcam_cli.images.files import write_bytes
+from gradcam_cli.images.find import Found
+
+NOW, OTHER = "0123456789abcdef", "fedcba9876543210"
+ONE, TWO = manifest_name((1, 2)), manifest_name((2, 2))
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def picture(name: str = "a.jpg", content: bytes = b"pixels") -> Found:
+    path = Path("in") / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    return Found(path, str(path))
+
+
+def finished(found: Found, out: Path = Path("out"), settings: str = NOW) -> Record:
+    """Write a picture's output, and return its record."""
+    name = f"{found.source}.top1.jpg"
+    write_bytes(out / name, b"overlay")
+    content, facts = found.path.read_bytes(), found.path.stat()
+    explanation = ExplanationRecord(
+        0, "", "", 0.5, 1.0, False, "", (0, 0), {"overlay": name}, {"overlay": 7}
+    )
+    return Record(
+        source=found.source,
+        status="ok",
+        width=20,
+        height=10,
+        sha256=hashlib.sha256(content).hexdigest(),
+        size=len(content),
+        mtime_ns=facts.st_mtime_ns,
+        settings=settings,
+        explanations=(explanation,),
+    )
+
+
+def failure(found: Found, settings: str = NOW) -> Record:
+    return Record(
+        source=found.source, status="failed", error=Failure("empty", "empty"), settings=settings
+    )
+
+
+def add(*records: Record, name: str = MANIFEST, settings: str = NOW, folder: str = "out") -> None:
+    with open_manifest(Path(folder), settings, name=name) as manifest:
+        for record in records:
+            manifest.append(record)
+
+
+def is_done(found: Found, settings: str = NOW, name: str = MANIFEST) -> Kept | None:
+    with open_manifest(Path("out"), settings, name=name) as manifest:
+        return manifest.done(found)
+
+
+def sources(name: str = MANIFEST) -> list[str]:
+    return [record.source for record in read_manifest(Path("out"), name)]
+
+
+def test_records_come_back_in_order() -> None:
+    pictures = [picture(name) for name in ("b.jpg", "a.jpg", "c\n\udcff.jpg")]
+    written = [finished(found) for found in pictures]
+    add(*written)
+    assert list(read_manifest(Path("out"))) == written
+    add()
+    assert list(read_manifest(Path("out"))) == written
+
+
+def test_a_record_is_readable_the_moment_it_is_appended() -> None:
+    record = finished(picture())
+    with open_manifest(Path("out"), NOW) as manifest:
+        manifest.append(record)
+        assert list(read_manifest(Path("out"))) == [record]
+
+
+def test_done_is_a_whole_record_with_the_same_settings_picture_and_files() -> None:
+    found = picture()
+    assert is_done(found) is None
+    add(finished(found))
+    assert is_done(found) == Kept(weight=3 * 20 * 10, empty=False)
+    assert is_done(found, OTHER) is None
+    assert is_done(picture("b.jpg")) is None
+
+
+def test_an_empty_map_is_remembered() -> None:
+    found = picture()
+    record = finished(found)
+    empty = replace(record.explanations[0], empty=True, empty_reason="all negative")
+    add(replace(record, explanations=(empty,)))
+    assert is_done(found) == Kept(600, True)
+
+
+def test_a_changed_picture_is_done_again() -> None:
+    found = picture()
+    add(finished(found))
+    facts = found.path.stat()
+    os.utime(found.path, ns=(1, 1))  # only touched: the content decides
+    assert is_done(found)
+    found.path.write_bytes(b"PIXELS")  # as long as before
+    os.utime(found.path, ns=(1, 1))
+    assert is_done(found) is None
+    found.path.write_bytes(b"longer pixels")
+    os.utime(found.path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert is_done(found) is None
+    found.path.unlink()
+    assert is_done(found) is None
+    found.path.mkdir()
+    assert is_done(found) is None
+
+
+def test_a_lost_or_cut_output_is_done_again() -> None:
+    found = picture()
+    add(finished(found))
+    output = Path("out/in/a.jpg.top1.jpg")
+    output.write_bytes(b"over")
+    assert is_done(found) is None
+    output.unlink()
+    assert is_done(found) is None
+    output.write_bytes(b"overlay")
+    assert is_done(found)
+
+
+def test_failed_pictures_are_tried_again() -> None:
+    found = picture()
+    add(failure(found))
+    assert is_done(found) is None
+    add(finished(found))
+    assert is_done(found)
+    add(failure(found))
+    assert is_done(found) is None
+
+
+def test_what_is_done_again_takes_its_old_place() -> None:
+    a, b, c = (picture(name) for name in ("a.jpg", "b.jpg", "c.jpg"))
+    add(finished(a), failure(b), finished(c))
+    add(finished(b))
+    assert list(read_manifest(Path("out"))) == [finished(a), finished(b), finished(c)]
+    add(failure(c), finished(a), failure(a))
+    assert sources() == ["in/a.jpg", "in/b.jpg", "in/c.jpg"]
+    assert [record.failed for record in read_manifest(Path("out"))] == [True, False, True]
+
+
+def test_a_picture_that_now_fails_loses_its_old_files() -> None:
+    found, other = picture(), picture("b.jpg")
+    add(finished(found), finished(other))
+    add(failure(found))
+    assert not Path("out/in/a.jpg.top1.jpg").exists()
+    assert Path("out/in/b.jpg.top1.jpg").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["../in/b.jpg", "in/b.jpg.top1.jpg", "in/a.jpg./../../../in/b.jpg"]
+)
+def test_no_manifest_makes_a_run_remove_what_is_not_the_picture_s(name: str) -> None:
+    found, other = picture(), picture("b.jpg")
+    record = finished(found)
+    finished(other)
+    lying = replace(record.explanations[0], files={"overlay": name})
+    add(replace(record, explanations=(lying,)))
+    before = sorted(path for path in Path().rglob("*.jpg"))
+    add(failure(found))
+    assert sorted(path for path in Path().rglob("*.jpg")) == before
+
+
+def test_a_torn_last_line_is_dropped_at_every_length() -> None:
+    a, b = picture("a.jpg"), picture("b.jpg")
+    add(finished(a), finished(b))
+    whole = Path("out", MANIFEST).read_bytes()
+    first = whole.index(b"\n") + 1
+    for length in {0, 1, first - 1, first, first + 1, first + 200, len(whole) - 2, len(whole) - 1}:
+        Path("out", MANIFEST).write_bytes(whole[:length])
+        expected = [a.source] if length >= first else []
+        assert sources() == expected
+        with open_manifest(Path("out"), NOW) as manifest:
+            assert (manifest.done(a) is not None) == (length >= first)
+            assert manifest.done(b) is None
+            manifest.append(finished(b))
+        assert sources() == [*expected, b.source]
+
+
+def test_a_tail_of_zeros_is_dropped() -> None:
+    found = picture()
+    add(finished(found))
+    with Path("out", MANIFEST).open("ab") as file:
+        file.write(bytes(200_000))
+    assert is_done(found)
+    assert Path("out", MANIFEST).read_bytes().endswith(b"}\n")
+
+
+def test_a_broken_line_in_the_middle_is_said() -> None:
+    add(finished(picture()))
+    path = Path("out", MANIFEST)
+    path.write_bytes(b'{"schema_version": 1}\n' + path.read_bytes())
+    before = path.read_bytes()
+    with pytest.raises(GradcamError, match=r"line 1 of out/manifest\.jsonl") as caught:
+        add()
+    assert "--overwrite" in caught.value.hint
+    assert path.read_bytes() == before
+
+
+def test_overwrite_forgets() -> None:
+    found = picture()
+    add(finished(found))
+    with open_manifest(Path("out"), NOW, overwrite=True) as manifest:
+        assert manifest.done(found) is None
+    assert not Path("out", MANIFEST).exists()
+
+
+def test_a_shard_knows_what_the_others_did() -> None:
+    a, b, c = (picture(name) for name in ("a.jpg", "b.jpg", "c.jpg"))
+    add(finished(a))
+    add(finished(b), name=ONE)
+    add(finished(c), name=TWO)
+    for name in (MANIFEST, ONE, TWO):
+        with open_manifest(Path("out"), NOW, name=name) as manifest:
+            assert all(manifest.done(found) for found in (a, b, c))
+    assert [sources(name) for name in (MANIFEST, ONE, TWO)] == [[f.source] for f in (a, b, c)]
+
+
+def test_shards_of_other_settings_are_refused() -> None:
+    found = picture()
+    add(finished(found), name=ONE)
+    for name in (TWO, MANIFEST):
+        with pytest.raises(GradcamError, match="other settings"):
+            add(name=name, settings=OTHER)
+    add(name=ONE, settings=OTHER)
+    with open_manifest(Path("out"), OTHER, overwrite=True) as manifest:
+        assert manifest.done(found) is None
+    add(name=TWO, settings=OTHER)
+
+
+def test_overwriting_a_shard_leaves_the_others() -> None:
+    a, b = picture("a.jpg"), picture("b.jpg")
+    add(finished(a), name=ONE)
+    add(finished(b), name=TWO)
+    Path("out/manifest-old.jsonl").write_text("mine", encoding="utf-8")
+    with open_manifest(Path("out"), NOW, name=ONE, overwrite=True) as manifest:
+        assert manifest.done(a) is None
+        assert manifest.done(b)
+    with open_manifest(Path("out"), NOW, overwrite=True):
+        pass
+    assert [path.name for path in Path("out").glob("*.jsonl")] == ["manifest-old.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "allowed"),
+    [
+        (MANIFEST, MANIFEST, False),
+        (MANIFEST, ONE, False),
+        (ONE, MANIFEST, False),
+        (ONE, ONE, False),
+        (ONE, TWO, True),
+    ],
+)
+def test_two_writers_only_as_shards(first: str, second: str, allowed: bool) -> None:
+    found = picture()
+    with open_manifest(Path("out"), NOW, name=first) as manifest:
+        if allowed:
+            add(finished(found), name=second)
+        else:
+            with pytest.raises(GradcamError, match="another gradcam is writing to out"):
+                add(name=second)
+        manifest.append(finished(found))
+    add(name=second)
+
+
+def test_the_lock_dies_with_its_process() -> None:
+    code = (
+        "import sys, time\nfrom pathlib import Path\n"
+        "from gradcam_cli.batch.manifest import open_manifest\n"
+        "with open_manifest(Path('out'), 'x'):\n    print('in', flush=True)\n    time.sleep(60)\n"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    assert other.stdout.readline() == "in\n"
+    with pytest.raises(GradcamError, match="another gradcam"):
+        add()
+    other.kill()
+    other.wait()
+    other.stdout.close()
+    add()
+
+
+def leftover(process: int, host: str = files._HOST, age: float = 0) -> Path:
+    path = Path(f"out/in/.gradcam-{host}-{process}-00000000.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"half")
+    os.utime(path, (time.time() - age, time.time() - age))
+    return path
+
+
+def dead_process() -> int:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    return child.pid
+
+
+def test_files_of_a_killed_run_are_removed() -> None:
+    dead, own = leftover(dead_process()), leftover(os.getpid())
+    alive = leftover(os.getppid())
+    strange, stale = leftover(1, "abcdef"), leftover(2, "abcdef", age=2 * 86_400)
+    mine = Path("out/in/.gradcam.part")
+    mine.write_bytes(b"mine")
+    add()
+    assert dead.exists()  # nothing says that a run was killed here
+    Path(f"out/.{ONE}.running").touch()
+    add()
+    assert [path.exists() for path in (dead, own, stale)] == [False] * 3
+    assert [path.exists() for path in (alive, strange, mine)] == [True] * 3
+
+
+def test_nothing_says_killed_after_an_error() -> None:
+    running = Path(f"out/.{MANIFEST}.running")
+
+    def fail() -> None:
+        with open_manifest(Path("out"), NOW):
+            assert running.exists()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert not running.exists()
+
+
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """Let this process write no file longer than ``size``, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_whole_lines() -> None:
+    a, b = finished(picture("a.jpg")), finished(picture("b.jpg"))
+    length = len(a.to_json()) + 1
+    with open_manifest(Path("out"), NOW) as manifest:
+        manifest.append(a)
+        for room in (0, 1, length - 1):
+            with files_up_to(length + room), pytest.raises(GradcamError) as caught:
+                manifest.append(b)
+            assert "cannot write out/manifest.jsonl" in caught.value.message
+            assert "space" in caught.value.hint
+            assert Path("out", MANIFEST).stat().st_size == length
+        manifest.append(b)
+    assert list(read_manifest(Path("out"))) == [a, b]
+
+
+def test_a_full_disk_cannot_hurt_when_old_lines_are_dropped() -> None:
+    records = [finished(picture(name)) for name in ("a.jpg", "b.jpg", "c.jpg")]
+    add(*records)
+
+    def add_again() -> None:
+        with open_manifest(Path("out"), NOW) as manifest:
+            manifest.append(records[0])
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+
+    before = Path("out", MANIFEST).read_bytes()
+    with files_up_to(1 << 30), pytest.raises(GradcamError, match="cannot write"):
+        add_again()
+    assert Path("out", MANIFEST).read_bytes() == before + records[0].to_json().encode() + b"\n"
+    assert list(Path("out").glob(".gradcam-*.part")) == []
+    with open_manifest(Path("out"), NOW) as manifest:
+        assert all(manifest.done(Found(Path(each.source), each.source)) for each in records)
+    assert list(read_manifest(Path("out"))) == records
+
+
+def test_a_folder_that_cannot_be_written_is_said() -> None:
+    Path("file").write_text("mine", encoding="utf-8")
+    with pytest.raises(GradcamError, match="cannot write") as caught:
+        add(folder="file/out")
+    assert os.strerror(errno.ENOTDIR) in caught.value.message
+    Path("out", MANIFEST).mkdir(parents=True)
+    with pytest.raises(GradcamError, match=r"cannot write out/manifest\.jsonl"):
+        add()

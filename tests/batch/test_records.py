@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gradcam_cli.batch.records import (
+    ExplanationRecord,
+    Failure,
+    Prediction,
+    Record,
+    Settings,
+)
+from gradcam_cli.commands import options
+from gradcam_cli.commands.request import model_choice, settings
+
+SETTINGS = Settings(
+    model={"model": "vgg16", "weights": "imagenet"},
+    classes=("predicted",),
+    layer="auto",
+    call=0,
+    method="gradcam",
+    score="logit",
+    precision="float32",
+    top_k=5,
+    resize="squash",
+    interpolation="auto",
+    intensity=0.4,
+    blend="add",
+    colormap="jet",
+    format="jpg",
+    quality=95,
+    max_size=0,
+    save=("overlay",),
+)
+
+RECORD = Record(
+    source="in/a.jpg",
+    status="ok",
+    width=32,
+    height=24,
+    sha256="ab" * 32,
+    size=1000,
+    mtime_ns=1_700_000_000_123_456_789,
+    warning="a complaint",
+    notes=("scaling inside the model",),
+    model="vgg16",
+    weights="imagenet",
+    layer="block5_conv3",
+    method="gradcam",
+    score_kind="logit",
+    precision="float32",
+    settings=SETTINGS.digest(),
+    predictions=(Prediction(1, 386, "n02504458", "African_elephant", 0.1 + 0.2, 1 / 3),),
+    explanations=(
+        ExplanationRecord(
+            index=386,
+            id="n02504458",
+            name="African_elephant",
+            probability=None,
+            score=-13.2,
+            empty=False,
+            empty_reason="",
+            peak=(3, 5),
+            files={"overlay": "in/a.jpg.top1.jpg"},
+            sizes={"overlay": 4711},
+        ),
+        ExplanationRecord(0, "", "x", None, None, True, "not finite", None, {}, {}),
+    ),
+    seconds=0.25,
+)
+FAILED = Record(source="b.jpg", status="failed", error=Failure("empty", "the file is empty"))
+
+OTHER: dict[type, Any] = {str: "other", int: 7, float: 0.123, tuple: ("other",), dict: {"a": 1}}
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Settings)])
+def test_every_setting_changes_the_digest(name: str) -> None:
+    changed = replace(SETTINGS, **{name: OTHER[type(getattr(SETTINGS, name))]})
+    assert changed.digest() != SETTINGS.digest()
+
+
+def test_equal_settings_have_one_digest() -> None:
+    model = dict(reversed(list(SETTINGS.model.items())))
+    assert replace(SETTINGS, model=model).digest() == SETTINGS.digest()
+    assert len(SETTINGS.digest()) == 16
+    assert int(SETTINGS.digest(), 16) >= 0
+
+
+INDIFFERENT = {"batch_size", "json", "quiet", "output_dir"}
+"""Options that cannot change a pixel or a number."""
+
+CHANGES: dict[str, Any] = {
+    "score": options.Score.probability,
+    "precision": options.Precision.bfloat16,
+    "blend": options.Blend.mix,
+    "format": options.Format.png,
+    "resize": options.Resize.crop,
+    "interpolation": options.Interpolation.area,
+    "save": "array",
+    "output_dir": Path("elsewhere"),
+    "json": True,
+    "quiet": True,
+}
+GROUPS = (options.AskOptions, options.DrawOptions, options.LookOptions)
+
+
+@pytest.mark.parametrize(
+    ("group", "name"), [(group, field.name) for group in GROUPS for field in fields(group)]
+)
+def test_an_option_is_in_the_digest_if_it_can_change_pixels(group: Any, name: str) -> None:
+    choice = model_choice("efficientnet-lite0", options.OpenOptions())
+    usual: dict[Any, Any] = {each: each() for each in GROUPS}
+    value = getattr(usual[group], name)
+    changed = replace(
+        usual[group], **{name: CHANGES[name] if name in CHANGES else OTHER[type(value)]}
+    )
+
+    def digest(groups: dict[Any, Any]) -> str:
+        ask, draw, look = (groups[each] for each in GROUPS)
+        return settings(choice, look, ask, draw).digest()
+
+    same = digest({**usual, group: changed}) == digest(usual)
+    assert same == (name in INDIFFERENT)
+
+
+def test_a_model_file_counts_by_its_content(tmp_path: Path) -> None:
+    first, second = tmp_path / "a" / "m.keras", tmp_path / "b" / "m.keras"
+
+    def digest(path: Path) -> str:
+        choice = model_choice(str(path), options.OpenOptions())
+        return settings(choice, options.LookOptions(), options.AskOptions(), None).digest()
+
+    for path, content in ((first, b"one"), (second, b"one")):
+        path.parent.mkdir()
+        path.write_bytes(content)
+    assert digest(first) == digest(second)
+    second.write_bytes(b"two")
+    assert digest(first) != digest(second)
+
+
+@pytest.mark.parametrize("record", [RECORD, FAILED])
+def test_a_record_comes_back_as_it_was(record: Record) -> None:
+    assert Record.from_json(record.to_json()) == record
+
+
+@pytest.mark.parametrize(
+    "name", ["a b.jpg", "a\nb.jpg", "\udcff\udc00.jpg", "\u202egpj.a", "🐘.jpg"]
+)
+def test_any_name_is_one_plain_line(name: str) -> None:
+    line = replace(RECORD, source=name).to_json()
+    assert line.isascii()
+    assert "\n" not in line
+    assert Record.from_json(line).source == name
+
+
+def test_json_has_no_nan() -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        replace(RECORD, seconds=math.nan).to_json()
+
+
+def test_failed_and_empty() -> None:
+    assert FAILED.failed
+    assert not RECORD.failed
+    assert RECORD.empty
+    assert not replace(RECORD, explanations=RECORD.explanations[:1]).empty
+
+
+def broken() -> dict[str, str]:
+    whole = json.loads(RECORD.to_json())
+    explanation = whole["explanations"][0]
+
+    def with_explanation(**values: Any) -> dict[str, Any]:
+        return {**whole, "explanations": [{**explanation, **values}]}
+
+    lines = {
+        "another version": {**whole, "schema_version": 0},
+        "no version": {k: v for k, v in whole.items() if k != "schema_version"},
+        "no predictions": {k: v for k, v in whole.items() if k != "predictions"},
+        "an unknown key": {**whole, "colour": "red"},
+        "no digest": {**whole, "sha256": "none"},
+        "no list": {**whole, "explanations": None},
+        "a prediction of another kind": {**whole, "predictions": [{"rank": 1}]},
+        "a file without a size": with_explanation(sizes={}),
+        "files in a list": with_explanation(files=["a"]),
+    }
+    texts = {name: json.dumps(line) for name, line in lines.items()}
+    return {
+        **texts,
+        "a list": "[]",
+        "a number": "1",
+        "text": "hello",
+        "half": RECORD.to_json()[:80],
+    }
+
+
+@pytest.mark.parametrize("name", list(broken()))
+def test_what_is_no_whole_record_is_refused(name: str) -> None:
+    assert broken()[name] != RECORD.to_json()
+    with pytest.raises(ValueError, match=r"."):
+        Record.from_json(broken()[name])
+
+
+def test_readers_find_every_key_they_know() -> None:
+    record = json.loads(RECORD.to_json())
+    assert record.keys() >= {
+        *("schema_version", "source", "status", "error", "width", "height", "sha256", "model"),
+        *("weights", "layer", "method", "score_kind", "settings", "predictions", "explanations"),
+        *("seconds", "warning"),
+    }
+    assert list(record["predictions"][0]) == ["rank", "index", "id", "name", "probability", "score"]
+    assert record["explanations"][0]["files"] == {"overlay": "in/a.jpg.top1.jpg"}
+    assert json.loads(FAILED.to_json())["error"] == {
+        "kind": "empty",
+        "message": "the file is empty",
+    }
