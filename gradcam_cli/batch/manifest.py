@@ -165,6 +165,7 @@ def open_manifest(
     manifest = Manifest(folder, name, settings)
     running = folder / f".{name}.running"
     with ExitStack() as stack:
+        stack.callback(_leave_nothing, folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             _lock(folder, name, stack)
@@ -202,6 +203,16 @@ def _lock(folder: Path, name: str, stack: ExitStack) -> None:
         stack.enter_context(FileLock(folder / f".{name}.lock").acquire(timeout=0))
         with FileLock(whole).acquire(timeout=_A_MOMENT):  # other shards look at the same time
             pass
+
+
+def _leave_nothing(folder: Path) -> None:
+    """Remove a folder that holds nothing but unlocked locks: the model was refused, say."""
+    with suppress(OSError):
+        names = [path.name for path in folder.iterdir()]
+        if all(name.startswith(".") and name.endswith(".lock") for name in names):
+            for name in names:
+                (folder / name).unlink()
+            folder.rmdir()
 
 
 def _forget(path: Path) -> None:

@@ -246,8 +246,9 @@ def _named(path: Path, seen: _Seen) -> Iterator[Found]:
         yield from _walk(path, seen)
         return
     key = _key(path.parent, path.name)
+    special = path.exists() and not path.is_file()  # a walk leaves pipes and devices alone
     walked = _is_picture(path.name) and _identity(path.parent) in seen.folders
-    if not walked and key not in seen.files:
+    if (special or not walked) and key not in seen.files:
         seen.files.add(key)
         yield Found(path, os.fspath(path))
 

@@ -98,7 +98,7 @@ def _inline_functions(thread: int) -> Callable[[], None]:
     def inline(self: Any, *args: Any, **kwargs: Any) -> Any:
         if threading.get_ident() != thread:
             return compiled(self, *args, **kwargs)
-        function = inspect.unwrap(self.python_function)
+        function = inspect.unwrap(self.python_function, stop=_is_users_own)
         if inspect.ismethod(function):
             owner = function.__self__  # TensorFlow keeps only a reference to the object
             args = (getattr(owner, "target", owner), *args)
@@ -110,6 +110,11 @@ def _inline_functions(thread: int) -> Callable[[], None]:
 
     kind.__call__ = inline
     return restore
+
+
+def _is_users_own(function: Any) -> bool:
+    """Tell a function, or a decorator around it, from what TensorFlow wraps around methods."""
+    return not hasattr(function, "_tf_decorator")
 
 
 def _graph_code(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import threading
 from typing import Any
 
@@ -127,6 +128,31 @@ def test_layers_inside_a_tf_function_are_seen_and_its_branches_kept() -> None:
     for sign, factor in ((1, 2), (-1, 3)):
         output, (inner, _) = run(tf.ones(SPEC.shape) * sign)
         np.testing.assert_allclose(output, inner * factor, rtol=1e-6)
+
+
+def doubled(function: Any) -> Any:
+    @functools.wraps(function)
+    def both(*args: Any) -> Any:
+        return function(*args) * 2
+
+    return both
+
+
+class Decorated(L.Layer):  # type: ignore[misc,name-defined]
+    """Its compiled call has a decorator of the user's own beneath."""
+
+    @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
+    @doubled
+    def call(self, x: Any) -> Any:
+        return x + 1
+
+
+def test_decorators_beneath_a_tf_function_take_part() -> None:
+    inputs = keras.Input((6, 6, 3))
+    steps, run = recorded(keras.Model(inputs, Decorated(name="decorated")(inputs)))
+    assert [step.path for step in steps] == ["decorated"]
+    output, _ = run(tf.ones(SPEC.shape))
+    assert (output.numpy() == 4).all()
 
 
 def test_another_thread_is_left_alone() -> None:
