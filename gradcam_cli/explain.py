@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from gradcam_cli.cam.methods import METHODS, Method
 from gradcam_cli.errors import GradcamError, ModelError, suggestion
-from gradcam_cli.models.anatomy import Anatomy, FeatureMap, dissect, find_map
 from gradcam_cli.models.classes import ClassChoice
-from gradcam_cli.models.freeze import freeze
-from gradcam_cli.models.head import Head, pooled_features
 from gradcam_cli.models.load import Model
-from gradcam_cli.models.paths import named_operations, resolve_layer
-from gradcam_cli.models.precision import has_bfloat16, in_bfloat16, trunk
-from gradcam_cli.models.survey import is_pooled, survey
-from gradcam_cli.models.tap import trace
+from gradcam_cli.network.anatomy import Anatomy, FeatureMap, dissect, find_map
+from gradcam_cli.network.freeze import freeze
+from gradcam_cli.network.head import Head, pooled_features
+from gradcam_cli.network.paths import named_operations, resolve_layer
+from gradcam_cli.network.precision import has_bfloat16, in_bfloat16, trunk
+from gradcam_cli.network.survey import is_pooled, survey
+from gradcam_cli.network.tap import trace
 
 __all__ = [
     "EMPTY",

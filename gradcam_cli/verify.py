@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.explain import Explainer, Question, gradient
-from gradcam_cli.models.anatomy import dissect, find_map
 from gradcam_cli.models.classes import ClassChoice
-from gradcam_cli.models.head import find_head, pooled_features
 from gradcam_cli.models.load import Model
-from gradcam_cli.models.paths import named_operations
-from gradcam_cli.models.ports import run
-from gradcam_cli.models.survey import is_pooled
-from gradcam_cli.models.tap import Step, recording, trace
+from gradcam_cli.network.anatomy import dissect, find_map
+from gradcam_cli.network.head import find_head, pooled_features
+from gradcam_cli.network.paths import named_operations
+from gradcam_cli.network.ports import run
+from gradcam_cli.network.survey import is_pooled
+from gradcam_cli.network.tap import Step, recording, trace
 
 __all__ = ["Check", "check_gradient", "self_test"]
 

@@ -13,8 +13,8 @@ from gradcam_cli.errors import GradcamError, ModelError
 from gradcam_cli.explain import EMPTY, Explainer, Question, heat
 from gradcam_cli.models.classes import ClassChoice, Labels
 from gradcam_cli.models.load import Model
-from gradcam_cli.models.ports import single_input
 from gradcam_cli.models.scaling import SCALINGS
+from gradcam_cli.network.ports import single_input
 from tests.oracles import ORACLES
 
 L = keras.layers

@@ -15,10 +15,10 @@ from gradcam_cli.errors import ModelError
 from gradcam_cli.explain import Explained, Explainer, Question
 from gradcam_cli.models.classes import ClassChoice, Labels
 from gradcam_cli.models.load import Model
-from gradcam_cli.models.opening import open_network
-from gradcam_cli.models.ports import Ports, find_ports, run
 from gradcam_cli.models.scaling import SCALINGS
-from gradcam_cli.models.survey import survey
+from gradcam_cli.network.ports import Ports, find_ports, run
+from gradcam_cli.network.survey import survey
+from gradcam_cli.opening.file import open_network
 from tests.oracles import grad_cam
 from tests.zoo import CASES, Built, Case, parts
 from tests.zoo.table import PAGE, table

@@ -10,8 +10,8 @@ import tensorflow as tf
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models.classes import Labels
 from gradcam_cli.models.load import Model
-from gradcam_cli.models.ports import find_ports
 from gradcam_cli.models.scaling import SCALINGS
+from gradcam_cli.network.ports import find_ports
 from gradcam_cli.verify import Check, check_gradient, self_test
 from tests.zoo import CASES
 

@@ -21,7 +21,7 @@ from gradcam_cli.errors import ExitCode, GradcamError
 
 if TYPE_CHECKING:
     from gradcam_cli.models.load import Model
-    from gradcam_cli.models.survey import Survey
+    from gradcam_cli.network.survey import Survey
     from gradcam_cli.verify import Check
 
 __all__ = ["doctor"]
@@ -64,7 +64,7 @@ def doctor(
 
 def _save(model: Model, source: Path, path: Path) -> None:
     from gradcam_cli.models.choice import is_file
-    from gradcam_cli.models.opening import save_repaired
+    from gradcam_cli.opening.file import save_repaired
 
     if not is_file(str(source)):
         raise GradcamError(

@@ -12,7 +12,7 @@ from gradcam_cli.commands.request import model_choice
 
 if TYPE_CHECKING:
     from gradcam_cli.models.load import Model
-    from gradcam_cli.models.survey import Survey
+    from gradcam_cli.network.survey import Survey
 
 __all__ = ["layers", "look"]
 
@@ -51,7 +51,7 @@ def layers(model: ModelArgument, opening: OpenOptions, json: Json = False) -> No
 def look(model: str, opening: OpenOptions) -> tuple[Model, Survey]:
     """Load a model only to look at it, and return it with what one trace tells."""
     from gradcam_cli.models.load import load
-    from gradcam_cli.models.survey import survey
+    from gradcam_cli.network.survey import survey
 
     loaded = load(model_choice(model, opening), only_look=True)
     return loaded, survey(loaded.network, loaded.ports)

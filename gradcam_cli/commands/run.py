@@ -265,7 +265,7 @@ def _tell(model: Model, quiet: bool) -> None:
 
 def _tracer(model: Model, ask: AskOptions | None) -> Callable[[int], Explainer]:
     from gradcam_cli.explain import Explainer
-    from gradcam_cli.models.precision import has_bfloat16
+    from gradcam_cli.network.precision import has_bfloat16
 
     question = _question(model, ask)
     precision = ask.precision if ask else Precision.float32

@@ -246,9 +246,8 @@ def _named(path: Path, seen: _Seen) -> Iterator[Found]:
         yield from _walk(path, seen)
         return
     key = _key(path.parent, path.name)
-    special = path.exists() and not path.is_file()  # a walk leaves pipes and devices alone
     walked = _is_picture(path.name) and _identity(path.parent) in seen.folders
-    if (special or not walked) and key not in seen.files:
+    if (not walked or _is_special(path)) and key not in seen.files:
         seen.files.add(key)
         yield Found(path, os.fspath(path))
 
@@ -293,6 +292,14 @@ def _listing(folder: Path) -> tuple[list[str], list[str]]:
 def _is_broken(entry: os.DirEntry[str]) -> bool:
     """Tell whether a link leads nowhere; it is yielded, so that its record can say so."""
     return entry.is_symlink() and not Path(entry.path).exists()
+
+
+def _is_special(path: Path) -> bool:
+    """Tell pipes and devices, which a walk leaves alone."""
+    try:
+        return path.exists() and not path.is_file()
+    except OSError:
+        return False
 
 
 def _is_picture(name: str) -> bool:

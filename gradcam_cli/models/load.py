@@ -12,16 +12,11 @@ from numpy.typing import NDArray
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models import lite0
-from gradcam_cli.models.assign import assign_weights
 from gradcam_cli.models.backbone import recognise
-from gradcam_cli.models.blank import blank_weights
 from gradcam_cli.models.catalog import Entry, find, names
 from gradcam_cli.models.choice import ModelChoice, file_digest, is_file
 from gradcam_cli.models.classes import Labels, check_count, imagenet_labels, read_labels
 from gradcam_cli.models.fetch import fetch
-from gradcam_cli.models.opening import open_network
-from gradcam_cli.models.paths import named_operations
-from gradcam_cli.models.ports import Ports, find_ports, single_input
 from gradcam_cli.models.scaling import (
     SCALINGS,
     Scaling,
@@ -29,8 +24,13 @@ from gradcam_cli.models.scaling import (
     custom_scaling,
     find_scaling,
 )
-from gradcam_cli.models.survey import Survey, survey
 from gradcam_cli.models.weights import cached_file, is_installed
+from gradcam_cli.network.paths import named_operations
+from gradcam_cli.network.ports import Ports, find_ports, single_input
+from gradcam_cli.network.survey import Survey, survey
+from gradcam_cli.opening.assign import assign_weights
+from gradcam_cli.opening.blank import blank_weights
+from gradcam_cli.opening.file import open_network
 
 __all__ = ["Model", "load"]
 
@@ -195,7 +195,7 @@ def _load_file(choice: ModelChoice, only_look: bool) -> Model:
     return Model(
         name=str(path),
         network=network,
-        weights=opened.digest,
+        weights=file_digest(path),
         ports=ports,
         scaling=scaling,
         inside=found.inside,

@@ -20,8 +20,8 @@ from gradcam_cli.models.catalog import EMBEDDED, find
 from gradcam_cli.models.choice import ModelChoice, file_digest
 from gradcam_cli.models.classes import ClassChoice, imagenet_labels
 from gradcam_cli.models.load import Model, load
-from gradcam_cli.models.ports import single_input
 from gradcam_cli.models.scaling import SCALINGS
+from gradcam_cli.network.ports import single_input
 
 pytestmark = [  # what Keras says while it saves
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword"),

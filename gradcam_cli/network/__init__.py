@@ -1,0 +1,1 @@
+"""A Keras network is called, tapped and read, while it is traced."""

@@ -1,0 +1,127 @@
+"""A traced graph becomes, for every tensor, which of its axes are the picture's rows and columns.
+
+The picture's rows and columns are followed from the input through every operation. That tells a
+feature map from an attention matrix of the same rank, channels-first from channels-last, and in
+which order the tokens of a transformer lie on the picture, with class tokens before or after them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from gradcam_cli.network.axis_rules import RULES, Atom, Layout, like_inputs, size_of, sizes_of
+
+__all__ = ["Axes", "Features", "features_of", "follow", "guess_features"]
+
+Axes = dict[str, Layout | None]
+"""By tensor name: its layout, or None where the picture arrives but its axes are lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """How a tensor holds a feature map.
+
+    ``grid`` is ``(u, v)``, ``channels`` K. ``order`` are the tensor's axes as pictures, rows,
+    columns, channels, or for ``tokens`` as pictures, cells, channels; ``before`` and ``after``
+    count the tokens that are no cells, and columns come first where ``by_columns``.
+    """
+
+    grid: tuple[int, int]
+    channels: int
+    order: tuple[int, ...]
+    tokens: bool = False
+    before: int = 0
+    after: int = 0
+    by_columns: bool = False
+
+    def fold(self, tensor: Any) -> Any:
+        """Return a tensor of this layout as float32 ``[N, u, v, K]``, without further tokens."""
+        tensor = tf.transpose(tf.cast(tensor, tf.float32), self.order)
+        if not self.tokens:
+            return tensor
+        u, v = self.grid
+        cells = tensor[:, self.before : self.before + u * v]
+        sizes = (v, u) if self.by_columns else (u, v)
+        grid = tf.reshape(cells, (-1, *sizes, self.channels))
+        return tf.transpose(grid, (0, 2, 1, 3)) if self.by_columns else grid
+
+
+def follow(picture: Any, channels_first: bool = False) -> Axes:
+    """Return the axes of every tensor computed from ``picture``, a symbolic ``[N, h, w, K]``.
+
+    ``channels_first`` says that it is ``[N, K, h, w]``.
+    """
+    letters = "n?uv" if channels_first else "nuv?"
+    sizes = sizes_of(picture)
+    axes: Axes = {picture.name: None}
+    if sizes:
+        parts = zip(letters, sizes, strict=True)
+        axes[picture.name] = tuple((Atom(letter, size),) for letter, size in parts)
+    for operation in picture.graph.get_operations():
+        if not any(value.name in axes for value in operation.inputs):
+            continue
+        layout = None
+        if operation.outputs and sizes_of(operation.outputs[0]) is not None:
+            rule = RULES.get(operation.type, like_inputs)
+            layout = rule(operation, [axes.get(value.name) for value in operation.inputs])
+        for value in operation.outputs:
+            fits = layout is not None and [size_of(axis) for axis in layout] == sizes_of(value)
+            axes[value.name] = layout if fits else None
+    return axes
+
+
+def features_of(tensor: Any, axes: Axes) -> Features | None:
+    """Return how a tensor holds a feature map, or None when it holds none (or none is known)."""
+    layout = axes.get(tensor.name)
+    if layout is None or not tensor.dtype.is_floating or not 3 <= len(layout) <= 4:
+        return None
+    if [atom.letter for atom in layout[0]] != ["n"]:
+        return None
+    sizes = [int(size) for size in tensor.shape]
+    letters = ["".join(atom.letter for atom in axis if atom.letter != "?") for axis in layout]
+    kinds = sorted(letters[1:])
+    if kinds == ["", "u", "v"]:
+        u, v = letters.index("u"), letters.index("v")
+        k = 6 - u - v
+        if layout[u][0].letter == "u" and layout[v][0].letter == "v":
+            return Features((sizes[u], sizes[v]), sizes[k], (0, u, v, k))
+    if kinds in (["", "uv"], ["", "vu"], ["", "t"]):
+        t = 1 if letters[1] else 2
+        return _tokens(layout[t], sizes[3 - t], (0, t, 3 - t))
+    return None
+
+
+def _tokens(axis: tuple[Atom, ...], channels: int, order: tuple[int, ...]) -> Features | None:
+    if [atom.letter for atom in axis] == ["t"]:
+        cells = axis[0]
+        return Features(cells.grid, channels, order, True, cells.before, cells.after)
+    if len(axis) != 2:
+        return None
+    sizes = {atom.letter: atom.size for atom in axis}
+    flip = axis[0].letter == "v"
+    return Features((sizes["u"], sizes["v"]), channels, order, True, by_columns=flip)
+
+
+def guess_features(tensor: Any, layer: Any) -> Features | None:
+    """Return how a tensor whose axes are lost most likely holds a feature map, or None.
+
+    For a layer that the user named: rank 4 is a grid, channels where the layer's ``data_format``
+    says; rank 3 is a square of tokens, after one class token or none.
+    """
+    sizes = sizes_of(tensor)
+    if sizes is None or not tensor.dtype.is_floating:
+        return None
+    if len(sizes) == 4:
+        if getattr(layer, "data_format", None) == "channels_first":
+            return Features((sizes[2], sizes[3]), sizes[1], (0, 2, 3, 1))
+        return Features((sizes[1], sizes[2]), sizes[3], (0, 1, 2, 3))
+    if len(sizes) == 3:
+        for before in (0, 1):
+            side = math.isqrt(max(sizes[1] - before, 0))
+            if side > 1 and side * side == sizes[1] - before:
+                return Features((side, side), sizes[2], (0, 1, 2), True, before)
+    return None

@@ -1,0 +1,67 @@
+"""What a network does to pixels before its first weights becomes a range: measured, not guessed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradcam_cli.network.axes import Axes, features_of
+
+__all__ = ["arriving_pixels", "read_scaling"]
+
+_WEIGHTED = ("Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2", "Einsum")
+
+
+def arriving_pixels(source: Any, axes: Axes) -> Any:
+    """Return what arrives at the first weights behind the input, symbolic ``[N, h, w, K]``.
+
+    ``source`` is the symbolic input, ``axes`` where its rows and columns go. Weights are a
+    convolution, a matrix product or any arithmetic with a trained variable, such as batch
+    normalisation. Where these take patches, the picture that the patches are cut from is returned.
+    """
+    reached = {source.op.name}
+    trained: set[str] = set()
+    for operation in source.graph.get_operations():
+        inputs = list(operation.inputs)
+        pictures = [value for value in inputs if value.op.name in reached]
+        weights = any(value.op.name in trained for value in inputs)
+        if not pictures:
+            if weights or operation.type == "ReadVariableOp":
+                trained.add(operation.name)
+        elif weights or operation.type in _WEIGHTED:
+            return _picture_behind(pictures[0], source, axes, reached)
+        elif operation.type not in ("Shape", "ShapeN"):
+            reached.add(operation.name)
+    return source
+
+
+def _picture_behind(tensor: Any, source: Any, axes: Axes, reached: set[str]) -> Any:
+    while tensor is not source:
+        features = features_of(tensor, axes)
+        if features is not None and not features.tokens and features.channels in (1, 3):
+            return features.fold(tensor)
+        tensor = next(value for value in tensor.op.inputs if value.op.name in reached)
+    return source
+
+
+def read_scaling(arrived: NDArray[np.float32]) -> str:
+    """Name what a network does to the pixels 0, 127.5 and 255 before its first weights.
+
+    ``arrived`` is float ``[3, channels]``, what became of the three. Returns ``nothing``, ``0..1``,
+    ``-1..1``, another range as ``a..b``, or an empty string when it is no plain scaling.
+    """
+    pixels = np.array([[0.0], [127.5], [255.0]], dtype=np.float32)
+    if not np.isfinite(arrived).all():
+        return ""
+    if np.allclose(arrived, pixels, atol=1e-3):
+        return "nothing"
+    straight = np.allclose(arrived[1], (arrived[0] + arrived[2]) / 2, atol=1e-2)
+    slopes = (arrived[2] - arrived[0]) / 255
+    normalised = np.abs(slopes).max() * 255 <= 10 and np.abs(arrived).max() <= 20
+    centred = np.allclose(slopes, 1, atol=1e-4) and np.abs(arrived).max() < 255
+    if not straight or not (normalised or centred) or np.abs(slopes).max() < 1e-6:
+        return ""
+    low, high = round(float(arrived.min()), 2) + 0.0, round(float(arrived.max()), 2) + 0.0
+    return f"{low:g}..{high:g}"

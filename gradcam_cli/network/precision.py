@@ -1,0 +1,55 @@
+"""Layers compute in bfloat16 while a network is traced, where the processor is made for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from gradcam_cli.network.anatomy import Anatomy, FeatureMap, ancestors
+
+__all__ = ["has_bfloat16", "in_bfloat16", "trunk"]
+
+_FLAGS = ("avx512_bf16", "amx_bf16")
+
+
+def has_bfloat16() -> bool:
+    """Tell whether this machine multiplies bfloat16 faster than float32: some CPUs, and GPUs."""
+    if tf.config.list_physical_devices("GPU"):
+        return True
+    try:
+        words = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split()
+    except OSError:
+        return False
+    return any(flag in words for flag in _FLAGS)
+
+
+def trunk(anatomy: Anatomy, chosen: FeatureMap) -> list[Any]:
+    """Return the layers that make the chosen feature map, from the first weights on.
+
+    What scales the pixels before them and the head behind them is left out: both need float32.
+    """
+    before = ancestors(chosen.step.tensor)
+    layers = {
+        id(each.step.layer): each.step.layer
+        for each in anatomy.maps
+        if each.step.tensor.op.name in before and hasattr(each.step.layer, "dtype_policy")
+    }
+    return list(layers.values())
+
+
+@contextmanager
+def in_bfloat16(layers: Iterable[Any]) -> Iterator[None]:
+    """Give layers the policy ``mixed_bfloat16`` while the block runs: weights stay float32."""
+    policies = [(layer, layer.dtype_policy) for layer in layers]
+    try:
+        for layer, _ in policies:
+            layer.dtype_policy = keras.DTypePolicy("mixed_bfloat16")
+        yield
+    finally:
+        for layer, policy in policies:
+            layer.dtype_policy = policy

@@ -1,0 +1,155 @@
+"""One trace of a network becomes what can be said of it: layers, default layer, head, scaling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from gradcam_cli.errors import ModelError
+from gradcam_cli.network.anatomy import Anatomy, FeatureMap, ancestors, default_map, dissect
+from gradcam_cli.network.head import behind_copies, pooled_features
+from gradcam_cli.network.inside import arriving_pixels, read_scaling
+from gradcam_cli.network.ports import Ports
+from gradcam_cli.network.tap import trace
+
+__all__ = ["LayerRow", "Survey", "survey"]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRow:
+    """One layer that can be explained: its path, class, call number, grid and channels.
+
+    ``tokens`` tells that the grid is folded from the tokens of a transformer.
+    """
+
+    path: str
+    kind: str
+    call: int
+    grid: tuple[int, int]
+    channels: int
+    tokens: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What one trace tells of a network.
+
+    ``default`` is the path of the layer that is explained unless another is named, ``reason`` why;
+    when ``default`` is empty, ``reason`` says what is missing. ``pooled`` tells whether CAM is
+    defined. ``inside`` is what the network does to pixels itself (see ``read_scaling``).
+    """
+
+    layers: tuple[LayerRow, ...]
+    default: str
+    reason: str
+    head: str
+    classes: int
+    has_logits: bool
+    pooled: bool
+    inside: str
+
+
+def survey(network: Any, ports: Ports) -> Survey:
+    """Trace ``network`` once on float32 pictures that fit its ports.
+
+    Black, middle grey and white pictures are then sent as far as the network's first weights, to
+    read what it does to pixels by itself. Of a transformer, a second trace tells which tokens the
+    score depends on.
+    """
+    found: list[Anatomy] = []
+    shape = (ports.batch or 1, *ports.size, ports.channels)
+
+    def arrives(pictures: Any) -> Any:
+        anatomy = dissect(network, ports, pictures)
+        found.append(anatomy)
+        value = arriving_pixels(pictures, anatomy.axes)
+        return tf.cast(value[0, value.shape[1] // 2, value.shape[2] // 2], tf.float32)
+
+    feed = trace(arrives, tf.TensorSpec(shape, tf.float32))
+    rows: list[NDArray[np.float32]] = [
+        feed(tf.fill(shape, tf.constant(level, tf.float32))).numpy()
+        for level in (0.0, 127.5, 255.0)
+    ]
+    anatomy, inside = found[0], read_scaling(np.stack(rows))
+    described = replace(_describe(anatomy), inside=inside)
+    try:
+        chosen = default_map(anatomy)
+        if chosen.features.tokens:
+            alive = _alive(network, ports, 255.0 if inside else 1.0)
+            chosen = default_map(anatomy, alive)
+    except ModelError as error:
+        return replace(described, reason=error.message)
+    return replace(described, default=chosen.path, reason=_reason(chosen, anatomy))
+
+
+def _describe(anatomy: Anatomy) -> Survey:
+    rows = []
+    for each in anatomy.maps:
+        step, features = each.step, each.features
+        kind = type(step.layer).__name__
+        rows.append(
+            LayerRow(step.path, kind, step.call, features.grid, features.channels, features.tokens)
+        )
+    head = anatomy.head
+    pooled = pooled_features(head)
+    return Survey(
+        layers=tuple(rows),
+        default="",
+        reason="",
+        head=head.kind,
+        classes=head.classes,
+        has_logits=head.found,
+        pooled=pooled is not None and any(is_pooled(each, pooled) for each in anatomy.maps),
+        inside="",
+    )
+
+
+def is_pooled(each: FeatureMap, pooled: Any) -> bool:
+    """Tell whether a feature map is the one of which the head takes the average over the grid."""
+    extra = each.features.before + each.features.after  # an average over class tokens, too, is none
+    return behind_copies(each.step.tensor) is pooled and not extra
+
+
+def _alive(network: Any, ports: Ports, level: float) -> set[tuple[str, int]]:
+    """Return path and call of the tokens of which more than one patch has a gradient.
+
+    Behind the last attention of a transformer, the score depends on its class token alone.
+    ``level`` is the largest pixel of the noise that is looked at.
+    """
+    names: list[tuple[str, int]] = []
+    shape = (ports.batch or 1, *ports.size, ports.channels)
+
+    def counts(pictures: Any) -> Any:
+        anatomy = dissect(network, ports, pictures)
+        tokens = [each for each in anatomy.maps if each.features.tokens]
+        names.extend((each.path, each.step.call) for each in tokens)
+        score = tf.reduce_sum(tf.reduce_max(anatomy.head.logits, axis=-1))
+        slopes = tf.gradients(score, [each.step.tensor for each in tokens])
+        return [_moved(each, slope) for each, slope in zip(tokens, slopes, strict=True)]
+
+    noise = np.random.default_rng(0).random(shape, dtype=np.float32) * level
+    moved = trace(counts, tf.TensorSpec(shape, tf.float32))(tf.constant(noise))
+    return {name for name, count in zip(names, moved, strict=True) if count.numpy() > 1}
+
+
+def _moved(each: FeatureMap, slope: Any) -> Any:
+    if slope is None:
+        return tf.constant(0)
+    cells = tf.reduce_any(each.fold(tf.convert_to_tensor(slope)) != 0, axis=-1)
+    return tf.reduce_sum(tf.cast(cells[0], tf.int32))
+
+
+def _reason(chosen: FeatureMap, anatomy: Anatomy) -> str:
+    u, v = chosen.features.grid
+    if chosen.features.tokens:
+        return f"the last normalised tokens with more than one patch behind the score, {u}x{v}"
+    place = anatomy.steps.index(chosen.step)
+    mine = chosen.step.tensor
+    for step in anatomy.steps[place + 1 :]:
+        if step.tensor is not mine and mine.op.name in ancestors(step.tensor):
+            return f"the last {u}x{v} feature map, before {step.path}"
+    return f"the last {u}x{v} feature map"

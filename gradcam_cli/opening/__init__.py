@@ -1,0 +1,1 @@
+"""A model file becomes a Keras network, whatever saved it."""

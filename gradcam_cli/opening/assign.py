@@ -1,0 +1,115 @@
+"""A weights file goes into the variables of the network that it was made for."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from gradcam_cli.errors import ModelError
+from gradcam_cli.opening.memory import aligned_zeros, shared
+
+__all__ = ["assign_weights"]
+
+
+def assign_weights(network: Any, path: Path, name: str) -> None:
+    """Read a weights file into ``network``, known to the user as ``name``.
+
+    Files in Keras's older HDF5 layout, which all application weights have, are read straight into
+    the memory that the variables keep; every other layout goes through Keras. What a file is, is
+    told by its content. Raises ModelError when the file cannot be read or does not fit.
+    """
+    try:
+        if h5py.is_hdf5(path):
+            with h5py.File(path, "r") as file:
+                group = file if _names(file, "layer_names") else file.get("model_weights", file)
+                if _names(group, "layer_names"):
+                    _assign_layers(network, group, path)
+                    return
+            _load_by_keras(network, path, ".weights.h5")
+        elif zipfile.is_zipfile(path):
+            _load_by_keras(network, path, ".keras")
+        else:
+            raise OSError("it is neither an HDF5 file nor a .keras archive")
+    except MemoryError:
+        raise
+    except Exception as error:  # h5py and zipfile have many of their own for a damaged file
+        misfit = isinstance(error, (ValueError, KeyError, AttributeError, TypeError))
+        raise ModelError(
+            f"the weights in {path} {f'do not fit {name}' if misfit else 'cannot be read'}: "
+            f"{_reason(error)}",
+            "the file must hold the weights of just this model, with its whole head",
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return a line of at most 200 characters; Keras puts what happened behind an introduction."""
+    text = str(error).rpartition("Example error message for object ")[2]
+    return " ".join(text.split())[:200] or type(error).__name__
+
+
+def _load_by_keras(network: Any, path: Path, ending: str) -> None:
+    """Load a file, whatever it is called: Keras goes by the name's ending."""
+    with tempfile.TemporaryDirectory(prefix="gradcam-") as folder:
+        link = Path(folder) / f"weights{ending}"
+        try:
+            link.symlink_to(path.resolve())
+        except OSError:  # not allowed here
+            shutil.copyfile(path, link)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what does not fit raises an error as well
+            network.load_weights(link)
+
+
+def _assign_layers(network: Any, group: Any, path: Path) -> None:
+    """Pair the file's layers with the network's by their order, as Keras does."""
+    layers = [layer for layer in network.layers if layer.weights]
+    stored = [group[name] for name in _names(group, "layer_names")]
+    stored = [there for there in stored if _names(there, "weight_names")]
+    if len(stored) != len(layers):
+        raise ValueError(f"{len(stored)} layers with weights, {len(layers)} are needed")
+    with path.open("rb") as raw:
+        for layer, there in zip(layers, stored, strict=True):
+            datasets = [there[name] for name in _names(there, "weight_names")]
+            if len(datasets) != len(layer.weights):
+                raise ValueError(f"layer {layer.name} needs {len(layer.weights)} arrays")
+            for variable, dataset in zip(_in_file_order(layer), datasets, strict=True):
+                if tuple(variable.shape) != dataset.shape:
+                    raise ValueError(
+                        f"{variable.path} is {tuple(variable.shape)}, the file has {dataset.shape}"
+                    )
+                variable.assign(shared(_read(dataset, raw, variable.dtype)))
+            if hasattr(layer, "finalize_state"):  # Normalization works with what it derives here
+                layer.finalize_state()
+
+
+def _in_file_order(layer: Any) -> list[Any]:
+    return [*layer.trainable_weights, *layer.non_trainable_weights]
+
+
+def _read(dataset: Any, raw: Any, dtype: str) -> NDArray[Any]:
+    array = aligned_zeros(dataset.shape, dtype)
+    start = dataset.id.get_offset()
+    if start is None or dataset.dtype != array.dtype:  # compressed, in chunks, or another type
+        array[...] = dataset[()]
+        return array
+    raw.seek(start)
+    if raw.readinto(array.reshape(-1).view(np.uint8)) != array.nbytes:
+        raise OSError("the file is cut short")
+    return array
+
+
+def _names(group: Any, kind: str) -> list[str]:
+    """Return a list among a group's attributes, which Keras cuts into pieces where it is long."""
+    pieces = (f"{kind}{place}" for place in itertools.count())
+    keys = [kind, *itertools.takewhile(group.attrs.__contains__, pieces)]
+    names = [name for key in keys if key in group.attrs for name in group.attrs[key]]
+    return [name.decode() if isinstance(name, bytes) else str(name) for name in names]

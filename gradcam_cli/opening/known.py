@@ -1,0 +1,99 @@
+"""A serialised object becomes the class of Keras that it names, if there is one."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import keras
+
+from gradcam_cli.opening.archive import KERAS_MODULE, objects
+
+__all__ = [
+    "ELSEWHERE",
+    "accepted_arguments",
+    "class_of",
+    "every_layer",
+    "every_model",
+    "unknown_classes",
+]
+
+_Json = dict[str, Any]
+
+# Keras's own classes that live outside keras.layers.
+ELSEWHERE = {
+    "Functional": "keras.src.models.functional",
+    "Model": "keras",
+    "Sequential": "keras",
+    "CustomScaleLayer": "keras.src.applications.inception_resnet_v2",
+    "LayerScale": "keras.src.applications.convnext",
+    "StochasticDepth": "keras.src.applications.convnext",
+    "ThresholdedReLU": "keras.src.legacy.layers",
+}
+_HOMES = ("layers", "initializers", "regularizers", "constraints")
+
+
+def class_of(node: _Json) -> type | None:
+    """Return the Keras class of a serialised object; None for one that is not Keras's own."""
+    name, module = str(node["class_name"]), node.get("module")
+    if module is None:
+        if name == "Functional":
+            model: type = keras.Model
+            return model
+        homes = [vars(keras), *(vars(getattr(keras, home)) for home in _HOMES)]
+    elif str(module).startswith("keras") and KERAS_MODULE.fullmatch(str(module)):
+        try:
+            homes = [vars(importlib.import_module(str(module)))]
+        except ImportError:
+            homes = []
+    else:
+        homes = []
+    kinds: list[type] = [home[name] for home in homes if isinstance(home.get(name), type)]
+    return kinds[0] if kinds else None
+
+
+def unknown_classes(config: _Json, known: Iterable[str]) -> list[str]:
+    """Return the classes in a configuration that neither Keras nor the user has, sorted."""
+    mine = set(known)
+    return sorted(
+        {
+            str(node["class_name"])
+            for node in every_layer(config)
+            if class_of(node) is None
+            and node["class_name"] not in mine
+            and node.get("registered_name") not in mine
+        }
+    )
+
+
+def every_layer(config: _Json) -> Iterator[_Json]:
+    """Yield every layer and model in a configuration, the model itself first."""
+    for node in objects(config):
+        if isinstance(node.get("config"), dict) and "name" in node["config"]:
+            yield node
+
+
+def every_model(config: _Json) -> Iterator[_Json]:
+    """Yield every model in a configuration, the outermost first."""
+    for node in objects(config):
+        if isinstance(node.get("config"), dict) and isinstance(node["config"].get("layers"), list):
+            yield node
+
+
+@functools.cache
+def accepted_arguments(kind: type) -> set[str]:
+    """Return the arguments that a class's constructor takes; empty when that cannot be told."""
+    names: set[str] = set()
+    for base in kind.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        parameters = inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
+        names |= {one.name for one in parameters}
+        if base is keras.layers.Layer:
+            return names | {"input_shape", "input_dim"}
+        if not any(one.kind is one.VAR_KEYWORD for one in parameters):
+            return names
+    return set()
