@@ -123,7 +123,7 @@ class Explainer:
     first trace ``layer``, ``grid`` and ``head_kind`` say what was explained; ``layer`` is empty
     when only predictions were asked for. ``precision`` is ``float32``, ``bfloat16`` (where the
     machine has it: then up to the layer, not behind it) or ``auto``, the faster of the two; the
-    attribute says which it became.
+    attribute says what the layer was computed in.
 
     Raises ModelError for a layer, class or method that the model does not allow.
     """
@@ -140,6 +140,7 @@ class Explainer:
         self.batch_size = model.ports.batch or batch_size
         self.grid = (0, 0)
         self.head_kind = ""
+        self.precision = ""
         self._found = False
         self._calls = 0
         self._frozen = False
@@ -150,7 +151,6 @@ class Explainer:
         shape = tf.TensorSpec((self.batch_size, *model.ports.size, model.ports.channels), tf.uint8)
         self._trunk: list[Any] = []
         self._function = trace(self._trace, shape)
-        self.precision = "float32"
         if precision != "float32" and self._trunk and has_bfloat16():
             self._lower(shape, measure=precision == "auto")
 
@@ -207,11 +207,13 @@ class Explainer:
 
     def _lower(self, shape: Any, measure: bool) -> None:
         """Trace again in bfloat16, and keep that; with ``measure`` only if it is faster."""
-        exact = self._function
+        exact, precision = self._function, self.precision
         with in_bfloat16(self._trunk):
             lower = trace(self._trace, shape)
         if not measure or _seconds(lower, shape) < _seconds(exact, shape):
-            self._function, self.precision = lower, "bfloat16"
+            self._function = lower
+        else:
+            self.precision = precision
 
     def _trace(self, pixels: Any) -> dict[str, Any]:
         model = self.model
@@ -241,6 +243,7 @@ class Explainer:
         chosen = find_map(anatomy, self.layer, self.question.call)
         self.grid = chosen.features.grid
         self._trunk = trunk(anatomy, chosen)
+        self.precision = str(chosen.step.tensor.dtype.name)
         method = METHODS[self.question.method]
         if method.needs_pooled_head:
             _check_pooled(anatomy, chosen, self.question.score, method)

@@ -171,7 +171,7 @@ def _against_differences(look: _Look, rising: bool, seed: int) -> Check:
     rng = np.random.default_rng(seed)
     A, G = look.activations.astype(np.float64), look.gradient.astype(np.float64)
     usual = float(np.sqrt(np.sum((G * A) ** 2)))  # of slopes along any random direction
-    worst = 0.0
+    worst = 0.0 if np.isfinite(usual) else np.inf  # max() would let NaN pass
     for _ in range(_DIRECTIONS):
         direction = rng.normal(size=A.shape) * A
         if rising:

@@ -16,6 +16,7 @@ from gradcam_cli.errors import GradcamError
 from gradcam_cli.explain import Explainer, Question
 from gradcam_cli.images.find import Found
 from gradcam_cli.models.load import Model
+from gradcam_cli.network.ports import single_input
 
 __all__ = ["BARE", "STREAM", "Timing", "measure"]
 
@@ -60,6 +61,11 @@ def measure(
     What is compared runs side by side in each round, so that a machine whose speed drifts slows
     all of it. Raises GradcamError when a picture cannot be read.
     """
+    if model.ports != single_input(model.ports.size, model.ports.channels):
+        raise GradcamError(
+            "only models with one picture input and one output can be compared with model.predict",
+            "`gradcam run` names the slowest stage of a real run",
+        )
     explainer = Explainer(model, question, batch_size, precision)
     plan = replace(plan, layer=explainer.layer)
     jobs = [_job(found, plan) for found in pictures]

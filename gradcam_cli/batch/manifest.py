@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
 
@@ -50,6 +50,7 @@ class Manifest:
         self._settings = settings
         self._known: dict[str, _Known] = {}
         self._superseded = False
+        self._doomed: list[Path] = []
         self._file: FileIO | None = None
 
     def load(self) -> None:
@@ -59,11 +60,13 @@ class Manifest:
         when they were made with other settings: each would take the other's files for its own.
         """
         for path in _manifests(self.folder):
-            if path != self.path:
+            if path != self.path and path not in self._doomed:
                 for record in read_manifest(self.folder, path.name):
                     if record.settings != self._settings:
                         raise _of_other_settings(path)
                     self._remember(record)
+        if self.path in self._doomed:
+            return
         try:
             _cut_torn_line(self.path)
         except FileNotFoundError:
@@ -75,6 +78,18 @@ class Manifest:
             self._superseded |= record.source in own
             own.add(record.source)
             self._remember(record)
+
+    def start_anew(self) -> None:
+        """Forget what is there, as soon as the first new record is written and not before.
+
+        Until then the run may still be refused. What old records say is used once more, to remove
+        the files that are not made again.
+        """
+        self._doomed = _manifests(self.folder) if self.path.name == MANIFEST else [self.path]
+        with suppress(GradcamError):  # a manifest that cannot be read is a reason to start anew
+            for path in self._doomed:
+                for record in read_manifest(self.folder, path.name):
+                    self._remember(replace(record, settings=""))
 
     def done(self, found: Found) -> Kept | None:
         """Return a picture as Kept if it is finished with the same settings, else None.
@@ -98,14 +113,17 @@ class Manifest:
     def append(self, record: Record) -> None:
         """Write one record whole, and hand it to the operating system at once.
 
-        The files that an earlier run made of a picture that now fails are removed.
+        The files that an earlier run made of the picture, and this one did not, are removed.
         """
         before = self._known.get(record.source)
-        self._superseded |= before is not None
+        self._superseded |= before is not None and not self._doomed
         line = record.to_json().encode() + b"\n"
         try:
-            if before and record.failed:
-                self._remove(record.source, before)
+            for path in self._doomed:
+                path.unlink(missing_ok=True)
+            self._doomed.clear()
+            if before:
+                self._remove(record, before)
             if self._file is None:
                 self._file = self.path.open("ab", buffering=0)
             end = self._file.seek(0, os.SEEK_END)
@@ -143,39 +161,46 @@ class Manifest:
             files=tuple(files),
         )
 
-    def _remove(self, source: str, before: _Known) -> None:
+    def _remove(self, record: Record, before: _Known) -> None:
         # A manifest is a file that anybody can write: only this picture's own places are believed.
-        stem = output_stem(Found(Path(source), source))
+        stem = output_stem(Found(Path(record.source), record.source))
+        made = {name for item in record.explanations for name in item.files.values()}
         for name, _ in before.files:
+            if name in made:
+                continue
             if name.startswith(stem + ".") and "/" not in name[len(stem) :]:
                 (self.folder / name).unlink(missing_ok=True)
 
 
 @contextmanager
 def open_manifest(
-    folder: Path, settings: str, *, name: str = MANIFEST, overwrite: bool = False
+    folder: Path,
+    settings: str,
+    *,
+    name: str = MANIFEST,
+    overwrite: bool = False,
+    made: bool = False,
 ) -> Iterator[Manifest]:
     """Open the manifest of an output folder, which is made and locked for this process.
 
     ``settings`` is the digest that a finished record must carry. ``overwrite`` forgets what is
     there; a shard forgets only its own part. Files half-written by a process that was killed are
-    removed. Raises GradcamError when the folder cannot be written or another process is at work in
-    it; shards of one run work side by side.
+    removed; ``made`` says that the folder was made for this run, so that it is removed again if
+    nothing gets into it. Raises GradcamError when the folder cannot be written or another process
+    is at work in it; shards of one run work side by side.
     """
     manifest = Manifest(folder, name, settings)
     running = folder / f".{name}.running"
     with ExitStack() as stack:
-        stack.callback(_leave_nothing, folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             _lock(folder, name, stack)
+            if made:
+                stack.callback(_leave_nothing, folder)
             if any(folder.glob(".manifest*.running")):  # whoever made it was killed, or is a shard
                 remove_leftovers(folder)
             running.touch()
             stack.callback(_forget, running)
-            if overwrite:
-                for path in _manifests(folder) if name == MANIFEST else [manifest.path]:
-                    path.unlink(missing_ok=True)
         except Timeout:
             raise GradcamError(
                 f"another gradcam is writing to {folder}",
@@ -184,6 +209,8 @@ def open_manifest(
         except OSError as error:
             raise _cannot_write(folder, error) from error
         stack.callback(manifest.close)
+        if overwrite:
+            manifest.start_anew()
         manifest.load()
         yield manifest
 
@@ -206,12 +233,12 @@ def _lock(folder: Path, name: str, stack: ExitStack) -> None:
 
 
 def _leave_nothing(folder: Path) -> None:
-    """Remove a folder that holds nothing but unlocked locks: the model was refused, say."""
+    """Remove a folder that holds nothing but our own locks: the model was refused, say."""
     with suppress(OSError):
-        names = [path.name for path in folder.iterdir()]
-        if all(name.startswith(".") and name.endswith(".lock") for name in names):
-            for name in names:
-                (folder / name).unlink()
+        locks = {*folder.glob(".gradcam.lock"), *folder.glob(".manifest*.lock")}
+        if set(folder.iterdir()) == locks:
+            for path in locks:
+                path.unlink()
             folder.rmdir()
 
 

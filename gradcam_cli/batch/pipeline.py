@@ -210,6 +210,7 @@ def _answers(
             sizes.clear()
             squares = [item.square if isinstance(item, Job) else blank for item in places]
             explainer, found = _explained(explainer, trace, squares)
+            plan = replace(plan, precision=explainer.precision)
             answers = iter(found)
             stages.network += time.perf_counter() - start
         for item in group:
@@ -225,16 +226,19 @@ def _explained(
     explainer: Explainer, trace: Callable[[int], Explainer], squares: Sequence[NDArray[np.uint8]]
 ) -> tuple[Explainer, list[Explained]]:
     """Run the network, with half the batch when memory runs out, and half of that, down to one."""
+    size = explainer.batch_size
     while True:
         try:
+            if size != explainer.batch_size:
+                explainer = trace(size)
             return explainer, list(explainer.many(squares))
         except OutOfMemory as error:
-            if explainer.batch_size == 1 or explainer.model.ports.batch:
+            if size == 1 or explainer.model.ports.batch:
                 raise GradcamError(
                     "the network does not fit into memory, even with one picture at a time",
                     "close other programs, or explain a later layer with --layer",
                 ) from error
-        explainer = trace(explainer.batch_size // 2)
+        size //= 2
 
 
 def _groups(read: Iterable[Read], batch_size: int) -> Iterator[list[Read]]:

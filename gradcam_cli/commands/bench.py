@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json as jsonlib
 import sys
 import tempfile
@@ -66,6 +67,7 @@ def bench(
     choice = model_choice(which.model, opening)
     wanted = settings(choice, LookOptions(), AskOptions(), DrawOptions())
     model = load(choice)
+    gc.enable()  # as in a run
     with tempfile.TemporaryDirectory(prefix="gradcam-bench-") as folder:
         found = _pictures(images, Path(folder) / "in", pictures)
         plan = Plan(

@@ -43,11 +43,11 @@ def read_config(path: Path, verbs: Mapping[str, Any]) -> Defaults:
     _check(everywhere, known, path, "any verb")
     defaults: Defaults = {}
     for verb, names in options.items():
-        own = values.get(verb, {})
+        own = values[verb] if isinstance(values.get(verb), dict) else {}
         _check(own, set(names), path, f"`gradcam {verb}`")
         chosen = {**everywhere, **own}
         defaults[verb] = {
-            option.name: [value] if option.multiple and not isinstance(value, list) else value
+            option.name: _value(key, value, option, path)
             for key, value in chosen.items()
             if (option := names.get(_key(key))) is not None
         }
@@ -57,6 +57,15 @@ def read_config(path: Path, verbs: Mapping[str, Any]) -> Defaults:
                 f"{path} has a table [{table}], which is no verb", suggestion(table, verbs)
             )
     return defaults
+
+
+def _value(key: str, value: Any, option: Any, path: Path) -> Any:
+    """Return a value as the option takes it: a list, or one value, whose parts commas separate."""
+    if isinstance(value, dict):
+        raise GradcamError(f"{path} sets {key!r} to a table", f"`{key} = ...` takes a plain value")
+    if option.multiple:
+        return value if isinstance(value, list) else [value]
+    return ",".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _options(command: Any) -> dict[str, Any]:

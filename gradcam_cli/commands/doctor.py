@@ -48,6 +48,8 @@ def doctor(
 ) -> None:
     """Show this machine, or what was found in a model, and test the model's gradient."""
     if not model:
+        if save_repaired is not None:
+            raise GradcamError("--save-repaired needs a model", "name its .keras or .h5 file")
         _print(_machine(), json)
         return
     loaded, found = look(model, opening)

@@ -22,6 +22,7 @@ def layers(model: ModelArgument, opening: OpenOptions, json: Json = False) -> No
     """List the layers that can be explained; the default is marked."""
     loaded, found = look(model, opening)
     default = loaded.layer or found.default
+    last = max((row.call for row in found.layers if row.path == default), default=0)
     if json:
         for row in found.layers:
             values = {
@@ -30,13 +31,13 @@ def layers(model: ModelArgument, opening: OpenOptions, json: Json = False) -> No
                 "call": row.call,
                 "grid": row.grid,
                 "channels": row.channels,
-                "default": row.path == default,
+                "default": (row.path, row.call) == (default, last),
             }
             sys.stdout.write(jsonlib.dumps(values) + "\n")
         return
     rows = [
         (
-            "*" if row.path == default else "",
+            "*" if (row.path, row.call) == (default, last) else "",
             row.path if row.call == 1 else f"{row.path} (call {row.call})",
             row.kind,
             f"{row.grid[0]}x{row.grid[1]}",

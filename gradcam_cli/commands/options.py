@@ -105,7 +105,9 @@ class OpenOptions:
             metavar="imagenet|random|FILE",
         ),
     ] = "imagenet"
-    seed: Annotated[int, _option("The seed of --weights random.", "--seed", panel=_MODEL)] = 0
+    seed: Annotated[
+        int, _option("The seed of --weights random.", "--seed", panel=_MODEL, min=0, max=2**32 - 1)
+    ] = 0
     labels: Annotated[
         Path | None,
         _option(

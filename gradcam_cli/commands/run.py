@@ -76,13 +76,16 @@ def run(
     if opening.preprocess == "try":
         try_scalings(pictures, choice, look)
         return
+    made = not draw.output_dir.exists()
     check_output(sources, draw.output_dir)
     wanted = settings(choice, look, ask, draw)
     name = manifest_name(part)
     if batch.no_resume:
         _check_unused(draw.output_dir, name)
     tally = Tally(draw.output_dir)
-    opened = open_manifest(draw.output_dir, wanted.digest(), name=name, overwrite=batch.overwrite)
+    opened = open_manifest(
+        draw.output_dir, wanted.digest(), name=name, overwrite=batch.overwrite, made=made
+    )
     with opened as manifest:
         rest = _not_done(pictures, manifest, tally)
         before, first = _first_left(rest)
@@ -142,8 +145,11 @@ def _some(pictures: Iterator[Found], sources: Sequence[str]) -> Iterator[Found]:
 
 
 def _count(sources: Sequence[str], select: SelectOptions, output: Path | None = None) -> int:
-    """Count the pictures for the bar; a list on standard input can be read only once."""
-    return 0 if "-" in sources else sum(1 for _ in _walk(sources, select, output))
+    """Count the pictures for the bar; 0 with a list that can be read only once."""
+    for source in sources:
+        if source == "-" or (source.startswith("@") and not Path(source[1:]).is_file()):
+            return 0
+    return sum(1 for _ in _walk(sources, select, output))
 
 
 def _check_unused(folder: Path, name: str) -> None:

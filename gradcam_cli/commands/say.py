@@ -106,6 +106,8 @@ def predictions(record: Record) -> None:
         "score#" if any(row.probability is None for row in record.predictions) else "probability#"
     )
     table(("rank#", "name", "id", unit), rows, title=record.source)
+    if record.warning:
+        warn(f"{record.source}: {record.warning}")
     for item in record.explanations:
         if item.empty:
             warn(

@@ -5,6 +5,7 @@ Outside this module every picture is RGB; OpenCV's BGR order does not leave it.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -163,7 +164,7 @@ def write_bytes(path: Path, data: bytes | Iterable[bytes]) -> None:
 
     The bytes, which may come in pieces, go into a hidden file beside it, which then takes its
     place: a reader never sees half a file, and a link at ``path`` is replaced, never written
-    through. Raises GradcamError.
+    through. Raises GradcamError; ImageError (``write``) for a path that is too long.
     """
     temporary = path.parent / f".gradcam-{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.part"
     try:
@@ -176,6 +177,8 @@ def write_bytes(path: Path, data: bytes | Iterable[bytes]) -> None:
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ImageError("write", "its output's path is too long", "shorten -o") from error
         raise GradcamError(
             f"cannot write {path}: {error.strerror}",
             "free some space or choose another folder with -o",

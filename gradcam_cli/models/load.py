@@ -119,6 +119,11 @@ def _named_ports(choice: ModelChoice, entry: Entry) -> Ports:
         raise ModelError(
             f"{entry.name} has one input and one output", "leave out --input and --output"
         )
+    if choice.architecture or choice.custom_objects or choice.unsafe:
+        raise ModelError(
+            f"{entry.name} is built by name, without a model file",
+            "leave out --architecture, --custom-objects and --unsafe-load",
+        )
     if choice.input_size not in (None, entry.input_size):
         raise ModelError(
             f"{entry.name} takes pictures of {entry.input_size[0]}x{entry.input_size[1]}",

@@ -95,6 +95,11 @@ def find_scaling(name: str, families: Sequence[tuple[str, str]] = ()) -> Scaling
         if key == application:
             key = "none" if row == "inside" else row
             break
+    if key == "try":
+        raise GradcamError(
+            "--preprocess try goes with `gradcam run` and `gradcam predict`",
+            "it shows their first pictures under every scaling",
+        )
     if key not in SCALINGS:
         known = list(SCALINGS) + [application for application, _ in families]
         raise GradcamError(

@@ -25,7 +25,7 @@ def freeze(traced: Any) -> Callable[..., dict[str, Any]] | None:
         return None
     try:
         frozen = convert_variables_to_constants_v2(traced)
-    except (ValueError, TypeError, KeyError, RuntimeError):
+    except Exception:  # noqa: BLE001  whatever goes wrong, the function as it is still works
         return None
     names = sorted(traced.structured_outputs)
     if len(frozen.outputs) != len(names):

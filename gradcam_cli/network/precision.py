@@ -37,9 +37,14 @@ def trunk(anatomy: Anatomy, chosen: FeatureMap) -> list[Any]:
     layers = {
         id(each.step.layer): each.step.layer
         for each in anatomy.maps
-        if each.step.tensor.op.name in before and hasattr(each.step.layer, "dtype_policy")
+        if each.step.tensor.op.name in before and _can_be_lowered(each.step.layer)
     }
     return list(layers.values())
+
+
+def _can_be_lowered(layer: Any) -> bool:
+    # A quantised layer's policy says how to read its integers; it must stay.
+    return hasattr(layer, "dtype_policy") and getattr(layer, "quantization_mode", None) is None
 
 
 @contextmanager

@@ -225,7 +225,7 @@ def test_overwrite_forgets() -> None:
     add(finished(found))
     with open_manifest(Path("out"), NOW, overwrite=True) as manifest:
         assert manifest.done(found) is None
-    assert not Path("out", MANIFEST).exists()
+    assert Path("out", MANIFEST).exists(), "nothing is lost before something new is there"
 
 
 def test_a_shard_knows_what_the_others_did() -> None:
@@ -248,6 +248,7 @@ def test_shards_of_other_settings_are_refused() -> None:
     add(name=ONE, settings=OTHER)
     with open_manifest(Path("out"), OTHER, overwrite=True) as manifest:
         assert manifest.done(found) is None
+        manifest.append(finished(found, settings=OTHER))
     add(name=TWO, settings=OTHER)
 
 
@@ -259,9 +260,33 @@ def test_overwriting_a_shard_leaves_the_others() -> None:
     with open_manifest(Path("out"), NOW, name=ONE, overwrite=True) as manifest:
         assert manifest.done(a) is None
         assert manifest.done(b)
-    with open_manifest(Path("out"), NOW, overwrite=True):
-        pass
-    assert [path.name for path in Path("out").glob("*.jsonl")] == ["manifest-old.jsonl"]
+    with open_manifest(Path("out"), NOW, overwrite=True) as manifest:
+        manifest.append(finished(a))
+    left = {path.name for path in Path("out").glob("*.jsonl")}
+    assert left == {"manifest-old.jsonl", MANIFEST}
+
+
+def test_files_that_are_not_made_again_are_removed() -> None:
+    found = picture()
+    record = finished(found)
+    add(record)
+    stale = Path("out", f"{found.source}.top1.jpg")
+    failed = Record(source=found.source, status="failed", error=Failure("empty", "it is empty"))
+    with open_manifest(Path("out"), NOW, overwrite=True) as manifest:
+        assert stale.exists()
+        manifest.append(failed)
+    assert not stale.exists()
+
+
+def test_a_folder_that_stays_empty_is_left_as_it_was_found() -> None:
+    with pytest.raises(KeyError), open_manifest(Path("out"), NOW, made=True):
+        raise KeyError
+    assert not Path("out").exists()
+    Path("out").mkdir()
+    Path("out/.theirs.lock").touch()
+    with pytest.raises(KeyError), open_manifest(Path("out"), NOW, made=True):
+        raise KeyError
+    assert Path("out/.theirs.lock").exists()
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,25 @@ def test_a_file_that_cannot_be_written_ends_the_run(model: Model, tmp_path: Path
     assert os.fspath(tmp_path / "out" / "a.png.top1.jpg") in caught.value.message
 
 
+def test_a_path_too_long_to_write_fails_its_picture_alone(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    deep, here = "in", os.open(tmp_path, os.O_RDONLY)
+    for name in ("in", *["d" * 100] * 40):
+        os.mkdir(name, dir_fd=here)
+        below = os.open(name, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here, deep = below, f"{deep}/{name}" if name != "in" else deep
+    os.close(here)
+    Path(deep, "a.png").write_bytes(encode(noise(1), "png"))
+    found = Found(Path(deep, "a.png"), f"{deep}/a.png")
+    near = make_plan(model, Path("out"))
+    assert not finish(job(found, near), answer(), near).failed
+    far = make_plan(model, tmp_path / "out")
+    assert kind(finish(job(found, far), answer(), far)) == "write"
+
+
 def test_overlays_of_turned_pictures_are_upright(model: Model, tmp_path: Path) -> None:
     """Intensity 0 gives back the picture's pixels, the way viewers show them."""
     path = tmp_path / "a.jpg"
