@@ -157,7 +157,7 @@ def test_ctrl_c_finishes_what_is_in_flight(
     assert said.splitlines()[-1] == "warning: interrupted; the same command goes on from here"
     assert 6 <= lines(output) < COUNT
     check_whole_files(output)
-    assert not output.exists(), "nothing was made, so nothing is left"
+    assert hidden(output) == {".gradcam.lock"}
     written = {str(path.relative_to(output)) for path in output.rglob("*.*") if path.is_file()}
     recorded = {n for r in records(output) for e in r["explanations"] for n in e["files"].values()}
     assert written - {".gradcam.lock", "manifest.jsonl"} == recorded
@@ -175,7 +175,7 @@ def test_ctrl_c_while_the_model_is_loaded(pictures: Path, words: tuple[str, ...]
     assert process.returncode == 130
     assert "Traceback" not in said
     assert "bug" not in said
-    assert hidden(output) == {".gradcam.lock"}
+    assert not output.exists(), "nothing was made, so nothing is left"
 
 
 def test_a_full_disk_tears_nothing(
