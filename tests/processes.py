@@ -10,6 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from gradcam_cli.cli import app
+from gradcam_cli.errors import GradcamError
+
 SAMPLES = Path(__file__).parent.parent / "sample_images"
 LITE0 = ("--model", "efficientnet-lite0")
 
@@ -30,6 +35,14 @@ def gradcam(
         timeout=240,
         check=False,
     )
+
+
+def refusal(*words: str | Path) -> GradcamError:
+    """Return the error of a refused command, run in this process: TensorFlow is here already."""
+    with pytest.raises(GradcamError) as caught:
+        app([str(word) for word in words], standalone_mode=False)
+    assert caught.value.exit_code == 2
+    return caught.value
 
 
 def records(folder: Path) -> list[dict[str, Any]]:

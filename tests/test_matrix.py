@@ -11,8 +11,10 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from gradcam_cli.cli import app
 from gradcam_cli.errors import ModelError
 from gradcam_cli.explain import Explained, Explainer, Question
+from gradcam_cli.images.files import encode, write_bytes
 from gradcam_cli.models.classes import ClassChoice, Labels
 from gradcam_cli.models.load import Model
 from gradcam_cli.models.scaling import SCALINGS
@@ -20,6 +22,7 @@ from gradcam_cli.network.ports import Ports, find_ports, run
 from gradcam_cli.network.survey import survey
 from gradcam_cli.opening.file import open_network
 from tests.oracles import grad_cam
+from tests.processes import records
 from tests.zoo import CASES, Built, Case, parts
 from tests.zoo.table import PAGE, table
 
@@ -76,18 +79,35 @@ def state(network: Any) -> tuple[str, list[bytes], dict[str, set[str]]]:
     return config, weights, {f"{n} {each.name}": set(vars(each)) for n, each in enumerate(layers)}
 
 
-@pytest.mark.parametrize("ending", ["keras", "h5"])
+def by_command_line(path: Path, case: Case, pixels: Pixels, folder: Path) -> NDArray[Any]:
+    """The raw maps ``[classes, N, u, v]`` that ``gradcam run`` writes for pixels as pictures."""
+    for number, picture in enumerate(pixels):
+        picture = np.repeat(picture, 3, axis=-1) if picture.shape[-1] == 1 else picture
+        write_bytes(folder / "in" / f"{number}.png", encode(picture, "png"))
+    words = ["run", str(folder / "in"), "-m", str(path), "--layer", case.layer, "--save", "array"]
+    words += ["--call", str(case.call), "--custom-objects", parts.__file__, "--quiet"]
+    words += ["--preprocess", "none", "-o", str(folder / "out")]
+    words += [word for index in case.classes for word in ("-c", str(index))]
+    words += ["--output", case.output] if case.output else []
+    words += ["--unsafe-load"] if case.unsafe else []
+    words += ["--input-size", "{}x{}".format(*case.size)] if case.size else []
+    for name, value in case.constants.items():
+        np.save(folder / f"{name}.npy", value)
+        words += ["--input", f"{name}={folder / name}.npy"]
+    assert app(words, standalone_mode=False) == 0
+    maps = [
+        [np.load(folder / "out" / item["files"]["array"]) for item in record["explanations"]]
+        for record in records(folder / "out")
+    ]
+    return np.swapaxes(np.array(maps), 0, 1)
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
-@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
-def test_every_structure(case: Case, ending: str, tmp_path: Path) -> None:
+def test_every_structure(case: Case, tmp_path: Path) -> None:
     keras.utils.set_random_seed(7)
     built = case.build()
-    if ending == "h5" and case.no_h5:
-        with pytest.raises(ModelError):
-            opened(save(built.network, case, tmp_path, ending), case)
-        return
-    path = save(built.network, case, tmp_path, ending)
+    path = save(built.network, case, tmp_path, "keras")
     before = hashlib.sha256(path.read_bytes()).digest()
     network = opened(path, case)
     ports = find_ports(network, case.size, case.constants, case.output)
@@ -95,9 +115,8 @@ def test_every_structure(case: Case, ending: str, tmp_path: Path) -> None:
     pixels = np.random.default_rng(1).integers(
         0, 256, (ports.batch or 2, *ports.size, ports.channels), dtype=np.uint8
     )
-    if ending == "keras":
-        found = survey(network, ports)
-        assert (found.default, found.inside) == (case.default, case.inside)
+    found = survey(network, ports)
+    assert (found.default, found.inside) == (case.default, case.inside)
     run(network, ports, tf.constant(pixels, tf.float32))  # layers may set up something lazily
     remembered = state(network)
     explained = explain(network, ports, case, pixels)
@@ -106,6 +125,27 @@ def test_every_structure(case: Case, ending: str, tmp_path: Path) -> None:
     raw = np.stack([[item.raw for item in each.explanations] for each in explained], axis=1)
     expected = reference(built, case, pixels)
     assert apart(raw, expected) <= case.tolerance
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_every_structure_by_the_command_line(case: Case, tmp_path: Path) -> None:
+    keras.utils.set_random_seed(7)
+    built = case.build()
+    path = save(built.network, case, tmp_path, "h5")
+    if case.no_h5:
+        with pytest.raises(ModelError):
+            opened(path, case)
+        path = save(built.network, case, tmp_path, "keras")
+    before = hashlib.sha256(path.read_bytes()).digest()
+    ports = find_ports(built.network, case.size, case.constants, case.output)
+    pixels = np.random.default_rng(1).integers(
+        0, 256, (case.batch or 2, *ports.size, ports.channels), dtype=np.uint8
+    )
+    raw = by_command_line(path, case, pixels, tmp_path)
+    assert hashlib.sha256(path.read_bytes()).digest() == before
+    assert apart(raw, reference(built, case, pixels)) <= case.tolerance
 
 
 def apart(raw: NDArray[Any], expected: NDArray[Any]) -> float:

@@ -52,6 +52,8 @@ def doctor(
             raise GradcamError("--save-repaired needs a model", "name its .keras or .h5 file")
         _print(_machine(), json)
         return
+    if save_repaired is not None:
+        _check_file(model)
     loaded, found = look(model, opening)
     if save_repaired is not None:
         _save(loaded, Path(model), save_repaired)
@@ -64,15 +66,19 @@ def doctor(
         raise typer.Exit(ExitCode.GATE_FAILED)
 
 
-def _save(model: Model, source: Path, path: Path) -> None:
+def _check_file(model: str) -> None:
     from gradcam_cli.models.choice import is_file
-    from gradcam_cli.opening.file import save_repaired
 
-    if not is_file(str(source)):
+    if not is_file(model):
         raise GradcamError(
-            f"{source} is a named model, there is nothing to repair",
+            f"{model} is a named model, there is nothing to repair",
             "--save-repaired goes with a model file",
         )
+
+
+def _save(model: Model, source: Path, path: Path) -> None:
+    from gradcam_cli.opening.file import save_repaired
+
     save_repaired(model.network, path, source)
     say.note(f"the model, as it was opened, is in {path}")
 
