@@ -122,6 +122,13 @@ def _number(row: Prediction) -> str:
     return "not finite" if row.score is None else f"{row.score:.4g}"
 
 
+def _cause(reason: str) -> str:
+    """Return why a map is empty, with what lies behind it."""
+    from gradcam_cli.explain import EMPTY
+
+    return f"{reason} ({EMPTY[reason]})" if reason in EMPTY else reason
+
+
 @contextmanager
 def progress(count: Callable[[], int], before: int, quiet: bool) -> Iterator[Callable[[], None]]:
     """Show a bar with pictures/s and time left on a terminal; yields what each picture calls.
