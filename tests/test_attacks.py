@@ -23,6 +23,8 @@ from gradcam_cli.images.files import encode
 from tests.processes import gradcam, problem, records
 from tests.tiny import noise
 
+pytestmark = pytest.mark.xdist_group("attacks")  # all are held against the same run
+
 COUNT = 60
 BROKEN = {7, 31}
 

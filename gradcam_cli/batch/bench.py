@@ -16,7 +16,6 @@ from gradcam_cli.errors import GradcamError
 from gradcam_cli.explain import Explainer, Question
 from gradcam_cli.images.find import Found
 from gradcam_cli.models.load import Model
-from gradcam_cli.network.ports import single_input
 
 __all__ = ["BARE", "STREAM", "Timing", "measure"]
 
@@ -61,7 +60,7 @@ def measure(
     What is compared runs side by side in each round, so that a machine whose speed drifts slows
     all of it. Raises GradcamError when a picture cannot be read.
     """
-    if model.ports != single_input(model.ports.size, model.ports.channels):
+    if not model.ports.plain:
         raise GradcamError(
             "only models with one picture input and one output can be compared with model.predict",
             "`gradcam run` names the slowest stage of a real run",

@@ -107,7 +107,7 @@ def predictions(record: Record) -> None:
     )
     table(("rank#", "name", "id", unit), rows, title=record.source)
     if record.warning:
-        warn(f"{record.source}: {record.warning}")
+        warn(f"{printable(record.source)}: {record.warning}")
     for item in record.explanations:
         if item.empty:
             warn(

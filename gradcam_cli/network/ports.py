@@ -51,6 +51,11 @@ class Ports:
     output: str = ""
     no_channels: bool = False
 
+    @property
+    def plain(self) -> bool:
+        """Tell whether pictures are all that the network takes, as they are, in any number."""
+        return self == single_input(self.size, self.channels)
+
 
 def single_input(size: tuple[int, int], channels: int = 3) -> Ports:
     """Return the ports of a network with one picture input and one output."""
