@@ -327,12 +327,13 @@ def test_a_list_that_names_the_output_folder_s_parent(tiny: Path, tmp_path: Path
     for name in ("a.png", "sub/b.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(encode(noise(1), "png"))
-    first = gradcam("run", "-", "--model", tiny, "-q", cwd=tmp_path, stdin=".\n")
+    words = ("--model", tiny, "--format", "png")
+    first = gradcam("run", "-", *words, "-q", cwd=tmp_path, stdin=".\n")
     assert first.returncode == 0, first.stderr
     before = records(tmp_path / "gradcam_output")
     assert [record["source"] for record in before] == ["a.png", "sub/b.png"]
     for sources, stdin in ((("-", "-0"), ".\0sub\0"), (("*.png", "*/*.png"), ""), (("*",), "")):
-        again = gradcam("run", *sources, "--model", tiny, cwd=tmp_path, stdin=stdin)
+        again = gradcam("run", *sources, *words, cwd=tmp_path, stdin=stdin)
         assert again.returncode == 0, again.stderr
         assert again.stderr.startswith("0 pictures done, 2 done before"), again.stderr
     assert records(tmp_path / "gradcam_output") == before

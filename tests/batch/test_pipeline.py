@@ -192,6 +192,22 @@ def test_what_is_left_comes_out_to_the_last_bit(
                 ).read_bytes()
 
 
+@pytest.mark.parametrize(("kept", "left", "size"), [(0, 1, 1), (0, 9, 4), (2, 1, 3), (8, 1, 4)])
+def test_the_network_is_traced_for_the_whole_run_s_largest_batch(
+    model: Model, tmp_path: Path, kept: int, left: int, size: int
+) -> None:
+    sizes = []
+
+    def trace(asked: int) -> Explainer:
+        sizes.append(asked)
+        return asking(model)(asked)
+
+    pictures: list[Found | Kept] = [Kept(100, False)] * kept
+    pictures += write_pictures(tmp_path / "in", left)
+    assert len(list(stream(pictures, make_plan(model, None), trace, 4))) == left
+    assert sizes == [size]
+
+
 def test_nothing_is_traced_where_nothing_is_left(tmp_path: Path, model: Model) -> None:
     def trace(size: int) -> Explainer:
         raise AssertionError(size)

@@ -5,8 +5,10 @@ import os
 import random
 import socket
 import struct
+import threading
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -526,6 +528,22 @@ def test_any_name_is_written_and_read(tmp_path: Path, name: str) -> None:
     write_bytes(path, encode(quadrants(), "png"))
     np.testing.assert_array_equal(read_picture(path).pixels, quadrants())
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
+    path, contents = tmp_path / "a", [bytes([number]) * 3_000_000 for number in (1, 2)]
+    write_bytes(path, contents[0])
+    end = threading.Event()
+
+    def read() -> set[bool]:
+        return {path.read_bytes() in contents for _ in iter(end.is_set, True)}
+
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(read)
+        for number in range(60):
+            write_bytes(path, contents[number % 2])
+        end.set()
+        assert reader.result() == {True}
 
 
 def test_links_are_replaced_not_written_through(tmp_path: Path) -> None:

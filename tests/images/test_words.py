@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -34,6 +36,24 @@ def test_a_complaint_is_laid_at_the_right_door(tmp_path: Path) -> None:
         said = list(pool.map(warning, range(120)))
     assert set(said[::2]) == {""}
     assert all(text.startswith("Corrupt JPEG data: 3 extraneous") for text in said[1::2])
+
+
+def test_whoever_is_silent_is_not_blamed_for_a_neighbour(tmp_path: Path) -> None:
+    end = threading.Event()
+
+    def complain() -> None:
+        os.write(2, b"bad\n")
+        time.sleep(0.001)
+
+    def talk() -> set[str]:
+        return {overheard(complain)[1] for _ in iter(end.is_set, True)}
+
+    with stderr_at(tmp_path / "words"), ThreadPoolExecutor(2) as pool:
+        talkers = [pool.submit(talk) for _ in range(2)]
+        said = {overheard(lambda: time.sleep(0.005))[1] for _ in range(40)}
+        end.set()
+        assert said == {""}
+        assert {word for talker in talkers for word in talker.result()} == {"bad"}
 
 
 def test_what_is_said_once_only_was_somebody_else(tmp_path: Path) -> None:
