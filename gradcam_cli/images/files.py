@@ -33,6 +33,7 @@ __all__ = [
     "Picture",
     "encode",
     "encode_array",
+    "part_of",
     "read_picture",
     "remove_leftovers",
     "write_bytes",
@@ -166,7 +167,7 @@ def write_bytes(path: Path, data: bytes | Iterable[bytes]) -> None:
     place: a reader never sees half a file, and a link at ``path`` is replaced, never written
     through. Raises GradcamError; ImageError (``write``) for a path that is too long.
     """
-    temporary = path.parent / f".gradcam-{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.part"
+    temporary = part_of(path.parent)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -183,6 +184,11 @@ def write_bytes(path: Path, data: bytes | Iterable[bytes]) -> None:
             f"cannot write {path}: {error.strerror}",
             "free some space or choose another folder with -o",
         ) from error
+
+
+def part_of(folder: Path) -> Path:
+    """Return the name of a file in a folder that ``remove_leftovers`` knows after a crash."""
+    return folder / f".gradcam-{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.part"
 
 
 def remove_leftovers(folder: Path) -> None:

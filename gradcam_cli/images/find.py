@@ -6,13 +6,13 @@ import fnmatch
 import hashlib
 import os
 import re
-import secrets
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from gradcam_cli.errors import GradcamError, suggestion
+from gradcam_cli.images.files import part_of
 
 __all__ = ["EXTENSIONS", "Found", "check_output", "find_pictures", "output_stem"]
 
@@ -151,7 +151,7 @@ def _files(source: str, output_dir: Path) -> Iterable[Path]:
 
 
 def _try_writing(folder: Path) -> None:
-    probe = folder / f".gradcam-{secrets.token_hex(8)}.part"
+    probe = part_of(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try:

@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 
 from gradcam_cli.errors import GradcamError, ImageError
 from gradcam_cli.images import files
-from gradcam_cli.images.files import encode, encode_array, read_picture, write_bytes
+from gradcam_cli.images.files import (
+    encode,
+    encode_array,
+    part_of,
+    read_picture,
+    remove_leftovers,
+    write_bytes,
+)
 from tests.streams import stderr_at
 
 DATA = Path(__file__).parent / "data"
@@ -544,6 +551,14 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
             write_bytes(path, contents[number % 2])
         end.set()
         assert reader.result() == {True}
+
+
+def test_what_a_killed_process_leaves_is_known_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    for place in (part_of(tmp_path), part_of(tmp_path / "sub"), tmp_path / ".gradcam-mine.part"):
+        place.write_bytes(b"half")
+    remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.rglob("*.part")] == [".gradcam-mine.part"]
 
 
 def test_links_are_replaced_not_written_through(tmp_path: Path) -> None:
