@@ -278,27 +278,29 @@ def test_stopping_finishes_what_is_in_flight(model: Model, tmp_path: Path, after
     assert written == {record.explanations[0].files["overlay"] for record in records}
 
 
-def test_an_error_in_writing_leaves_no_thread_that_writes(model: Model, tmp_path: Path) -> None:
+def test_an_error_in_writing_comes_in_its_turn_and_leaves_no_writer(
+    model: Model, tmp_path: Path
+) -> None:
     pictures = write_pictures(tmp_path / "in", 12)
-    blocked = tmp_path / "out" / "in"
-    plan = make_plan(model, tmp_path / "out")
+    pictures[9] = Found(pictures[9].path, "blocked/9.jpg")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "blocked").write_text("in the way", encoding="utf-8")
     records: list[Record] = []
 
     def run() -> None:
-        for record in stream(pictures, plan, asking(model), 4):
-            records.append(record)
-            if len(records) == 4:
-                blocked.rename(tmp_path / "out" / "away")
-                blocked.write_text("in the way", encoding="utf-8")
+        for record in stream(pictures, make_plan(model, tmp_path / "out"), asking(model), 4):
+            records.append(record)  # noqa: PERF402  those before the error count
 
-    with pytest.raises(GradcamError, match="cannot write") as caught:
+    with pytest.raises(GradcamError, match="cannot write"):
         run()
-    assert 4 <= len(records) < 12
-    writers = [each for each in threading.enumerate() if each.name.startswith(THREADS)]
-    del caught
-    for thread in writers:
-        thread.join(5)
-        assert not thread.is_alive()
+    assert [record.source for record in records] == [found.source for found in pictures[:9]]
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    for thread in threading.enumerate():
+        if thread.name.startswith(THREADS):
+            thread.join(5)
+            assert not thread.is_alive()
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == before
+    assert not list((tmp_path / "out").rglob(".*"))
 
 
 def test_a_picture_that_hangs_is_a_failed_record(
