@@ -57,7 +57,7 @@ def gradcam_stream(
 ) -> Callable[[], None]:
     """Return a round of gradcam's own stream over the pictures."""
     from gradcam_cli.batch.pipeline import stream
-    from gradcam_cli.batch.steps import Plan
+    from gradcam_cli.batch.steps import plan_for
     from gradcam_cli.commands.options import AskOptions, DrawOptions, LookOptions, OpenOptions
     from gradcam_cli.commands.request import model_choice, settings
     from gradcam_cli.explain import Explainer, Question
@@ -67,15 +67,8 @@ def gradcam_stream(
 
     choice = model_choice(name.lower(), OpenOptions(weights=str(weights)))
     model = load(choice)
-    plan = Plan(
-        settings=settings(choice, LookOptions(), AskOptions(), DrawOptions()),
-        model=model.name,
-        weights=model.weights,
-        labels=model.labels,
-        input_size=model.ports.size,
-        channels=model.ports.channels,
-        output=folder,
-    )
+    wanted = settings(choice, LookOptions(), AskOptions(), DrawOptions())
+    plan = plan_for(model, wanted, folder)
     explainer = Explainer(model, Question(ClassChoice(classes)), 16)
     found = list(find_pictures([str(path) for path in pictures]))
 

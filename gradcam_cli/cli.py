@@ -26,8 +26,6 @@ from gradcam_cli.errors import ExitCode, GradcamError
 
 __all__ = ["app", "main"]
 
-THREADS = "gradcam-ordered"
-
 app = typer.Typer(
     name="gradcam",
     no_args_is_help=True,
@@ -79,7 +77,8 @@ def main() -> None:
         if debug and not hasattr(error, "format_message"):
             raise
         code = _explained(error)
-    if any(thread.name.startswith(THREADS) for thread in threading.enumerate()):
+    others = (each for each in threading.enumerate() if each is not threading.main_thread())
+    if any(not each.daemon for each in others):
         # A reader hangs in a decoder or on a dead disk; leaving as usual would wait for it.
         sys.stdout.flush()
         sys.stderr.flush()

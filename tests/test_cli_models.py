@@ -131,6 +131,21 @@ def test_random_weights_warn(tmp_path: Path) -> None:
     assert len(json.loads(result.stdout)["predictions"]) == 5
 
 
+def test_an_empty_map_names_its_cause_and_a_way_out(tmp_path: Path) -> None:
+    network = small_net()
+    kernel, bias = network.layers[-1].get_weights()
+    network.layers[-1].set_weights([-np.abs(kernel), bias])  # features are positive, evidence not
+    network.save(tmp_path / "negative.keras")
+    words = ("-m", tmp_path / "negative.keras", "--fail-on-empty")
+    result = gradcam("run", SAMPLES / "cat.jpg", *words, cwd=tmp_path)
+    assert result.returncode == 1
+    (record,) = records(tmp_path / "gradcam_output")
+    (item,) = record["explanations"]
+    assert (item["empty"], item["empty_reason"], item["peak"]) == (True, "all negative", None)
+    assert "is empty: all negative" in result.stderr
+    assert "--score probability" in result.stderr
+
+
 def test_layers_and_doctor_show_what_was_found(files: Path, tmp_path: Path) -> None:
     rows = [
         json.loads(line)

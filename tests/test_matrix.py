@@ -103,7 +103,6 @@ def by_command_line(path: Path, case: Case, pixels: Pixels, folder: Path) -> NDA
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
 def test_every_structure(case: Case, tmp_path: Path) -> None:
     keras.utils.set_random_seed(7)
     built = case.build()
@@ -128,7 +127,6 @@ def test_every_structure(case: Case, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 def test_every_structure_by_the_command_line(case: Case, tmp_path: Path) -> None:
     keras.utils.set_random_seed(7)

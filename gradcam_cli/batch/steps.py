@@ -20,8 +20,9 @@ from gradcam_cli.images.fit import Placement, peak, place, shrink, to_network, t
 from gradcam_cli.images.render import heatmap, overlay
 from gradcam_cli.images.room import Room
 from gradcam_cli.models.classes import Labels, describe
+from gradcam_cli.models.load import Model
 
-__all__ = ["HELD_BYTES", "Job", "Plan", "failed", "finish", "prepare"]
+__all__ = ["HELD_BYTES", "Job", "Plan", "failed", "finish", "plan_for", "prepare"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,22 @@ class Plan:
     precision: str = "float32"
     notes: tuple[str, ...] = ()
     output: Path | None = None
+
+
+def plan_for(model: Model, settings: Settings, output: Path | None = None) -> Plan:
+    """Return what a model and the settings say of every picture."""
+    asked = settings.interpolation
+    return Plan(
+        settings=settings,
+        model=model.name,
+        weights=model.weights,
+        labels=model.labels,
+        input_size=model.ports.size,
+        channels=model.ports.channels,
+        interpolation=model.interpolation if asked == "auto" else asked,
+        notes=(*model.notes, *model.warnings),
+        output=output,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradcam_cli.commands import say
+from gradcam_cli.commands.flat import flat
 from gradcam_cli.commands.options import (
     AskOptions,
     DrawOptions,
     LookOptions,
     ModelOption,
     OpenOptions,
-    Precision,
-    flat,
 )
 from gradcam_cli.commands.request import model_choice, settings
+from gradcam_cli.commands.values import Precision
 from gradcam_cli.errors import GradcamError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def bench(
 ) -> None:
     """Measure this machine: bare prediction, a run end to end, and each stage alone."""
     from gradcam_cli.batch.bench import measure
-    from gradcam_cli.batch.steps import Plan
+    from gradcam_cli.batch.steps import plan_for
     from gradcam_cli.explain import Question
     from gradcam_cli.models.classes import ClassChoice
     from gradcam_cli.models.load import load
@@ -70,16 +70,7 @@ def bench(
     gc.enable()  # as in a run
     with tempfile.TemporaryDirectory(prefix="gradcam-bench-") as folder:
         found = _pictures(images, Path(folder) / "in", pictures)
-        plan = Plan(
-            settings=wanted,
-            model=model.name,
-            weights=model.weights,
-            labels=model.labels,
-            input_size=model.ports.size,
-            channels=model.ports.channels,
-            interpolation=model.interpolation,
-            output=Path(folder) / "out",
-        )
+        plan = plan_for(model, wanted, Path(folder) / "out")
         question = Question(ClassChoice(classes))
         timings = measure(model, question, plan, found, batch_size, repeats, precision.value)
     _print(timings, json)

@@ -15,8 +15,9 @@ import typer
 
 from gradcam_cli import __version__
 from gradcam_cli.commands import say
+from gradcam_cli.commands.flat import flat
 from gradcam_cli.commands.layers import look
-from gradcam_cli.commands.options import Json, OpenOptions, flat
+from gradcam_cli.commands.options import Json, OpenOptions
 from gradcam_cli.errors import ExitCode, GradcamError
 
 if TYPE_CHECKING:

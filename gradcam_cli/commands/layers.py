@@ -7,7 +7,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from gradcam_cli.commands import say
-from gradcam_cli.commands.options import Json, ModelArgument, OpenOptions, flat
+from gradcam_cli.commands.flat import flat
+from gradcam_cli.commands.options import Json, ModelArgument, OpenOptions
 from gradcam_cli.commands.request import model_choice
 
 if TYPE_CHECKING:

@@ -2,70 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields, is_dataclass
-from enum import Enum
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import typer
+
+from gradcam_cli.commands.values import Blend, Format, Interpolation, Precision, Resize, Score
 
 _MODEL = "Model"
 _WHAT = "What is explained"
 _PICTURE = "Pictures and output"
 _RUN = "Running"
 _CHOOSE = "Which pictures"
-
-
-class Score(str, Enum):
-    """What the gradient is taken of."""
-
-    logit = "logit"
-    probability = "probability"
-
-
-class Blend(str, Enum):
-    """How the heat goes onto the picture."""
-
-    add = "add"
-    mix = "mix"
-
-
-class Precision(str, Enum):
-    """What the network computes in, up to the layer that is looked at."""
-
-    float32 = "float32"
-    bfloat16 = "bfloat16"
-    auto = "auto"
-
-
-class Format(str, Enum):
-    """The format of written pictures."""
-
-    jpg = "jpg"
-    png = "png"
-    webp = "webp"
-
-
-class Resize(str, Enum):
-    """How a picture becomes the network's square."""
-
-    squash = "squash"
-    crop = "crop"
-    pad = "pad"
-
-
-class Interpolation(str, Enum):
-    """How pixels are interpolated on the way to the network."""
-
-    auto = "auto"
-    bilinear = "bilinear"
-    bicubic = "bicubic"
-    area = "area"
-    nearest = "nearest"
-    lanczos = "lanczos"
 
 
 def _option(text: str, *names: str, panel: str, **more: Any) -> Any:
@@ -444,51 +393,3 @@ class SelectOptions:
     nul: Annotated[
         bool, _option("Lists are separated by NUL, not by lines.", "-0", "--nul", panel=_CHOOSE)
     ] = False
-
-
-def flat(command: Callable[..., None]) -> Callable[..., None]:
-    """Return the command with each option group in its signature spread into single options.
-
-    Typer sees one parameter an option; the command gets each group back as one object.
-    """
-    hints = get_type_hints(command, include_extras=True)
-    groups: dict[str, type] = {}
-    parameters: list[inspect.Parameter] = []
-    for parameter in inspect.signature(command).parameters.values():
-        hint = hints[parameter.name]
-        if is_dataclass(hint) and isinstance(hint, type):
-            groups[parameter.name] = hint
-            parameters += _spread(hint)
-        else:
-            parameters.append(
-                parameter.replace(annotation=hint, kind=inspect.Parameter.KEYWORD_ONLY)
-            )
-
-    @functools.wraps(command)
-    def spread(**given: Any) -> None:
-        packed = {
-            name: group(**{field.name: given.pop(field.name) for field in fields(group)})
-            for name, group in groups.items()
-        }
-        command(**given, **packed)
-
-    vars(spread)["__signature__"] = inspect.Signature(parameters)
-    spread.__annotations__ = {each.name: each.annotation for each in parameters}
-    del vars(spread)["__wrapped__"]
-    return spread
-
-
-def _spread(group: type) -> list[inspect.Parameter]:
-    hints = get_type_hints(group, include_extras=True)
-    spread = []
-    for field in fields(group):
-        hint, default = hints[field.name], field.default
-        if isinstance(default, tuple):  # Typer's lists repeat an option; its tuples take many words
-            hint, default = Annotated[list[str], hint.__metadata__[0]], list(default)
-        assert default is not MISSING  # noqa: S101  every option has a default
-        spread.append(
-            inspect.Parameter(
-                field.name, inspect.Parameter.KEYWORD_ONLY, annotation=hint, default=default
-            )
-        )
-    return spread

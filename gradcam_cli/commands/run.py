@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from gradcam_cli.commands import say
+from gradcam_cli.commands.flat import flat
 from gradcam_cli.commands.options import (
     AskOptions,
     BatchOptions,
@@ -25,13 +26,12 @@ from gradcam_cli.commands.options import (
     LookOptions,
     ModelOption,
     OpenOptions,
-    Precision,
     SelectOptions,
     Sources,
-    flat,
 )
 from gradcam_cli.commands.request import kinds, model_choice, settings, shard
 from gradcam_cli.commands.tryout import try_scalings
+from gradcam_cli.commands.values import Precision
 from gradcam_cli.errors import ExitCode, GradcamError
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def _go(
 ) -> None:
     _hash_ahead(choice)
     from gradcam_cli.batch.pipeline import Stages, stream
-    from gradcam_cli.batch.steps import Plan
+    from gradcam_cli.batch.steps import plan_for
     from gradcam_cli.models.load import load
 
     model = load(choice)
@@ -208,19 +208,7 @@ def _go(
     gc.enable()
     _tell(model, look.quiet)
     trace = _tracer(model, ask)
-    plan = Plan(
-        settings=wanted,
-        model=model.name,
-        weights=model.weights,
-        labels=model.labels,
-        input_size=model.ports.size,
-        channels=model.ports.channels,
-        interpolation=(
-            model.interpolation if wanted.interpolation == "auto" else wanted.interpolation
-        ),
-        notes=(*model.notes, *model.warnings),
-        output=manifest.folder if manifest else None,
-    )
+    plan = plan_for(model, wanted, manifest.folder if manifest else None)
     stages = Stages()
     with ExitStack() as stack:
         stop = stack.enter_context(_stopping())

@@ -110,9 +110,8 @@ def predictions(record: Record) -> None:
         warn(f"{printable(record.source)}: {record.warning}")
     for item in record.explanations:
         if item.empty:
-            warn(
-                f"{printable(record.source)}: the map of {item.name} is empty: {item.empty_reason}"
-            )
+            cause = _cause(item.empty_reason)
+            warn(f"{printable(record.source)}: the map of {item.name} is empty: {cause}")
     sys.stdout.flush()
 
 

@@ -15,7 +15,7 @@ from gradcam_cli.batch.records import (
     Record,
     Settings,
 )
-from gradcam_cli.commands import options
+from gradcam_cli.commands import options, values
 from gradcam_cli.commands.request import model_choice, settings
 
 SETTINGS = Settings(
@@ -95,12 +95,12 @@ INDIFFERENT = {"batch_size", "json", "quiet", "output_dir"}
 """Options that cannot change a pixel or a number."""
 
 CHANGES: dict[str, Any] = {
-    "score": options.Score.probability,
-    "precision": options.Precision.bfloat16,
-    "blend": options.Blend.mix,
-    "format": options.Format.png,
-    "resize": options.Resize.crop,
-    "interpolation": options.Interpolation.area,
+    "score": values.Score.probability,
+    "precision": values.Precision.bfloat16,
+    "blend": values.Blend.mix,
+    "format": values.Format.png,
+    "resize": values.Resize.crop,
+    "interpolation": values.Interpolation.area,
     "save": "array",
     "output_dir": Path("elsewhere"),
     "json": True,

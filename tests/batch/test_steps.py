@@ -12,7 +12,8 @@ import pytest
 from gradcam_cli.batch import steps
 from gradcam_cli.batch.records import Record
 from gradcam_cli.batch.steps import Job, Plan, finish, prepare
-from gradcam_cli.commands.options import DrawOptions, Format
+from gradcam_cli.commands.options import DrawOptions
+from gradcam_cli.commands.values import Format
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.explain import Explained, Explanation
 from gradcam_cli.images.files import encode

@@ -24,7 +24,6 @@ from gradcam_cli.models.scaling import SCALINGS
 from gradcam_cli.network.ports import single_input
 
 pytestmark = [  # what Keras says while it saves
-    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword"),
     pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file"),
 ]
 

@@ -20,8 +20,6 @@ from tests.opening.rewriting import save, write_zip
 
 L = keras.layers
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
-
 
 def small() -> keras.Model:
     return keras.Sequential([L.Input((8, 8, 3)), L.Conv2D(2, 3), L.GlobalMaxPooling2D()])

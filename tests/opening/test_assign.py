@@ -21,7 +21,6 @@ from gradcam_cli.opening.blank import blank_weights
 Edit = Callable[[h5py.File], None]
 
 pytestmark = [  # what Keras says while it saves
-    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword"),
     pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file"),
 ]
 

@@ -11,14 +11,7 @@ from gradcam_cli.errors import ModelError
 from gradcam_cli.opening.file import open_network
 from tests.opening.rewriting import SIZE, Json, layer, noise, rewrite, save, small
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
-
 L = keras.layers
-
-
-@pytest.fixture(autouse=True)
-def fresh_names() -> None:
-    keras.utils.clear_session()
 
 
 MINE = """

@@ -28,14 +28,7 @@ from tests.opening.rewriting import (
     write_zip,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
-
 L = keras.layers
-
-
-@pytest.fixture(autouse=True)
-def fresh_names() -> None:
-    keras.utils.clear_session()
 
 
 @pytest.mark.parametrize(("name", "container"), [("m.keras", "keras"), ("m.h5", "hdf5")])

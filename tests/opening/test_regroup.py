@@ -30,14 +30,7 @@ from tests.opening.rewriting import (
     write_zip,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
-
 L = keras.layers
-
-
-@pytest.fixture(autouse=True)
-def fresh_names() -> None:
-    keras.utils.clear_session()
 
 
 def old_groups(path: Path, names: dict[str, str], separator: str = "/") -> None:

@@ -29,14 +29,7 @@ from tests.opening.rewriting import (
     set_weights,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
-
 L = keras.layers
-
-
-@pytest.fixture(autouse=True)
-def fresh_names() -> None:
-    keras.utils.clear_session()
 
 
 @pytest.mark.parametrize("name", ["m.h5", "m.keras"])

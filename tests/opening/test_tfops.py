@@ -26,14 +26,7 @@ from tests.opening.rewriting import (
     save,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
-
 L = keras.layers
-
-
-@pytest.fixture(autouse=True)
-def fresh_names() -> None:
-    keras.utils.clear_session()
 
 
 def replaced(config: Json, name: str, *made: Json) -> None:
