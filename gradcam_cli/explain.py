@@ -17,6 +17,7 @@ from gradcam_cli.errors import GradcamError, ModelError, suggestion
 from gradcam_cli.models.classes import ClassChoice
 from gradcam_cli.models.load import Model
 from gradcam_cli.network.anatomy import Anatomy, FeatureMap, dissect, find_map
+from gradcam_cli.network.dense import is_dense, weights_in_order
 from gradcam_cli.network.freeze import freeze
 from gradcam_cli.network.head import Head, pooled_features
 from gradcam_cli.network.paths import named_operations, resolve_layer
@@ -38,7 +39,6 @@ __all__ = [
 OutOfMemory = tf.errors.ResourceExhaustedError
 """What TensorFlow raises when a batch does not fit."""
 
-_DENSE_WEIGHTS = 8_000_000
 _FREEZE_AFTER = 3  # batches; freezing takes longer than it saves on a few
 _FLOAT16_SCALE = 1024.0
 """Keeps float16 gradients above the smallest number that float16 can hold."""
@@ -219,7 +219,8 @@ class Explainer:
         model = self.model
         pictures = model.scaling.apply(tf.cast(pixels, tf.float32))
         two = len(model.labels.names) == 2
-        anatomy = dissect(model.network, model.ports, pictures, binary=two)
+        with weights_in_order():
+            anatomy = dissect(model.network, model.ports, pictures, binary=two)
         head = anatomy.head
         self.head_kind, self._found = head.kind, head.found
         answer = {"probabilities": head.output, "scores": head.logits}
@@ -260,7 +261,7 @@ class Explainer:
             return method.compute(A, G, keras.ops), tf.reduce_all(G == 0, axis=(1, 2, 3))
 
         hots = tf.one_hot(tf.transpose(classes), head.classes)
-        if hots.shape[0] > 1 and _is_dense(targets.graph):
+        if hots.shape[0] > 1 and is_dense(targets.graph):
             maps, flat = tf.vectorized_map(explained, hots)
         else:
             each = [explained(hot) for hot in tf.unstack(hots)]
@@ -323,19 +324,6 @@ def _seconds(function: Any, shape: Any) -> float:
         function(pixels)["maps"].numpy()
         times.append(time.perf_counter() - start)
     return min(times[1:])
-
-
-def _is_dense(graph: Any) -> bool:
-    """Tell whether all classes' gradients should go back through the head together.
-
-    VGG16's fully connected weights are half a gigabyte, which each class alone would read again;
-    small heads, and those with loops, are faster class by class.
-    """
-    operations = graph.get_operations()
-    if any("While" in operation.type for operation in operations):
-        return False
-    weights = [op.inputs[1].shape.num_elements() for op in operations if op.type == "MatMul"]
-    return sum(count or 0 for count in weights) > _DENSE_WEIGHTS
 
 
 def gradient(score: Any, activations: Any) -> Any:
