@@ -60,6 +60,7 @@ def main() -> None:
     """Run the command line and leave the process with its exit code."""
     gc.disable()  # importing TensorFlow makes a million objects and no garbage: a tenth of start-up
     words, debug, config = _everywhere(sys.argv[1:])
+    _set_up()
     if not debug:
         _quieten()
     for stream in (sys.stdout, sys.stderr):
@@ -128,6 +129,12 @@ def _explained(error: Exception) -> int:
     return 70
 
 
+def _set_up() -> None:
+    """Choose how TensorFlow computes, before it is imported; the user's own choice comes first."""
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # others may use the GPU as well
+
+
 def _quieten() -> None:
     """Keep what C libraries write to descriptor 2 away from the terminal.
 
@@ -135,7 +142,6 @@ def _quieten() -> None:
     that vanishes with the process. ``sys.stderr`` still reaches the terminal.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     terminal = os.dup(2)
     try:

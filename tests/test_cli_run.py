@@ -13,6 +13,7 @@ import pytest
 
 from gradcam_cli.models.classes import imagenet_labels
 from tests.processes import LITE0, SAMPLES, gradcam, problem, records, refusal
+from tests.tiny import write_pictures
 
 EXPECTED = {
     "butterfly.jpg": "monarch",
@@ -268,3 +269,30 @@ def test_lists_and_standard_input_name_pictures(tmp_path: Path) -> None:
 
 def test_the_labels_are_the_package_s_own() -> None:
     assert set(EXPECTED.values()) <= set(imagenet_labels().names)
+
+
+def test_auto_tries_batch_sizes_once_and_goes_on_with_the_one_it_found(
+    tiny: Path, tmp_path: Path
+) -> None:
+    (found,) = write_pictures(tmp_path / "in", 1)
+    for number in range(1, 280):
+        (tmp_path / "in" / f"{number:03d}.jpg").hardlink_to(found.path)
+    words = ("run", "in", "--model", tiny, "-o", "out", "--batch-size", "auto", "--json")
+    few = gradcam(*words, "--limit", "20", cwd=tmp_path)
+    assert "batches of" not in few.stderr
+    assert {record["batch_size"] for record in records(tmp_path / "out")} == {16}
+    first = gradcam(*words, "--overwrite", cwd=tmp_path)
+    (size,) = {record["batch_size"] for record in records(tmp_path / "out")}
+    assert f"batches of {size}" in first.stderr
+    (tmp_path / "out" / "in" / "270.jpg.top1.jpg").unlink()
+    again = gradcam(*words, cwd=tmp_path)
+    assert "batches of" not in again.stderr
+    assert "1 picture done, 279 done before" in again.stderr
+    assert again.stdout.splitlines()[:270] == first.stdout.splitlines()[:270]
+    assert records(tmp_path / "out")[270]["batch_size"] == size
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "many", "1.5", ""])
+def test_a_batch_size_is_a_number_or_auto(size: str, tmp_path: Path) -> None:
+    result = gradcam("run", "x.jpg", f"--batch-size={size}", cwd=tmp_path)
+    assert "neither auto nor a number" in problem(result)

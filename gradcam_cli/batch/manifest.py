@@ -39,14 +39,20 @@ class _Known:
     pixels: int
     empty: bool
     files: tuple[tuple[str, int], ...]
+    manifest: str
+    start: int
 
 
 class Manifest:
-    """An output folder's manifest, open for appending; made by ``open_manifest``."""
+    """An output folder's manifest, open for appending; made by ``open_manifest``.
+
+    ``batch_size`` is that of the last picture that was done with the same settings before, or 0.
+    """
 
     def __init__(self, folder: Path, name: str, settings: str) -> None:
         self.folder = folder
         self.path = folder / name
+        self.batch_size = 0
         self._settings = settings
         self._known: dict[str, _Known] = {}
         self._superseded = False
@@ -61,10 +67,10 @@ class Manifest:
         """
         for path in _manifests(self.folder):
             if path != self.path and path not in self._doomed:
-                for record in read_manifest(self.folder, path.name):
+                for start, record in _records(path):
                     if record.settings != self._settings:
                         raise _of_other_settings(path)
-                    self._remember(record)
+                    self._remember(record, path.name, start)
         if self.path in self._doomed:
             return
         try:
@@ -74,10 +80,10 @@ class Manifest:
         except OSError as error:
             raise _cannot_write(self.path, error) from error
         own: set[str] = set()
-        for record in read_manifest(self.folder, self.path.name):
+        for start, record in _records(self.path):
             self._superseded |= record.source in own
             own.add(record.source)
-            self._remember(record)
+            self._remember(record, self.path.name, start)
 
     def start_anew(self) -> None:
         """Forget what is there, as soon as the first new record is written and not before.
@@ -89,7 +95,7 @@ class Manifest:
         with suppress(GradcamError):  # a manifest that cannot be read is a reason to start anew
             for path in self._doomed:
                 for record in read_manifest(self.folder, path.name):
-                    self._remember(replace(record, settings=""))
+                    self._remember(replace(record, settings=""), path.name, 0)
 
     def done(self, found: Found) -> Kept | None:
         """Return a picture as Kept if it is finished with the same settings, else None.
@@ -108,7 +114,13 @@ class Manifest:
                     return None
             except OSError:
                 return None
-        return Kept(3 * record.pixels, record.empty)
+        return Kept(3 * record.pixels, record.empty, record.manifest, record.start)
+
+    def line(self, kept: Kept) -> str:
+        """Return the record of a picture that was done before, as it stands in its manifest."""
+        with (self.folder / kept.manifest).open("rb") as file:
+            file.seek(kept.start)
+            return file.readline().decode().rstrip("\n")
 
     def append(self, record: Record) -> None:
         """Write one record whole, and hand it to the operating system at once.
@@ -145,7 +157,9 @@ class Manifest:
             self._superseded = False
             write_bytes(self.path, _last_lines(self.path))
 
-    def _remember(self, record: Record) -> None:
+    def _remember(self, record: Record, manifest: str, start: int) -> None:
+        if record.settings == self._settings:
+            self.batch_size = record.batch_size or self.batch_size
         files = [
             (name, item.sizes[kind])
             for item in record.explanations
@@ -159,6 +173,8 @@ class Manifest:
             pixels=record.width * record.height,
             empty=record.empty,
             files=tuple(files),
+            manifest=sys.intern(manifest),
+            start=start,
         )
 
     def _remove(self, record: Record, before: _Known) -> None:
@@ -257,14 +273,21 @@ def read_manifest(folder: Path, name: str = MANIFEST) -> Iterator[Record]:
 
     Raises GradcamError when there is no manifest, or a line in its middle is not a record.
     """
-    path = folder / name
+    for _, record in _records(folder / name):
+        yield record
+
+
+def _records(path: Path) -> Iterator[tuple[int, Record]]:
+    """Yield each record with the byte that its line starts at."""
+    start = 0
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
                     return
                 try:
-                    yield Record.from_json(line.decode("utf-8"))
+                    yield start, Record.from_json(line.decode("utf-8"))
+                    start += len(line)
                 except ValueError as error:
                     raise GradcamError(
                         f"line {number} of {path} is not a record: {error}",

@@ -48,10 +48,12 @@ class Stages:
     reading: float = 0.0
     network: float = 0.0
     writing: float = 0.0
+    halved_to: int = 0
+    """The batch size that fitted into memory, where the one that was asked for did not."""
 
     def slowest(self) -> str:
         """Return the name of the stage that was waited for most."""
-        return max(vars(self), key=lambda name: getattr(self, name))
+        return max(("reading", "network", "writing"), key=lambda name: getattr(self, name))
 
 
 @dataclass(frozen=True)
@@ -202,15 +204,18 @@ def _answers(
         answers: Iterator[Explained] = iter(())
         if any(isinstance(item, Job) for item in places):
             start = time.perf_counter()
-            if explainer is None:
-                explainer = trace(max(sizes))
-                plan = replace(plan, layer=explainer.layer, precision=explainer.precision)
+            explainer = explainer or _traced(trace, max(sizes), stages)
             for size in sizes[:-1]:
                 explainer.skip(size)
             sizes.clear()
             squares = [item.square if isinstance(item, Job) else blank for item in places]
-            explainer, found = _explained(explainer, trace, squares)
-            plan = replace(plan, precision=explainer.precision)
+            explainer, found = _explained(explainer, trace, squares, stages)
+            plan = replace(
+                plan,
+                layer=explainer.layer,
+                precision=explainer.precision,
+                batch_size=explainer.batch_size,
+            )
             answers = iter(found)
             stages.network += time.perf_counter() - start
         for item in group:
@@ -222,23 +227,41 @@ def _answers(
                 yield item, answer, plan
 
 
-def _explained(
-    explainer: Explainer, trace: Callable[[int], Explainer], squares: Sequence[NDArray[np.uint8]]
-) -> tuple[Explainer, list[Explained]]:
-    """Run the network, with half the batch when memory runs out, and half of that, down to one."""
-    size = explainer.batch_size
+def _traced(trace: Callable[[int], Explainer], size: int, stages: Stages) -> Explainer:
+    """Trace the network for batches of ``size`` if they fit into memory, else for half of that."""
     while True:
         try:
-            if size != explainer.batch_size:
-                explainer = trace(size)
+            explainer = trace(size)
+            if size == 1 or explainer.model.ports.batch or explainer.fits():
+                return explainer
+        except OutOfMemory as error:
+            if size == 1:
+                raise _too_large() from error
+        size = stages.halved_to = size // 2
+
+
+def _explained(
+    explainer: Explainer,
+    trace: Callable[[int], Explainer],
+    squares: Sequence[NDArray[np.uint8]],
+    stages: Stages,
+) -> tuple[Explainer, list[Explained]]:
+    """Run the network, with half the batch when memory runs out, and half of that, down to one."""
+    while True:
+        try:
             return explainer, list(explainer.many(squares))
         except OutOfMemory as error:
-            if size == 1 or explainer.model.ports.batch:
-                raise GradcamError(
-                    "the network does not fit into memory, even with one picture at a time",
-                    "close other programs, or explain a later layer with --layer",
-                ) from error
-        size //= 2
+            if explainer.batch_size == 1 or explainer.model.ports.batch:
+                raise _too_large() from error
+        stages.halved_to = explainer.batch_size // 2
+        explainer = _traced(trace, stages.halved_to, stages)
+
+
+def _too_large() -> GradcamError:
+    return GradcamError(
+        "the network does not fit into memory, even with one picture at a time",
+        "close other programs, or explain a later layer with --layer",
+    )
 
 
 def _groups(read: Iterable[Read], batch_size: int) -> Iterator[list[Read]]:

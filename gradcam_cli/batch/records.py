@@ -102,6 +102,8 @@ class Record:
     """What became of one picture. File paths are relative to the output folder.
 
     ``warning`` concerns the picture; ``notes`` say what was found out about the model.
+    ``batch_size`` is how many pictures went through the network at once: numbers depend on it in
+    their last bits.
     """
 
     source: str
@@ -120,6 +122,7 @@ class Record:
     method: str = ""
     score_kind: str = ""
     precision: str = ""
+    batch_size: int = 0
     settings: str = ""
     predictions: tuple[Prediction, ...] = ()
     explanations: tuple[ExplanationRecord, ...] = ()
@@ -162,11 +165,14 @@ class Kept:
     """A picture that an earlier run has done.
 
     It keeps its place in its batch: a network's answer depends, in the last bits, on where in a
-    batch a picture stands. ``weight`` is what its pixels would take in memory.
+    batch a picture stands. ``weight`` is what its pixels would take in memory; its record is the
+    line of ``manifest`` that starts at byte ``start``.
     """
 
     weight: int
     empty: bool
+    manifest: str = ""
+    start: int = 0
 
 
 def _explanation(row: Mapping[str, Any]) -> ExplanationRecord:

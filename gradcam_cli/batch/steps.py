@@ -41,6 +41,7 @@ class Plan:
     interpolation: str = "bilinear"
     layer: str = ""
     precision: str = "float32"
+    batch_size: int = 0
     notes: tuple[str, ...] = ()
     output: Path | None = None
 
@@ -143,6 +144,7 @@ def finish(job: Job, explained: Explained, plan: Plan) -> Record:
         method=settings.method if explanations else "",
         score_kind=settings.score if explanations else "",
         precision=plan.precision,
+        batch_size=plan.batch_size,
         settings=settings.digest(),
         predictions=_predictions(explained, plan.labels, settings.top_k),
         explanations=explanations,

@@ -21,6 +21,12 @@ def _option(text: str, *names: str, panel: str, **more: Any) -> Any:
     return typer.Option(*names, help=text, rich_help_panel=panel, **more)
 
 
+def _checked_batch_size(value: str) -> str:
+    if value != "auto" and not (value.isdecimal() and int(value) > 0):
+        raise typer.BadParameter(f"{value!r} is neither auto nor a number of at least 1")
+    return value
+
+
 Sources = Annotated[
     list[str],
     typer.Argument(
@@ -318,9 +324,16 @@ class LookOptions:
         ),
     ] = Interpolation.auto
     batch_size: Annotated[
-        int,
-        _option("Pictures that go through the network at once.", "--batch-size", panel=_RUN, min=1),
-    ] = 16
+        str,
+        _option(
+            "Pictures that go through the network at once; auto tries a few sizes first. One that "
+            "does not fit into memory is halved.",
+            "--batch-size",
+            panel=_RUN,
+            metavar="N|auto",
+            callback=_checked_batch_size,
+        ),
+    ] = "16"
     json: Json = False
     quiet: Annotated[
         bool, _option("Print no tables, notes or progress.", "-q", "--quiet", panel=_RUN)

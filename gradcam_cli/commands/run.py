@@ -6,12 +6,11 @@ import gc
 import signal
 import sys
 import threading
-from collections import Counter
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +29,7 @@ from gradcam_cli.commands.options import (
     Sources,
 )
 from gradcam_cli.commands.request import kinds, model_choice, settings, shard
+from gradcam_cli.commands.tally import Tally
 from gradcam_cli.commands.tryout import try_scalings
 from gradcam_cli.commands.values import Precision
 from gradcam_cli.errors import ExitCode, GradcamError
@@ -44,7 +44,9 @@ if TYPE_CHECKING:
 
 __all__ = ["predict", "run"]
 
-_FEW = 3
+_USUAL = 16
+_ENOUGH = 256
+"""Pictures that are worth trying a few batch sizes first."""
 
 
 @flat
@@ -93,6 +95,9 @@ def run(
             count = partial(_count, sources, select, draw.output_dir)
             left = chain(before, [first], rest)
             _go(left, count, choice, wanted, look, ask, manifest, tally, batch)
+        else:
+            for kept in before:
+                _show_again(kept, look, manifest)
     raise typer.Exit(tally.end(look.quiet, batch.fail_on_empty))
 
 
@@ -200,6 +205,7 @@ def _go(
 ) -> None:
     _hash_ahead(choice)
     from gradcam_cli.batch.pipeline import Stages, stream
+    from gradcam_cli.batch.records import Kept
     from gradcam_cli.batch.steps import plan_for
     from gradcam_cli.models.load import load
 
@@ -209,13 +215,18 @@ def _go(
     _tell(model, look.quiet)
     trace = _tracer(model, ask)
     plan = plan_for(model, wanted, manifest.folder if manifest else None)
+    size, trace, pictures = _sized(look, manifest.batch_size if manifest else 0, trace, pictures)
     stages = Stages()
     with ExitStack() as stack:
         stop = stack.enter_context(_stopping())
         tick = stack.enter_context(say.progress(count, tally.resumed, look.quiet))
         stack.enter_context(_counted(tally))
-        records = stream(pictures, plan, trace, look.batch_size, stop, stages)
-        for record in stack.enter_context(closing(records)):
+        order: deque[Found | Kept] = deque()
+        records = stream(_noted(pictures, order), plan, trace, size, stop, stages)
+        for record in _in_order(stack.enter_context(closing(records)), order):
+            if isinstance(record, Kept):
+                _show_again(record, look, manifest)
+                continue
             if manifest:
                 manifest.append(record)
             tally.add(record)
@@ -224,8 +235,38 @@ def _go(
             if batch.max_failures and tally.failures >= batch.max_failures:
                 stop.set()
                 tally.gave_up = True
+    if stages.halved_to:
+        say.warn(f"batches of {size} do not fit into memory; {stages.halved_to} was used")
     tally.slowest = stages.slowest()
     tally.interrupted = stop.is_set() and not tally.gave_up
+
+
+def _sized(
+    look: LookOptions,
+    before: int,
+    trace: Callable[[int], Explainer],
+    pictures: Iterator[Found | Kept],
+) -> tuple[int, Callable[[int], Explainer], Iterator[Found | Kept]]:
+    """Return the batch size, and what traces for it.
+
+    ``auto`` goes on with the size ``before`` that an earlier run found, so that its numbers are
+    those of one uninterrupted run, and tries sizes only where there is enough work to gain by it.
+    """
+    if look.batch_size != "auto":
+        return int(look.batch_size), trace, pictures
+    from gradcam_cli.batch.sizing import SIZES, try_sizes
+
+    if before in SIZES:
+        return before, trace, pictures
+    ahead = list(islice(pictures, _ENOUGH))
+    pictures = chain(ahead, pictures)
+    tried = try_sizes(trace) if len(ahead) == _ENOUGH else None
+    if tried is None:
+        return _USUAL, trace, pictures
+    size = tried.batch_size
+    if not look.quiet:
+        say.note(f"batches of {size}")
+    return size, lambda wanted: tried if wanted == size else trace(wanted), pictures
 
 
 @contextmanager
@@ -295,63 +336,39 @@ def _stopping() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
+def _noted(pictures: Iterator[Found | Kept], order: deque[Found | Kept]) -> Iterator[Found | Kept]:
+    for item in pictures:
+        order.append(item)
+        yield item
+
+
+def _in_order(records: Iterator[Record], order: deque[Found | Kept]) -> Iterator[Record | Kept]:
+    """Put the pictures that were done before back between the records of the others."""
+    from gradcam_cli.batch.records import Kept
+
+    for record in records:
+        while isinstance(order[0], Kept):
+            yield order.popleft()
+        order.popleft()
+        yield record
+    for item in order:
+        if isinstance(item, Kept):
+            yield item
+
+
 def _show(record: Record, look: LookOptions) -> None:
     if look.json:
-        sys.stdout.write(record.to_json() + "\n")
-        sys.stdout.flush()
+        _print(record.to_json())
     elif not look.quiet or record.failed:
         say.predictions(record)
 
 
-@dataclass
-class Tally:
-    """How many pictures ended how; decides the last lines and the exit code."""
+def _show_again(kept: Kept, look: LookOptions, manifest: Manifest | None) -> None:
+    """Print the record of an earlier run: as JSON, all of them belong together."""
+    if look.json and manifest:
+        _print(manifest.line(kept))
 
-    output: Path | None
-    done: int = 0
-    resumed: int = 0
-    empty: int = 0
-    failed: Counter[str] = field(default_factory=Counter)
-    slowest: str = ""
-    interrupted: bool = False
-    gave_up: bool = False
 
-    @property
-    def failures(self) -> int:
-        """Return how many pictures failed."""
-        return sum(self.failed.values())
-
-    def add(self, record: Record) -> None:
-        """Count one record."""
-        if record.error is not None:
-            self.failed[record.error.kind] += 1
-        else:
-            self.done += 1
-            self.empty += record.empty
-
-    def end(self, quiet: bool, fail_on_empty: bool = False) -> ExitCode:
-        """Say how the run ended and return its exit code."""
-        if not quiet or self.failed or self.interrupted:
-            say.note(self.sentence())
-        if self.gave_up:
-            say.warn(f"stopped after {self.failures} failures (--max-failures)")
-        if self.interrupted:
-            say.warn("interrupted; the same command goes on from here")
-            return ExitCode.INTERRUPTED
-        if self.failed:
-            alive = self.done or self.resumed
-            return ExitCode.SOME_FAILED if alive or self.gave_up else ExitCode.NO_PICTURE
-        return ExitCode.GATE_FAILED if fail_on_empty and self.empty else ExitCode.DONE
-
-    def sentence(self) -> str:
-        """Return the counts as one line for people."""
-        parts = [f"{self.done} picture{'s' * (self.done != 1)} done"]
-        if self.resumed:
-            parts.append(f"{self.resumed} done before")
-        if self.failed:
-            kinds = ", ".join(f"{count} {kind}" for kind, count in self.failed.most_common())
-            parts.append(f"{self.failures} failed ({kinds})")
-        if self.empty:
-            parts.append(f"{self.empty} with an empty map")
-        slowest = f"; most time went into {self.slowest}" if self.done > _FEW else ""
-        return ", ".join(parts) + slowest + (f"; heatmaps in {self.output}" if self.output else "")
+def _print(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

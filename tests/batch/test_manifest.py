@@ -99,7 +99,7 @@ def test_done_is_a_whole_record_with_the_same_settings_picture_and_files() -> No
     found = picture()
     assert is_done(found) is None
     add(finished(found))
-    assert is_done(found) == Kept(weight=3 * 20 * 10, empty=False)
+    assert is_done(found) == Kept(3 * 20 * 10, empty=False, manifest=MANIFEST, start=0)
     assert is_done(found, OTHER) is None
     assert is_done(picture("b.jpg")) is None
 
@@ -109,7 +109,26 @@ def test_an_empty_map_is_remembered() -> None:
     record = finished(found)
     empty = replace(record.explanations[0], empty=True, empty_reason="all negative")
     add(replace(record, explanations=(empty,)))
-    assert is_done(found) == Kept(600, True)
+    assert is_done(found) == Kept(600, True, MANIFEST, 0)
+
+
+def test_a_kept_picture_leads_to_its_last_record() -> None:
+    pictures = [picture(name) for name in ("a.jpg", "b.jpg", "c.jpg")]
+    add(*map(finished, pictures[:2]), name="manifest-1-of-2.jsonl")
+    again = replace(finished(pictures[2]), seconds=7.0)
+    add(finished(pictures[2]), finished(pictures[2]), again, name="manifest-2-of-2.jsonl")
+    with open_manifest(Path("out"), NOW) as manifest:
+        kept = [manifest.done(found) for found in pictures]
+        lines = [manifest.line(each) for each in kept if each is not None]
+    assert list(map(Record.from_json, lines)) == [*map(finished, pictures[:2]), again]
+
+
+def test_the_batch_size_of_the_same_settings_is_remembered() -> None:
+    one, other = (finished(picture(name)) for name in ("a.jpg", "b.jpg"))
+    add(replace(one, batch_size=32), replace(other, batch_size=8, settings=OTHER))
+    for settings, size in ((NOW, 32), (OTHER, 8), ("0", 0)):
+        with open_manifest(Path("out"), settings) as manifest:
+            assert manifest.batch_size == size
 
 
 def test_a_changed_picture_is_done_again() -> None:

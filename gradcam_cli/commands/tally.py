@@ -1,0 +1,72 @@
+"""How a run's pictures ended becomes its last lines and its exit code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gradcam_cli.commands import say
+from gradcam_cli.errors import ExitCode
+
+if TYPE_CHECKING:
+    from gradcam_cli.batch.records import Record
+
+__all__ = ["Tally"]
+
+_FEW = 3
+
+
+@dataclass
+class Tally:
+    """How many pictures ended how; decides the last lines and the exit code."""
+
+    output: Path | None
+    done: int = 0
+    resumed: int = 0
+    empty: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    slowest: str = ""
+    interrupted: bool = False
+    gave_up: bool = False
+
+    @property
+    def failures(self) -> int:
+        """Return how many pictures failed."""
+        return sum(self.failed.values())
+
+    def add(self, record: Record) -> None:
+        """Count one record."""
+        if record.error is not None:
+            self.failed[record.error.kind] += 1
+        else:
+            self.done += 1
+            self.empty += record.empty
+
+    def end(self, quiet: bool, fail_on_empty: bool = False) -> ExitCode:
+        """Say how the run ended and return its exit code."""
+        if not quiet or self.failed or self.interrupted:
+            say.note(self.sentence())
+        if self.gave_up:
+            say.warn(f"stopped after {self.failures} failures (--max-failures)")
+        if self.interrupted:
+            say.warn("interrupted; the same command goes on from here")
+            return ExitCode.INTERRUPTED
+        if self.failed:
+            alive = self.done or self.resumed
+            return ExitCode.SOME_FAILED if alive or self.gave_up else ExitCode.NO_PICTURE
+        return ExitCode.GATE_FAILED if fail_on_empty and self.empty else ExitCode.DONE
+
+    def sentence(self) -> str:
+        """Return the counts as one line for people."""
+        parts = [f"{self.done} picture{'s' * (self.done != 1)} done"]
+        if self.resumed:
+            parts.append(f"{self.resumed} done before")
+        if self.failed:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in self.failed.most_common())
+            parts.append(f"{self.failures} failed ({kinds})")
+        if self.empty:
+            parts.append(f"{self.empty} with an empty map")
+        slowest = f"; most time went into {self.slowest}" if self.done > _FEW else ""
+        return ", ".join(parts) + slowest + (f"; heatmaps in {self.output}" if self.output else "")
