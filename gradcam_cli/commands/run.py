@@ -347,8 +347,9 @@ def _in_order(records: Iterator[Record], order: deque[Found | Kept]) -> Iterator
     from gradcam_cli.batch.records import Kept
 
     for record in records:
-        while isinstance(order[0], Kept):
-            yield order.popleft()
+        while isinstance(first := order[0], Kept):
+            order.popleft()
+            yield first
         order.popleft()
         yield record
     for item in order:
