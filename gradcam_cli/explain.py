@@ -157,6 +157,7 @@ class Explainer:
         self._function = trace(self._trace, self._shape)
         if precision != "float32" and self._trunk and has_bfloat16():
             self._lower(measure=precision == "auto")
+        self._graph = self._function.graph
 
     def __call__(self, pixels: NDArray[np.uint8]) -> list[Explained]:
         """Return what the model says of each picture, in order."""
@@ -181,13 +182,12 @@ class Explainer:
     def fits(self) -> bool:
         """Tell whether the machine has the memory for a batch; a GPU says so by itself, too late.
 
-        What a system without memory left does is to end the process, without a word. To be asked
-        before the first batch.
+        What a system without memory left does is to end the process, without a word.
         """
         free = free_bytes()
         if free is None or on_gpu():
             return True
-        return _ROOM * working_bytes(self._function.graph) <= free
+        return _ROOM * working_bytes(self._graph) <= free
 
     def seconds(self) -> float:
         """Return the time of a batch, behind one that does not count; nothing is remembered."""

@@ -40,7 +40,7 @@ def leave_memory_for(
     size: int, model: Model, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     """Make the machine say that it has room for batches of ``size``, and for no more."""
-    need = 2 * working_bytes(Tracing(model)(size)._function.graph)
+    need = 2 * working_bytes(Tracing(model)(size)._graph)
     (folder / "meminfo").write_text(f"MemAvailable: {need // 1024 + 1} kB\n", encoding="ascii")
     monkeypatch.setattr(footprint, "_MEMINFO", folder / "meminfo")
     monkeypatch.setattr(footprint, "_CGROUP", folder)
