@@ -10,10 +10,34 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from enum import IntEnum
 
-__all__ = ["ExitCode", "GradcamError", "ImageError", "ModelError", "nearest", "suggestion"]
+__all__ = [
+    "EMPTY",
+    "ExitCode",
+    "GradcamError",
+    "ImageError",
+    "ModelError",
+    "nearest",
+    "printable",
+    "suggestion",
+]
+
+EMPTY = {
+    "not finite": "the layer or its gradient holds infinities or NaN: the weights may be broken, "
+    "or too large for the model's precision",
+    "all negative": "every part of the picture speaks against this class's own score; "
+    "--score probability looks at the class against the others",
+    "zero gradient": "the score does not change with the layer: its units are dead, or saturated "
+    "(--score logit avoids the flat ends of softmax and sigmoid)",
+    "zero everywhere": "the layer itself is zero for this picture",
+}
+"""Every reason for an empty map, and what lies behind it."""
+
+_STEERING = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Control characters, and those that turn the direction of writing."""
 
 
 class ExitCode(IntEnum):
@@ -82,3 +106,13 @@ def suggestion(word: str, known: Iterable[str], otherwise: str = "") -> str:
         return otherwise
     listed = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " or " + names[-1]
     return f"did you mean {listed}?"
+
+
+def printable(text: str) -> str:
+    """Return text that every terminal and page takes and none obeys.
+
+    File names may hold any bytes: what is no UTF-8, steers a terminal, or turns the direction of
+    writing becomes an escape.
+    """
+    whole = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return _STEERING.sub(lambda match: match[0].encode("unicode_escape").decode(), whole)

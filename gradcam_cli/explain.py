@@ -27,7 +27,6 @@ from gradcam_cli.network.survey import is_pooled, survey
 from gradcam_cli.network.tap import trace
 
 __all__ = [
-    "EMPTY",
     "Explained",
     "Explainer",
     "Explanation",
@@ -364,18 +363,6 @@ def gradient(score: Any, activations: Any) -> Any:
 def _is_distribution(values: NDArray[np.float32]) -> bool:
     """Tell whether a head without a visible softmax gives probabilities all the same."""
     return len(values) > 1 and bool(values.min() >= 0 and abs(values.sum() - 1) < 1e-3)
-
-
-EMPTY = {
-    "not finite": "the layer or its gradient holds infinities or NaN: the weights may be broken, "
-    "or too large for the model's precision",
-    "all negative": "every part of the picture speaks against this class's own score; "
-    "--score probability looks at the class against the others",
-    "zero gradient": "the score does not change with the layer: its units are dead, or saturated "
-    "(--score logit avoids the flat ends of softmax and sigmoid)",
-    "zero everywhere": "the layer itself is zero for this picture",
-}
-"""Every reason for an empty map, and what lies behind it."""
 
 
 def _why_empty(raw: NDArray[np.float32], flat: bool) -> str:

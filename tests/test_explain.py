@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from gradcam_cli.errors import GradcamError, ModelError
-from gradcam_cli.explain import EMPTY, Explainer, Question, heat
+from gradcam_cli.errors import EMPTY, GradcamError, ModelError
+from gradcam_cli.explain import Explainer, Question, heat
 from gradcam_cli.models.classes import ClassChoice, Labels
 from gradcam_cli.models.load import Model
 from gradcam_cli.models.scaling import SCALINGS

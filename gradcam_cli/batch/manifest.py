@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
+from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
@@ -20,7 +21,14 @@ from gradcam_cli.errors import GradcamError
 from gradcam_cli.images.files import remove_leftovers, write_bytes
 from gradcam_cli.images.find import Found, output_stem
 
-__all__ = ["MANIFEST", "Manifest", "manifest_name", "open_manifest", "read_manifest"]
+__all__ = [
+    "MANIFEST",
+    "Manifest",
+    "manifest_name",
+    "open_manifest",
+    "read_folder",
+    "read_manifest",
+]
 
 MANIFEST = "manifest.jsonl"
 _MANIFESTS = re.compile(r"manifest(-\d+-of-\d+)?\.jsonl")
@@ -67,7 +75,7 @@ class Manifest:
         """
         for path in _manifests(self.folder):
             if path != self.path and path not in self._doomed:
-                for start, record in _records(path):
+                for record, start in _placed(path):
                     if record.settings != self._settings:
                         raise _of_other_settings(path)
                     self._remember(record, path.name, start)
@@ -80,7 +88,7 @@ class Manifest:
         except OSError as error:
             raise _cannot_write(self.path, error) from error
         own: set[str] = set()
-        for start, record in _records(self.path):
+        for record, start in _placed(self.path):
             self._superseded |= record.source in own
             own.add(record.source)
             self._remember(record, self.path.name, start)
@@ -273,30 +281,57 @@ def read_manifest(folder: Path, name: str = MANIFEST) -> Iterator[Record]:
 
     Raises GradcamError when there is no manifest, or a line in its middle is not a record.
     """
-    for _, record in _records(folder / name):
+    for record, _ in _placed(folder / name):
         yield record
 
 
-def _records(path: Path) -> Iterator[tuple[int, Record]]:
-    """Yield each record with the byte that its line starts at."""
-    start = 0
+def _placed(path: Path) -> Iterator[tuple[Record, int]]:
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if not line.endswith(b"\n"):
-                    return
-                try:
-                    yield start, Record.from_json(line.decode("utf-8"))
-                    start += len(line)
-                except ValueError as error:
-                    raise GradcamError(
-                        f"line {number} of {path} is not a record: {error}",
-                        "start anew with --overwrite, or choose another folder with -o",
-                    ) from error
+            yield from _records(file, path)
     except OSError as error:
-        raise GradcamError(
-            f"cannot read {path}: {error.strerror or error}", "name the output folder of a run"
-        ) from error
+        raise _cannot_read(path, error) from error
+
+
+def read_folder(folder: Path) -> Iterator[Record]:
+    """Yield one record a picture of an output folder, its last, whichever shards wrote there.
+
+    Manifests are read in the order in which a run believes them, pictures come in that of their
+    first records. A run may be at work: what it adds meanwhile is left out. Raises GradcamError
+    when there is no manifest, or a line in one's middle is not a record.
+    """
+    places: dict[str, tuple[BinaryIO, int]] = {}
+    with ExitStack() as stack:
+        try:
+            paths = _manifests(folder)
+            for path in paths:
+                # Kept open: a run that ends puts a shorter manifest in this one's place.
+                file = stack.enter_context(path.open("rb"))
+                for record, place in _records(file, path):
+                    places[record.source] = file, place
+            for held, place in places.values():
+                held.seek(place)
+                yield Record.from_json(held.readline().decode("utf-8"))
+        except OSError as error:
+            raise _cannot_read(folder, error) from error
+    if not paths:
+        raise GradcamError(f"{folder} has no manifest", "name the output folder of a run")
+
+
+def _records(file: BinaryIO, path: Path) -> Iterator[tuple[Record, int]]:
+    """Yield a manifest's records, each with where its line begins."""
+    place = 0
+    for number, line in enumerate(file, 1):
+        if not line.endswith(b"\n"):
+            return
+        try:
+            yield Record.from_json(line.decode("utf-8")), place
+        except ValueError as error:
+            raise GradcamError(
+                f"line {number} of {path} is not a record: {error}",
+                "start anew with --overwrite, or choose another folder with -o",
+            ) from error
+        place += len(line)
 
 
 def _manifests(folder: Path) -> list[Path]:
@@ -348,6 +383,12 @@ def _of_other_settings(path: Path) -> GradcamError:
     return GradcamError(
         f"{path} is of a run with other settings",
         "give the same options to every shard, or choose another folder with -o",
+    )
+
+
+def _cannot_read(path: Path, error: OSError) -> GradcamError:
+    return GradcamError(
+        f"cannot read {path}: {error.strerror or error}", "name the output folder of a run"
     )
 
 

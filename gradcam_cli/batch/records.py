@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import Any, TypeVar
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -151,11 +151,13 @@ class Record:
             if values.pop("schema_version") != SCHEMA_VERSION:
                 raise ValueError("a manifest of another version")
             bytes.fromhex(values["sha256"])
-            values["error"] = Failure(**values["error"]) if values["error"] else None
-            values["predictions"] = tuple(Prediction(**row) for row in values["predictions"])
+            values["error"] = _sound(Failure(**values["error"])) if values["error"] else None
+            values["predictions"] = tuple(
+                _sound(Prediction(**row)) for row in values["predictions"]
+            )
             values["explanations"] = tuple(map(_explanation, values["explanations"]))
-            values["notes"] = tuple(values["notes"])
-            return cls(**values)
+            values["notes"] = tuple(map(str, values["notes"]))
+            return _sound(cls(**values))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a whole record: {error}") from error
 
@@ -178,4 +180,33 @@ class Kept:
 def _explanation(row: Mapping[str, Any]) -> ExplanationRecord:
     if row["files"].keys() != row["sizes"].keys():
         raise KeyError("a file without a size")
-    return ExplanationRecord(**{**row, "peak": tuple(row["peak"]) if row["peak"] else None})
+    if not all(isinstance(name, str) for name in row["files"].values()):
+        raise TypeError("a file's name is no text")
+    peak = tuple(row["peak"]) if row["peak"] else None
+    if peak and [type(place) for place in peak] != [int, int]:
+        raise TypeError("a peak is no pixel")
+    return _sound(ExplanationRecord(**{**row, "peak": peak}))
+
+
+_KINDS: Mapping[object, Any] = {
+    "str": str,
+    "bool": bool,
+    "int": int,
+    "float": (int, float),
+    "float | None": (int, float, type(None)),
+}
+_PLAIN = {
+    part: [(field.name, _KINDS[field.type]) for field in fields(part) if field.type in _KINDS]
+    for part in (Record, ExplanationRecord, Prediction, Failure)
+}
+"""What the plain values of a record's parts may be: a manifest is a file that anybody can write."""
+
+_Part = TypeVar("_Part", Record, ExplanationRecord, Prediction, Failure)
+
+
+def _sound(part: _Part) -> _Part:
+    """Return a part of a record whose values are what they should be; raises TypeError."""
+    for name, kinds in _PLAIN[type(part)]:
+        if not isinstance(getattr(part, name), kinds):
+            raise TypeError(f"its {name} is {getattr(part, name)!r:.40}")
+    return part

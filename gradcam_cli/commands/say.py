@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 from tqdm import tqdm
 
-from gradcam_cli.errors import GradcamError
+from gradcam_cli.errors import EMPTY, GradcamError, printable
 
 if TYPE_CHECKING:
     from gradcam_cli.batch.records import Prediction, Record
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["at_once", "error", "note", "predictions", "progress", "table", "warn"]
 
 _FEW = 3
-_STEERING = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""Control characters, and those that turn the direction of writing."""
 
 
 def _console(stderr: bool = False) -> Console:
@@ -61,16 +58,6 @@ def at_once(sentence: str) -> None:
 
 def _one_line(text: str) -> str:
     return printable(" ".join(text.split()))
-
-
-def printable(text: str) -> str:
-    """Return text that every terminal takes and none obeys.
-
-    File names may hold any bytes: what is no UTF-8, steers a terminal, or turns the direction of
-    writing becomes an escape.
-    """
-    whole = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return _STEERING.sub(lambda match: match[0].encode("unicode_escape").decode(), whole)
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str = "") -> None:
@@ -123,8 +110,6 @@ def _number(row: Prediction) -> str:
 
 def _cause(reason: str) -> str:
     """Return why a map is empty, with what lies behind it."""
-    from gradcam_cli.explain import EMPTY
-
     return f"{reason} ({EMPTY[reason]})" if reason in EMPTY else reason
 
 

@@ -14,7 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from gradcam_cli.batch.manifest import MANIFEST, manifest_name, open_manifest, read_manifest
+from gradcam_cli.batch.manifest import (
+    MANIFEST,
+    manifest_name,
+    open_manifest,
+    read_folder,
+    read_manifest,
+)
 from gradcam_cli.batch.records import ExplanationRecord, Failure, Kept, Record
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.images import files
@@ -256,6 +262,44 @@ def test_a_shard_knows_what_the_others_did() -> None:
         with open_manifest(Path("out"), NOW, name=name) as manifest:
             assert all(manifest.done(found) for found in (a, b, c))
     assert [sources(name) for name in (MANIFEST, ONE, TWO)] == [[f.source] for f in (a, b, c)]
+
+
+def lines(*records: Record) -> bytes:
+    return b"".join(record.to_json().encode() + b"\n" for record in records)
+
+
+def test_a_folder_s_records_are_each_picture_s_last() -> None:
+    a, b, c, d = (picture(name) for name in ("a.jpg", "b.jpg", "c.jpg", "d\udcff.jpg"))
+    add()
+    Path("out", ONE).write_bytes(lines(finished(a), failure(b), failure(a), finished(a)))
+    Path("out", TWO).write_bytes(lines(finished(c), finished(d)))
+    Path("out", MANIFEST).write_bytes(lines(failure(c), finished(b)) + lines(failure(d))[:-1])
+    Path("out/manifest-old.jsonl").write_bytes(lines(failure(a)))
+    found = list(read_folder(Path("out")))
+    assert found == [finished(a), finished(b), failure(c), finished(d)]
+
+
+def test_a_folder_is_read_as_it_was_when_its_run_ends_meanwhile() -> None:
+    a, b, c = (picture(name) for name in ("a.jpg", "b.jpg", "c.jpg"))
+    add(failure(a), failure(b))
+    with open_manifest(Path("out"), NOW) as manifest:
+        manifest.append(finished(a))
+        reading = read_folder(Path("out"))
+        assert next(reading) == finished(a)
+        manifest.append(finished(c))
+        manifest.append(finished(b))
+    assert list(reading) == [failure(b)]
+    assert list(read_folder(Path("out"))) == [finished(a), finished(b), finished(c)]
+
+
+def test_a_folder_without_a_manifest_is_said() -> None:
+    Path("out").mkdir()
+    for folder, message in (("out", "out has no manifest"), ("none", "cannot read none: No such")):
+        with pytest.raises(GradcamError, match=message) as caught:
+            list(read_folder(Path(folder)))
+        assert "output folder" in caught.value.hint
+    Path("out", MANIFEST).write_bytes(lines(finished(picture()))[:-1])
+    assert list(read_folder(Path("out"))) == []
 
 
 def test_shards_of_other_settings_are_refused() -> None:

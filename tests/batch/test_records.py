@@ -187,6 +187,17 @@ def broken() -> dict[str, str]:
         "a prediction of another kind": {**whole, "predictions": [{"rank": 1}]},
         "a file without a size": with_explanation(sizes={}),
         "files in a list": with_explanation(files=["a"]),
+        "a file whose name is a number": with_explanation(files={"overlay": 7}),
+        "a peak of one number": with_explanation(peak=[1]),
+        "a peak beyond numbers": with_explanation(peak=[1, math.inf]),
+        "a map empty by a word": with_explanation(empty="no"),
+        "a source that is no text": {**whole, "source": ["a.jpg"]},
+        "a width in words": {**whole, "width": "wide"},
+        "a probability in words": {
+            **whole,
+            "predictions": [{**whole["predictions"][0], "probability": "high"}],
+        },
+        "a failure without words": {**whole, "error": {"kind": "empty", "message": None}},
     }
     texts = {name: json.dumps(line) for name, line in lines.items()}
     return {
