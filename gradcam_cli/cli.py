@@ -21,6 +21,7 @@ from gradcam_cli.commands.doctor import doctor
 from gradcam_cli.commands.layers import layers
 from gradcam_cli.commands.methods import methods
 from gradcam_cli.commands.models import models
+from gradcam_cli.commands.report import report
 from gradcam_cli.commands.run import predict, run
 from gradcam_cli.errors import ExitCode, GradcamError
 
@@ -34,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (run, predict, models, layers, classes, methods, doctor, bench):
+for _verb in (run, predict, report, models, layers, classes, methods, doctor, bench):
     app.command()(_verb)
 
 

@@ -15,6 +15,7 @@ ARROWS = {
     "commands": {
         "commands",
         "batch",
+        "report",
         "explain",
         "verify",
         "models",
@@ -24,6 +25,7 @@ ARROWS = {
         "cam",
     },
     "batch": {"batch", "explain", "images", "models"},
+    "report": {"report", "batch", "images"},
     "verify": {"explain", "models", "network", "cam"},
     "explain": {"models", "network", "cam"},
     "models": {"models", "network", "opening"},

@@ -329,7 +329,7 @@ def _records(file: BinaryIO, path: Path) -> Iterator[tuple[Record, int]]:
         except ValueError as error:
             raise GradcamError(
                 f"line {number} of {path} is not a record: {error}",
-                "start anew with --overwrite, or choose another folder with -o",
+                "start the run anew with --overwrite, or name another folder",
             ) from error
         place += len(line)
 

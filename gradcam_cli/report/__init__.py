@@ -1,0 +1,1 @@
+"""A run becomes one page that people can look through."""
