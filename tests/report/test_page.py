@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import pytest
+
+from gradcam_cli.batch.records import Record
+from gradcam_cli.errors import GradcamError
+from gradcam_cli.report import page
+from gradcam_cli.report.page import check_place, write_page
+from tests.report.made import HOSTILE, done, failed, guess, heatmap
+
+PARTS = Path(page.__file__).parent
+
+
+class Reader(HTMLParser):
+    """A page as a browser takes it apart: tags with attributes, and the text in each."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[tuple[str, str]] = []
+        self.others: list[str] = []
+        self._open = ""
+        self._between = True
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._open = tag
+        self._between = True
+
+    def handle_endtag(self, tag: str) -> None:  # noqa: ARG002  the parser's signature
+        self._between = True
+
+    def handle_data(self, data: str) -> None:
+        if not self._between:
+            self.texts[-1] = (self._open, self.texts[-1][1] + data)
+        elif data.strip():
+            self.texts.append((self._open, data))
+            self._between = False
+
+    def handle_comment(self, data: str) -> None:
+        self.others.append(data)
+
+    def handle_pi(self, data: str) -> None:
+        self.others.append(data)
+
+    def shape(self) -> list[tuple[str, list[str]]]:
+        return [(tag, list(attributes)) for tag, attributes in self.tags]
+
+    def attributes(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    def inside(self, tag: str) -> list[str]:
+        return [text for name, text in self.texts if name == tag]
+
+    def data(self) -> Any:
+        return json.loads(self.inside("script")[0])
+
+
+def made(tmp_path: Path, *records: Record, place: str = "out/report.html") -> Reader:
+    path = tmp_path / place
+    write_page(records, tmp_path / "out", path)
+    return Reader(path.read_text(encoding="utf-8"))
+
+
+def everything(text: str) -> list[Record]:
+    """Records that say ``text`` wherever a record can say anything."""
+    maps = [heatmap(text, {"overlay": "a.jpg"}), heatmap(text, reason=text)]
+    used = dict.fromkeys(("model", "weights", "layer", "method", "score_kind", "precision"), text)
+    told = done(text, guess(text), maps=maps, warning=text, notes=(text,), settings=text, **used)
+    return [told, failed("b", text, text)]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_tag_and_no_attribute_comes_from_a_record(tmp_path: Path, text: str) -> None:
+    plain, hostile = (made(tmp_path, *everything(each)) for each in ("plain", text))
+    assert hostile.shape() == plain.shape()
+    assert hostile.others == plain.others == []
+    assert len(hostile.texts) == len(plain.texts)
+    assert len(hostile.inside("script")) == 2
+    assert hostile.inside("script")[1] == plain.inside("script")[1]
+    read = hostile.data()
+    assert [record[0] for record in read["records"]] == [text, "b"]
+    assert read["records"][1][6] == [text, text]
+    assert read["classes"] == [[1, "n1", text]]
+
+
+def test_what_steers_the_reader_s_eye_is_spelt_out(tmp_path: Path) -> None:
+    reader = made(tmp_path, *everything("\u202egpj.\x07exe\udcff"))
+    assert "\\u202egpj.\\x07exe\\udcff" in reader.inside("a")
+    assert not any(sign in text for _, text in reader.texts for sign in "\u202e\x07\udcff")
+
+
+def test_a_hostile_folder_name_is_only_shown(tmp_path: Path) -> None:
+    folder = tmp_path / "<img src=x onerror=alert(1)> \u202e"
+    write_page([done("a")], folder, folder / "report.html")
+    reader = Reader((folder / "report.html").read_text(encoding="utf-8"))
+    assert reader.attributes("img") == []
+    title = "Heatmaps in <img src=x onerror=alert(1)> \\u202e"
+    assert reader.inside("title") == reader.inside("h1") == [title]
+
+
+def test_the_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
+    reader = made(tmp_path, *everything("plain"))
+    for tag, attributes in reader.tags:
+        assert not [name for name in attributes if name == "style" or name.startswith("on")], tag
+        for name in ("src", "href", "action", "data", "srcset"):
+            assert (attributes.get(name) or "#").startswith("#"), attributes
+    assert {"link", "iframe", "object", "embed", "base"}.isdisjoint(tag for tag, _ in reader.tags)
+
+
+def test_the_policy_knows_exactly_this_style_and_this_script(tmp_path: Path) -> None:
+    reader = made(tmp_path, *everything("plain"))
+    head = reader.attributes("meta")
+    policy = next(m["content"] for m in head if m.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None
+    rules = {rule.split()[0]: rule.split()[1:] for rule in policy.split(";")}
+    for rule, text in (("script-src", reader.inside("script")[1]), ("style-src", "")):
+        text = text or reader.inside("style")[0]
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert rules.pop(rule) == [f"'sha256-{digest}'"]
+    assert rules == {
+        "default-src": ["'none'"],
+        "img-src": ["'self'", "file:"],
+        "base-uri": ["'none'"],
+        "form-action": ["'none'"],
+    }
+    assert {attributes.get("type") for attributes in reader.attributes("script")} == {
+        "application/json",
+        None,
+    }
+
+
+def test_the_script_makes_no_markup() -> None:
+    script = (PARTS / "page.js").read_text(encoding="utf-8")
+    for word in ("innerHTML", "outerHTML", "insertAdjacent", "write(", "eval", "Function(", "://"):
+        assert word not in script
+    for name in ("page.js", "page.css"):
+        assert "</" not in (PARTS / name).read_text(encoding="utf-8"), "it would end its own tag"
+
+
+def test_the_script_finds_what_it_looks_for() -> None:
+    script = (PARTS / "page.js").read_text(encoding="utf-8")
+    template = Reader((PARTS / "page.html").read_text(encoding="utf-8"))
+    ids = {attributes["id"] for _, attributes in template.tags if "id" in attributes}
+    wanted = set(re.findall(r'(?:\$|getElementById)\("(\w+)"\)', script))
+    assert len(wanted) > 8
+    assert wanted <= ids
+    shown = {option["value"] for option in template.attributes("option")}
+    assert shown == {"", "failed", "empty", "warning", "least", "surest"}
+
+
+def test_without_a_script_the_numbers_are_there(tmp_path: Path) -> None:
+    records = [
+        done("a", guess("cat", 0.75), maps=[heatmap(), heatmap(reason="all negative")]),
+        done("b", guess("cat", 0.25), maps=[heatmap(), heatmap()], warning="odd"),
+        done("c", guess("", None, 7), notes=("the scaling is in the model",)),
+        failed("d", "truncated"),
+    ]
+    reader = made(tmp_path, *records)
+    rows = [reader.texts[place : place + 4] for place in starts(reader, "cat", "class 7")]
+    assert [text for _, text in rows[0]] == ["cat", "2", "0.5000", "25.0%"]
+    assert [text for _, text in rows[1][:2]] == ["class 7", "1"]
+    assert reader.inside("strong") == ["4", "1", "1", "1"]
+    said = " ".join(text for _, text in reader.texts)
+    assert "done: 3" in said
+    assert "truncated: 1" in said
+    assert "all negative (every part of the picture speaks against" in said
+    assert "the scaling is in the model" in said
+    assert "block5_conv3" in reader.inside("dd")
+    assert "different settings" not in said
+    assert len(reader.attributes("noscript")) == 1
+
+
+def starts(reader: Reader, *names: str) -> list[int]:
+    return [reader.texts.index(("a", name)) for name in names]
+
+
+def test_different_settings_are_said_plainly(tmp_path: Path) -> None:
+    records = [done("a"), done("b", settings="1" * 16, layer="conv1"), done("c", settings="")]
+    reader = made(tmp_path, *records)
+    notice = next(text for _, text in reader.texts if "different settings" in text)
+    assert "3 different settings" in notice
+    assert notice.endswith(f"{'0' * 16} (1), {'1' * 16} (1), unknown (1).")
+    assert "block5_conv3 (2), conv1 (1)" in reader.inside("dd")
+
+
+def test_a_class_links_to_its_pictures(tmp_path: Path) -> None:
+    reader = made(tmp_path, done("a", guess("cat", 0.5, 281)))
+    links = [link for link in reader.attributes("a") if "data-class" in link]
+    assert links == [{"href": "#class=281", "data-class": "281", "title": "n281"}]
+
+
+def test_a_run_without_a_record_has_a_page(tmp_path: Path) -> None:
+    reader = made(tmp_path)
+    assert reader.data() == {"base": "", "records": [], "classes": [], "reasons": []}
+    assert reader.attributes("table") == []
+
+
+@pytest.mark.parametrize(
+    ("place", "base"),
+    [
+        ("out/report.html", ""),
+        ("report.html", "out/"),
+        ("out/sub/report.html", "../"),
+        ("else where/deep/r.html", "../../out/"),
+    ],
+)
+def test_links_are_relative_to_the_page(tmp_path: Path, place: str, base: str) -> None:
+    overlay = {"overlay": "in/a b.jpg"}
+    reader = made(tmp_path, done("a", maps=[heatmap(files=overlay)]), place=place)
+    read = reader.data()
+    assert read["base"] == base
+    linked = (
+        tmp_path
+        / Path(place).parent
+        / os.fsdecode(unquote_to_bytes(read["base"] + read["records"][0][4][0][5]))
+    )
+    assert Path(os.path.normpath(linked)) == tmp_path / "out" / "in" / "a b.jpg"
+
+
+def test_a_folder_of_any_name_is_linked(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"javascript:100% #1? \xff")
+    write_page([done("a")], folder, tmp_path / "page.html")
+    base = Reader((tmp_path / "page.html").read_text(encoding="utf-8")).data()["base"]
+    assert base == "javascript%3A100%25%20%231%3F%20%FF/"
+
+
+def test_links_work_from_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path, base in ((Path("page.html"), "out/"), (Path("out/page.html"), "")):
+        write_page([], Path("out"), path)
+        assert Reader(path.read_text(encoding="utf-8")).data()["base"] == base
+
+
+def test_a_report_may_be_written_again_and_nothing_else(tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    check_place(report)
+    write_page([done("a")], tmp_path, report)
+    check_place(report)
+    link = tmp_path / "link.html"
+    link.symlink_to(report)
+    check_place(link)
+
+
+def foreign(tmp_path: Path) -> dict[str, Path]:
+    theirs = {name: tmp_path / name for name in ("page", "empty", "late", "folder", "dangling")}
+    theirs["page"].write_text("<html><title>gradcam</title>", encoding="utf-8")
+    theirs["empty"].touch()
+    ours = '<meta name="generator" content="gradcam">'
+    theirs["late"].write_text(" " * 2000 + ours, encoding="utf-8")
+    theirs["folder"].mkdir()
+    theirs["dangling"].symlink_to(tmp_path / "nowhere")
+    theirs["pipe"] = tmp_path / "pipe"
+    os.mkfifo(theirs["pipe"])
+    return theirs
+
+
+@pytest.mark.parametrize("name", ["page", "empty", "late", "folder", "dangling", "pipe"])
+def test_a_file_of_somebody_else_s_is_never_replaced(tmp_path: Path, name: str) -> None:
+    path = foreign(tmp_path)[name]
+    with pytest.raises(GradcamError, match="is no report of gradcam's") as caught:
+        check_place(path)
+    assert "-o" in caught.value.hint
+
+
+def test_a_page_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    write_page([done("a")], tmp_path, report)
+    before = report.read_bytes()
+
+    def broken() -> Any:
+        yield done("b")
+        raise GradcamError("line 2 is not a record")
+
+    with pytest.raises(GradcamError, match="line 2"):
+        write_page(broken(), tmp_path, report)
+    assert report.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [report]

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from tests.processes import LITE0, SAMPLES, gradcam, problem, records
+from tests.report.made import done, failed, guess, heatmap, manifest
+from tests.report.test_page import Reader
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose ``out`` holds a run of one picture."""
+    place = tmp_path_factory.mktemp("run")
+    (place / "sample_images").symlink_to(SAMPLES)
+    result = gradcam("run", "sample_images", *LITE0, "--limit", "1", "-q", "-o", "out", cwd=place)
+    assert result.returncode == 0, result.stderr
+    return place
+
+
+def read(path: Path) -> Reader:
+    return Reader(path.read_text(encoding="utf-8"))
+
+
+def test_a_run_becomes_a_page(run: Path) -> None:
+    result = gradcam("report", "out", cwd=run)
+    assert (result.returncode, result.stdout) == (0, "")
+    assert result.stderr == "1 picture; the report is out/report.html\n"
+    data = read(run / "out" / "report.html").data()
+    (record,) = records(run / "out")
+    (row,) = data["records"]
+    assert row[0] == record["source"]
+    assert [data["classes"][which][2] for which, _ in row[3]] == [
+        prediction["name"] for prediction in record["predictions"]
+    ]
+    overlay = run / "out" / unquote(data["base"] + row[4][0][5])
+    assert overlay.stat().st_size == record["explanations"][0]["sizes"]["overlay"]
+    again = gradcam("report", "out", cwd=run)
+    assert again.returncode == 0, again.stderr
+
+
+def test_the_numbers_as_json(run: Path) -> None:
+    result = gradcam("report", "out", "--json", "-o", "pages/page.html", cwd=run)
+    assert (result.returncode, result.stderr) == (0, "")
+    (line,) = result.stdout.splitlines()
+    numbers = json.loads(line)
+    (record,) = records(run / "out")
+    first = record["predictions"][0]
+    assert numbers["report"] == "pages/page.html"
+    assert (numbers["pictures"], numbers["done"], numbers["failed"]) == (1, 1, {})
+    assert numbers["used"]["layer"] == {record["layer"]: 1}
+    assert numbers["settings"] == {record["settings"]: 1}
+    assert numbers["classes"] == [
+        {
+            **{key: first[key] for key in ("index", "id", "name", "probability")},
+            "pictures": 1,
+            "maps": 1,
+            "empty": 0,
+        }
+    ]
+    data = read(run / "pages" / "page.html").data()
+    linked = run / "pages" / unquote(data["base"] + data["records"][0][4][0][5])
+    assert linked.is_file()
+
+
+def test_shards_become_one_page(tmp_path: Path) -> None:
+    out = manifest(tmp_path / "out", failed("a"), done("b"), name="manifest-1-of-2.jsonl")
+    manifest(out, done("c", maps=[heatmap(reason="all negative")]), name="manifest-2-of-2.jsonl")
+    with (out / "manifest-1-of-2.jsonl").open("a", encoding="utf-8") as file:
+        file.write(done("a", guess("cat")).to_json() + "\n" + failed("b").to_json())
+    result = gradcam("report", "out", cwd=tmp_path)
+    assert result.stderr == "3 pictures, 1 with an empty map; the report is out/report.html\n"
+    rows = read(out / "report.html").data()["records"]
+    assert [row[0] for row in rows] == ["a", "b", "c"]
+    assert all(len(row) < 7 for row in rows), "none failed in the end"
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for folder, message in (("empty", "has no manifest"), ("nowhere", "cannot read nowhere")):
+        said = problem(gradcam("report", folder, cwd=tmp_path))
+        assert message in said
+        assert "hint: name the output folder of a run" in said
+        assert not (tmp_path / folder / "report.html").exists()
+    broken = manifest(tmp_path / "broken", done("a"))
+    path = broken / "manifest.jsonl"
+    path.write_text("{}\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    assert "line 1 of broken/manifest.jsonl" in problem(gradcam("report", "broken", cwd=tmp_path))
+    assert not (broken / "report.html").exists()
+
+
+def test_somebody_s_file_stays(tmp_path: Path) -> None:
+    out = manifest(tmp_path / "out", done("a"))
+    theirs = out / "report.html"
+    theirs.write_text("my own report", encoding="utf-8")
+    said = problem(gradcam("report", "out", cwd=tmp_path))
+    assert "out/report.html is there and is no report of gradcam's" in said
+    assert "-o" in said
+    before = (out / "manifest.jsonl").read_bytes()
+    said = problem(gradcam("report", "out", "-o", "out/manifest.jsonl", cwd=tmp_path))
+    assert "no report" in said
+    assert theirs.read_text(encoding="utf-8") == "my own report"
+    assert (out / "manifest.jsonl").read_bytes() == before
+
+
+def test_an_output_s_name_in_the_configuration_is_not_taken_for_the_page(tmp_path: Path) -> None:
+    manifest(tmp_path / "out", done("a"))
+    (tmp_path / "gradcam.toml").write_text('output = "classes"\n', encoding="utf-8")
+    assert gradcam("report", "out", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "out" / "report.html").is_file()
+    assert not (tmp_path / "classes").exists()
+
+
+def test_a_report_needs_no_tensorflow(tmp_path: Path) -> None:
+    manifest(tmp_path / "out", done("a", maps=[heatmap(reason="all negative")]))
+    code = (
+        "import sys\nfrom gradcam_cli.cli import main\nsys.argv = ['gradcam', 'report', 'out']\n"
+        "try:\n    main()\n"
+        "except SystemExit as end:\n"
+        "    print(end.code, [m for m in ('tensorflow', 'keras', 'h5py') if m in sys.modules])\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "0 []\n"
