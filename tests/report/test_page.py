@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -77,8 +78,9 @@ def made(tmp_path: Path, *records: Record, place: str = "out/report.html") -> Re
 def everything(text: str) -> list[Record]:
     """Records that say ``text`` wherever a record can say anything."""
     maps = [heatmap(text, {"overlay": "a.jpg"}), heatmap(text, reason=text)]
+    named = replace(guess(text), id=text)
     used = dict.fromkeys(("model", "weights", "layer", "method", "score_kind", "precision"), text)
-    told = done(text, guess(text), maps=maps, warning=text, notes=(text,), settings=text, **used)
+    told = done(text, named, maps=maps, warning=text, notes=(text,), settings=text, **used)
     return [told, failed("b", text, text)]
 
 
@@ -93,7 +95,7 @@ def test_no_tag_and_no_attribute_comes_from_a_record(tmp_path: Path, text: str) 
     read = hostile.data()
     assert [record[0] for record in read["records"]] == [text, "b"]
     assert read["records"][1][6] == [text, text]
-    assert read["classes"] == [[1, "n1", text]]
+    assert read["classes"] == [[1, text, text], [1, "n1", text]]
 
 
 def test_what_steers_the_reader_s_eye_is_spelt_out(tmp_path: Path) -> None:

@@ -66,8 +66,10 @@ def test_every_different_setting_is_named() -> None:
 
 
 def test_classes_of_one_name_are_two() -> None:
-    records = [done("a", guess("crane", 0.5, 134)), done("b", guess("crane", 0.5, 517))]
-    assert [row.index for row in summarise(records).classes] == [134, 517]
+    indices = [7, 134, 517, 517, 134]
+    records = [done(str(n), guess("crane", 0.5, index)) for n, index in enumerate(indices)]
+    rows = summarise(records).classes
+    assert [(row.index, row.pictures) for row in rows] == [(134, 2), (517, 2), (7, 1)]
 
 
 def test_nothing_is_a_run_too() -> None:
