@@ -224,7 +224,7 @@ for (const button of document.querySelectorAll("[data-step]")) {
   button.addEventListener("click", () => turn(Number(button.dataset.step)));
 }
 document.addEventListener("keydown", (event) => {
-  if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest("input, select")) return;
+  if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest("input, select, .classes")) return;
   if (event.key === "ArrowLeft") turn(-1);
   if (event.key === "ArrowRight") turn(1);
 });
