@@ -61,6 +61,7 @@ def bench(
     from gradcam_cli.batch.bench import measure
     from gradcam_cli.batch.steps import plan_for
     from gradcam_cli.explain import Question
+    from gradcam_cli.images.room import reuse_memory
     from gradcam_cli.models.classes import ClassChoice
     from gradcam_cli.models.load import load
 
@@ -68,6 +69,7 @@ def bench(
     wanted = settings(choice, LookOptions(), AskOptions(), DrawOptions())
     model = load(choice)
     gc.enable()  # as in a run
+    reuse_memory()
     with tempfile.TemporaryDirectory(prefix="gradcam-bench-") as folder:
         found = _pictures(images, Path(folder) / "in", pictures)
         plan = plan_for(model, wanted, Path(folder) / "out")

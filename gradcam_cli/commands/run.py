@@ -207,9 +207,11 @@ def _go(
     from gradcam_cli.batch.pipeline import Stages, stream
     from gradcam_cli.batch.records import Kept
     from gradcam_cli.batch.steps import plan_for
+    from gradcam_cli.images.room import reuse_memory
     from gradcam_cli.models.load import load
 
     model = load(choice)
+    reuse_memory()
     gc.freeze()
     gc.enable()
     _tell(model, look.quiet)
