@@ -1,0 +1,94 @@
+"""Whatever makes a run faster, its numbers are those of one picture at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from gradcam_cli.batch.steps import Job, plan_for, prepare
+from gradcam_cli.commands.options import AskOptions, DrawOptions, LookOptions, OpenOptions
+from gradcam_cli.commands.request import model_choice, settings
+from gradcam_cli.explain import Explained, Explainer, Question
+from gradcam_cli.images.find import find_pictures
+from gradcam_cli.models.classes import ClassChoice
+from gradcam_cli.models.load import load
+from tests.processes import LITE0, SAMPLES, gradcam, records
+
+pytestmark = pytest.mark.xdist_group("numbers")
+
+TOP = 2
+
+
+@pytest.fixture(scope="module")
+def alone() -> dict[str, Explained]:
+    """What the embedded model says of each sample, traced for one picture and called once."""
+    choice = model_choice("efficientnet-lite0", OpenOptions())
+    model = load(choice)
+    plan = plan_for(model, settings(choice, LookOptions(), AskOptions(), DrawOptions()))
+    answers = {}
+    for found in find_pictures([str(SAMPLES)]):
+        job = prepare(found, plan)
+        assert isinstance(job, Job)
+        explainer = Explainer(model, Question(ClassChoice(TOP)), 1)
+        (answers[found.path.name],) = explainer(job.square[np.newaxis])
+    return answers
+
+
+def run(output: Path, *words: str, env: Mapping[str, str] | None = None) -> tuple[Any, str]:
+    """Return a run's records by picture, and what it said on standard error."""
+    given = ("run", SAMPLES, *LITE0, "-c", f"top{TOP}", "--save", "array", "-o", output, *words)
+    result = gradcam(*given, cwd=output.parent, env=env)
+    assert result.returncode == 0, result.stderr
+    return {Path(record["source"]).name: record for record in records(output)}, result.stderr
+
+
+def maps(record: Mapping[str, Any], output: Path) -> list[NDArray[np.float32]]:
+    return [np.load(output / item["files"]["array"]) for item in record["explanations"]]
+
+
+@pytest.mark.parametrize(
+    ("size", "env"),
+    [
+        ("16", {"TF_ENABLE_ONEDNN_OPTS": "1"}),
+        ("16", {"TF_ENABLE_ONEDNN_OPTS": "0"}),
+        ("2", {}),  # enough batches for the network to be frozen
+    ],
+)
+def test_batches_freezing_and_onednn_change_nothing(
+    size: str, env: dict[str, str], alone: dict[str, Explained], tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    done, _ = run(output, "--batch-size", size, env=env)
+    assert done.keys() == alone.keys()
+    for name, record in done.items():
+        for item, array, wanted in zip(
+            record["explanations"], maps(record, output), alone[name].explanations, strict=True
+        ):
+            assert item["index"] == wanted.index
+            assert item["probability"] == pytest.approx(wanted.probability, abs=1e-5)
+            span = float(np.ptp(wanted.raw))
+            np.testing.assert_allclose(array, wanted.raw, rtol=0, atol=1e-5 * span)
+
+
+def test_bfloat16_sees_the_same(alone: dict[str, Explained], tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    done, said = run(output, "--precision", "bfloat16")
+    computed = {record["precision"] for record in done.values()}
+    if computed == {"float32"}:
+        assert "this processor has no bfloat16; the network computes in float32" in said
+        least = 1 - 1e-9
+    else:
+        assert computed == {"bfloat16"}
+        least = 0.995
+    for name, record in done.items():
+        assert record["explanations"][0]["index"] == alone[name].explanations[0].index
+        by_class = {item.index: item.raw for item in alone[name].explanations}
+        for item, array in zip(record["explanations"], maps(record, output), strict=True):
+            if item["index"] in by_class:
+                wanted = by_class[item["index"]]
+                assert np.corrcoef(array.ravel(), wanted.ravel())[0, 1] >= least
