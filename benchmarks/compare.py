@@ -1,11 +1,14 @@
 """The numbers of the README's speed table, measured side by side on this machine.
 
-``python benchmarks/compare.py [--model VGG16|MobileNetV2] [--classes N] [--pictures N]``
+``python benchmarks/compare.py [--model VGG16|MobileNetV2] [--classes N] [--pictures N]
+[--precision bfloat16] [--at-least SHARE] [--at-most RATIO]``
 
 Bare ``model.predict`` (batches of 16), ``gradcam``'s stream from files to files, and the usual
 script take turns in one process; shares are medians over the rounds. Then one picture is explained
 by whole processes of ``gradcam`` and of the usual script, in turn, for time and peak memory.
-Weights are random (written once to a file that both read), pictures are made up.
+Weights are random (written once to a file that both read), pictures are made up. With bounds, the
+exit code is 1 when gradcam's share of bare prediction falls below ``--at-least``, or its time for
+one picture rises above ``--at-most`` of the usual script's.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ import numpy as np
 from usual_script import LAYERS, SIZE, build, explain
 
 HERE = Path(__file__).parent
+PICTURES = {"VGG16": 48, "MobileNetV2": 192}
 
 
 def make_pictures(folder: Path, count: int) -> list[Path]:
@@ -53,7 +57,7 @@ def make_weights(name: str, path: Path) -> None:
 
 
 def gradcam_stream(
-    name: str, weights: Path, pictures: list[Path], folder: Path, classes: int
+    name: str, weights: Path, pictures: list[Path], folder: Path, classes: int, precision: str
 ) -> Callable[[], None]:
     """Return a round of gradcam's own stream over the pictures."""
     from gradcam_cli.batch.pipeline import stream
@@ -62,6 +66,7 @@ def gradcam_stream(
     from gradcam_cli.commands.request import model_choice, settings
     from gradcam_cli.explain import Explainer, Question
     from gradcam_cli.images.find import find_pictures
+    from gradcam_cli.images.room import reuse_memory
     from gradcam_cli.models.classes import ClassChoice
     from gradcam_cli.models.load import load
 
@@ -69,8 +74,9 @@ def gradcam_stream(
     model = load(choice)
     wanted = settings(choice, LookOptions(), AskOptions(), DrawOptions())
     plan = plan_for(model, wanted, folder)
-    explainer = Explainer(model, Question(ClassChoice(classes)), 16)
+    explainer = Explainer(model, Question(ClassChoice(classes)), 16, precision)
     found = list(find_pictures([str(path) for path in pictures]))
+    reuse_memory()
 
     def run() -> None:
         done = sum(1 for _ in stream(found, plan, lambda _: explainer, 16))
@@ -79,8 +85,10 @@ def gradcam_stream(
     return run
 
 
-def throughput(name: str, classes: int, count: int, rounds: int, folder: Path) -> None:
-    """Print pictures a second and shares of bare prediction."""
+def throughput(
+    name: str, classes: int, count: int, rounds: int, precision: str, folder: Path
+) -> float:
+    """Print pictures a second and shares of bare prediction; returns gradcam's share."""
     weights = folder / "weights.h5"
     pictures = make_pictures(folder / "in", count)
     model, grad_model = build(name, str(weights))
@@ -95,7 +103,10 @@ def throughput(name: str, classes: int, count: int, rounds: int, folder: Path) -
 
     things: dict[str, tuple[Callable[[], object], int]] = {
         "model.predict": (lambda: model.predict(x, batch_size=16, verbose=0), count),
-        "gradcam": (gradcam_stream(name, weights, pictures, folder / "out", classes), count),
+        "gradcam": (
+            gradcam_stream(name, weights, pictures, folder / "out", classes, precision),
+            count,
+        ),
         "usual script": (script, len(few)),
     }
     rates: dict[str, list[float]] = {key: [] for key in things}
@@ -105,16 +116,19 @@ def throughput(name: str, classes: int, count: int, rounds: int, folder: Path) -
             thing()
             if number:
                 rates[key].append(pieces / (time.perf_counter() - start))
+    share = {}
     for key, values in rates.items():
         shares = [v / b for v, b in zip(values, rates["model.predict"], strict=True)]
+        share[key] = statistics.median(shares)
         print(
             f"{name} top-{classes} {key:14s} {statistics.median(values):7.1f} pictures/s"
-            f"   share {statistics.median(shares):.2f}"
+            f"   share {share[key]:.2f}"
         )
+    return share["gradcam"]
 
 
-def one_picture(name: str, rounds: int, folder: Path) -> None:
-    """Print time and peak memory of whole processes that explain one picture."""
+def one_picture(name: str, rounds: int, folder: Path) -> float:
+    """Print time and peak memory of whole processes for one picture; returns the times' ratio."""
     weights = folder / "weights.h5"
     picture = make_pictures(folder / "one", 1)[0]
     script = [sys.executable, str(HERE / "usual_script.py"), name, str(weights), str(folder / "s")]
@@ -138,6 +152,7 @@ def one_picture(name: str, rounds: int, folder: Path) -> None:
             f"peak {memory[key]:.2f} GB"
         )
     print(f"{name} one picture, gradcam / usual script: {ratio:.2f}")
+    return ratio
 
 
 _LAUNCHER = """
@@ -161,18 +176,24 @@ def _peak(words: list[str]) -> float:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print, and leave with 1 when a bound is not kept."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", choices=LAYERS, default="VGG16")
     parser.add_argument("--classes", type=int, default=1)
-    parser.add_argument("--pictures", type=int, default=32)
+    parser.add_argument("--pictures", type=int, help="of a round; enough for some seconds")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--at-least", type=float, default=0.0)
+    parser.add_argument("--at-most", type=float, default=float("inf"))
     words = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_weights(words.model, folder / "weights.h5")
-        throughput(words.model, words.classes, words.pictures, words.rounds, folder)
-        one_picture(words.model, min(words.rounds, 3), folder)
+        count = words.pictures or PICTURES[words.model]
+        share = throughput(words.model, words.classes, count, words.rounds, words.precision, folder)
+        ratio = one_picture(words.model, min(words.rounds, 3), folder)
+    if share < words.at_least or ratio > words.at_most:
+        sys.exit(f"out of bounds: share {share:.2f}, one picture {ratio:.2f}")
 
 
 if __name__ == "__main__":

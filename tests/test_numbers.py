@@ -41,8 +41,8 @@ def alone() -> dict[str, Explained]:
 
 def run(output: Path, *words: str, env: Mapping[str, str] | None = None) -> tuple[Any, str]:
     """Return a run's records by picture, and what it said on standard error."""
-    given = ("run", SAMPLES, *LITE0, "-c", f"top{TOP}", "--save", "array", "-o", output, *words)
-    result = gradcam(*given, cwd=output.parent, env=env)
+    asked = ("-c", f"top{TOP}", "--save", "array", "-o", str(output), *words)
+    result = gradcam("run", SAMPLES, *LITE0, *asked, cwd=output.parent, env=env)
     assert result.returncode == 0, result.stderr
     return {Path(record["source"]).name: record for record in records(output)}, result.stderr
 
