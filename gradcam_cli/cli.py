@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import sys
-import tempfile
 import threading
 from pathlib import Path
 from typing import Annotated, Any
@@ -146,8 +145,19 @@ def _quieten() -> None:
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     terminal = os.dup(2)
     try:
-        with tempfile.TemporaryFile() as words:
-            os.dup2(words.fileno(), 2)
+        words = _nameless_file()
     except OSError:  # no place for temporary files: then nobody hears them
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        words = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(words, 2)
+    os.close(words)
     sys.stderr = os.fdopen(terminal, "w", buffering=1, encoding=sys.stderr.encoding)
+
+
+def _nameless_file() -> int:
+    """Return the descriptor of a file that nobody else can open, and that vanishes when closed."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("words")
+    import tempfile  # a tenth of the time of --help
+
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json as jsonlib
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,6 +57,8 @@ def bench(
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one value a line.")] = False,
 ) -> None:
     """Measure this machine: bare prediction, a run end to end, and each stage alone."""
+    import tempfile
+
     from gradcam_cli.batch.bench import measure
     from gradcam_cli.batch.steps import plan_for
     from gradcam_cli.explain import Question

@@ -12,7 +12,6 @@ import typer
 from gradcam_cli.commands import say
 from gradcam_cli.commands.options import Json
 from gradcam_cli.errors import GradcamError, suggestion
-from gradcam_cli.models.classes import describe, imagenet_labels, read_labels, search
 
 __all__ = ["classes"]
 
@@ -28,6 +27,8 @@ def classes(
     json: Json = False,
 ) -> None:
     """Search the names of classes."""
+    from gradcam_cli.models.classes import describe, imagenet_labels, read_labels, search
+
     known = read_labels(labels) if labels else imagenet_labels()
     found = search(query, known)
     if not found:

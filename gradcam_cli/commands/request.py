@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gradcam_cli.batch.records import Settings
 from gradcam_cli.commands.options import AskOptions, DrawOptions, LookOptions, OpenOptions
 from gradcam_cli.errors import GradcamError, suggestion
-from gradcam_cli.models.choice import ModelChoice
+
+if TYPE_CHECKING:
+    from gradcam_cli.batch.records import Settings
+    from gradcam_cli.models.choice import ModelChoice
 
 __all__ = ["KINDS", "constants", "kinds", "model_choice", "numbers", "settings", "shard", "size"]
 
@@ -18,6 +21,8 @@ KINDS = ("overlay", "heatmap", "array")
 
 def model_choice(model: str, opening: OpenOptions) -> ModelChoice:
     """Return the model options as one choice; raises GradcamError for numbers that are none."""
+    from gradcam_cli.models.choice import ModelChoice
+
     return ModelChoice(
         model=model,
         weights=opening.weights,
@@ -42,6 +47,8 @@ def settings(
 
     Raises ModelError when a file that was named cannot be read.
     """
+    from gradcam_cli.batch.records import Settings
+
     return Settings(
         model=choice.fingerprint(),
         classes=ask.classes if ask else (),
