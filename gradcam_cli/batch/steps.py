@@ -16,7 +16,7 @@ from gradcam_cli.errors import ImageError
 from gradcam_cli.explain import Explained, Explanation, heat
 from gradcam_cli.images.files import Picture, encode, encode_array, read_picture, write_bytes
 from gradcam_cli.images.find import Found, output_stem
-from gradcam_cli.images.fit import Placement, peak, place, shrink, to_network, to_picture
+from gradcam_cli.images.fit import Placement, peak, place, shrink, strips, to_network, to_picture
 from gradcam_cli.images.render import heatmap, overlay
 from gradcam_cli.images.room import Room
 from gradcam_cli.models.classes import Labels, describe
@@ -77,8 +77,9 @@ HELD_BYTES = 64 << 20
 """Pictures with more pixels are read a second time for drawing, not kept while they wait."""
 
 _ROOM = Room()
-_BYTES_A_PIXEL = 14
-"""What drawing a picture takes: its pixels, the heat, its colours, the overlay, and that in BGR."""
+_BYTES_A_PIXEL = 13
+"""What drawing a picture takes: its pixels, the overlay or the heat and its colours, that in BGR,
+and the file."""
 
 
 def prepare(found: Found, plan: Plan) -> Job | Record:
@@ -214,12 +215,10 @@ def _drawn(
         picture = shrink(picture, settings.max_size)
         height, width = picture.shape[:2]
         placement = place((height, width), placement.network, settings.resize)
-    if "overlay" in settings.save or "heatmap" in settings.save:
-        levels = to_picture(warm, placement)
     if "overlay" in settings.save:
         pixels = overlay(
             picture,
-            levels,
+            strips(warm, placement),
             placement.covered,
             settings.intensity,
             settings.blend,
@@ -227,7 +226,7 @@ def _drawn(
         )
         yield "overlay", f".{settings.format}", encode(pixels, settings.format, settings.quality)
     if "heatmap" in settings.save:
-        pixels = heatmap(levels, settings.colormap)
+        pixels = heatmap(to_picture(warm, placement), settings.colormap)
         ending = f".heatmap.{settings.format}"
         yield "heatmap", ending, encode(pixels, settings.format, settings.quality)
     if "array" in settings.save:

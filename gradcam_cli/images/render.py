@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from gradcam_cli.errors import GradcamError, suggestion
+from gradcam_cli.images.fit import Strip
 
 __all__ = ["COLORMAPS", "check_colormap", "colour_table", "heatmap", "overlay"]
 
@@ -72,33 +74,33 @@ def heatmap(heat: Pixels, colormap: str = "jet") -> Pixels:
 
 def overlay(
     pixels: Pixels,
-    heat: Pixels,
+    heat: Iterable[Strip],
     covered: tuple[int, int, int, int],
     intensity: float = 0.4,
     blend: str = "add",
     colormap: str = "jet",
 ) -> Pixels:
-    """Lay heat, uint8 ``[H, W]``, over a picture, RGB uint8 ``[H, W, 3]``; the result is new.
+    """Lay strips of heat over a picture, RGB uint8 ``[H, W, 3]``; the result is new.
 
     ``add`` is ``clip(picture + intensity * colour, 0, 255)``, ``mix`` is
     ``(1 - intensity) * picture + intensity * colour``; each is rounded once, and intensity 0 gives
-    the picture itself. Pixels outside ``covered`` ``(left, top, right, bottom)`` stay as they are.
-    Raises GradcamError for an unknown colour map.
+    the picture itself. The strips fill ``covered`` ``(left, top, right, bottom)``; pixels outside
+    stay as they are. Raises GradcamError for an unknown colour map.
     """
     left, top, right, bottom = covered
-    part = np.ascontiguousarray(pixels[top:bottom, left:right])
-    warm = np.ascontiguousarray(heat[top:bottom, left:right])
+    whole = (bottom - top, right - left) == pixels.shape[:2]
+    result: Pixels = np.empty_like(pixels) if whole else np.array(pixels)
     table = colour_table(colormap)
-    if blend == "mix":
-        painted = cv2.addWeighted(part, 1 - intensity, _coloured(warm, table), intensity, 0)
-    else:
-        # The picture's levels are whole numbers, so rounding the share of colour rounds the sum.
-        share = np.minimum(np.rint(table * np.float64(intensity)), 255).astype(np.uint8)
-        painted = cv2.add(part, _coloured(warm, share))
-    if part.shape == pixels.shape:
-        return np.asarray(painted, np.uint8)
-    result: Pixels = np.array(pixels)
-    result[top:bottom, left:right] = painted
+    # The picture's levels are whole numbers, so rounding the share of colour rounds the sum.
+    share = np.minimum(np.rint(table * np.float64(intensity)), 255).astype(np.uint8)
+    for row, warm in heat:
+        rows = slice(row, row + len(warm))
+        part = np.ascontiguousarray(pixels[rows, left:right])
+        if blend == "mix":
+            colours = _coloured(warm, table)
+            result[rows, left:right] = cv2.addWeighted(part, 1 - intensity, colours, intensity, 0)
+        else:
+            result[rows, left:right] = cv2.add(part, _coloured(warm, share))
     return result
 
 

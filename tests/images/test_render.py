@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -13,7 +15,9 @@ from gradcam_cli.images.render import (
     check_colormap,
     colour_table,
     heatmap,
-    overlay,
+)
+from gradcam_cli.images.render import (
+    overlay as overlay_of_strips,
 )
 
 Array = NDArray[np.uint8]
@@ -24,6 +28,16 @@ def scene(seed: int = 0, height: int = 31, width: int = 45) -> tuple[Array, Arra
     pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
     heat = rng.integers(0, 256, (height, width), dtype=np.uint8)
     return pixels, heat
+
+
+def overlay(pixels: Array, heat: Array, covered: tuple[int, int, int, int], *how: Any) -> Array:
+    """Lay a whole picture's heat over it, in strips of all heights."""
+    left, top, right, bottom = covered
+    strips, row, height = [], top, 1
+    while row < bottom:
+        strips.append((row, heat[row : min(row + height, bottom), left:right].copy()))
+        row, height = row + height, height + 3
+    return overlay_of_strips(pixels, strips, covered, *how)
 
 
 def everything(pixels: Array) -> tuple[int, int, int, int]:
