@@ -41,7 +41,7 @@ OutOfMemory = tf.errors.ResourceExhaustedError
 
 _FREEZE_AFTER = 3  # batches; freezing takes longer than it saves on a few
 _ROOM = 2
-"""Of the estimated memory: measured on seven applications, a batch took 0.3 to 1.7 times that."""
+"""Times the estimated memory: measured on eight networks, batches took 0.3 to 1.7 times that."""
 _FLOAT16_SCALE = 1024.0
 """Keeps float16 gradients above the smallest number that float16 can hold."""
 

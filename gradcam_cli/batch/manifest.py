@@ -5,33 +5,24 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
+from gradcam_cli.batch.reading import MANIFEST, manifests, placed, read_manifest, record_at
 from gradcam_cli.batch.records import Kept, Record
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.images.files import remove_leftovers, write_bytes
 from gradcam_cli.images.find import Found, output_stem
 
-__all__ = [
-    "MANIFEST",
-    "Manifest",
-    "manifest_name",
-    "open_manifest",
-    "read_folder",
-    "read_manifest",
-]
+__all__ = ["Manifest", "open_manifest"]
 
-MANIFEST = "manifest.jsonl"
-_MANIFESTS = re.compile(r"manifest(-\d+-of-\d+)?\.jsonl")
 _A_MOMENT = 2.0
 """Seconds that a shard waits for other shards to have looked for a whole run."""
 
@@ -54,13 +45,13 @@ class _Known:
 class Manifest:
     """An output folder's manifest, open for appending; made by ``open_manifest``.
 
-    ``batch_size`` is that of the last picture that was done with the same settings before, or 0.
+    ``batch_sizes`` counts those that pictures were done with before, with the same settings.
     """
 
     def __init__(self, folder: Path, name: str, settings: str) -> None:
         self.folder = folder
         self.path = folder / name
-        self.batch_size = 0
+        self.batch_sizes: Counter[int] = Counter()
         self._settings = settings
         self._known: dict[str, _Known] = {}
         self._superseded = False
@@ -73,9 +64,9 @@ class Manifest:
         The manifests of the folder's other shards tell what is done as well. Raises GradcamError
         when they were made with other settings: each would take the other's files for its own.
         """
-        for path in _manifests(self.folder):
+        for path in manifests(self.folder):
             if path != self.path and path not in self._doomed:
-                for record, start in _placed(path):
+                for record, start in placed(path):
                     if record.settings != self._settings:
                         raise _of_other_settings(path)
                     self._remember(record, path.name, start)
@@ -88,7 +79,7 @@ class Manifest:
         except OSError as error:
             raise _cannot_write(self.path, error) from error
         own: set[str] = set()
-        for record, start in _placed(self.path):
+        for record, start in placed(self.path):
             self._superseded |= record.source in own
             own.add(record.source)
             self._remember(record, self.path.name, start)
@@ -99,7 +90,7 @@ class Manifest:
         Until then the run may still be refused. What old records say is used once more, to remove
         the files that are not made again.
         """
-        self._doomed = _manifests(self.folder) if self.path.name == MANIFEST else [self.path]
+        self._doomed = manifests(self.folder) if self.path.name == MANIFEST else [self.path]
         with suppress(GradcamError):  # a manifest that cannot be read is a reason to start anew
             for path in self._doomed:
                 for record in read_manifest(self.folder, path.name):
@@ -122,13 +113,12 @@ class Manifest:
                     return None
             except OSError:
                 return None
-        return Kept(3 * record.pixels, record.empty, record.manifest, record.start)
+        place = found.source, record.manifest, record.start
+        return Kept(3 * record.pixels, record.empty, *place)
 
     def line(self, kept: Kept) -> str:
-        """Return the record of a picture that was done before, as it stands in its manifest."""
-        with (self.folder / kept.manifest).open("rb") as file:
-            file.seek(kept.start)
-            return file.readline().decode().rstrip("\n")
+        """Return the record of a picture that was done before as JSON; raises GradcamError."""
+        return record_at(self.folder / kept.manifest, kept.start, kept.source).to_json()
 
     def append(self, record: Record) -> None:
         """Write one record whole, and hand it to the operating system at once.
@@ -167,7 +157,7 @@ class Manifest:
 
     def _remember(self, record: Record, manifest: str, start: int) -> None:
         if record.settings == self._settings:
-            self.batch_size = record.batch_size or self.batch_size
+            self.batch_sizes[record.batch_size] += 1
         files = [
             (name, item.sizes[kind])
             for item in record.explanations
@@ -271,74 +261,6 @@ def _forget(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def manifest_name(shard: tuple[int, int] | None = None) -> str:
-    """Return the manifest's file name; each shard of a run has its own."""
-    return MANIFEST if shard is None else f"manifest-{shard[0]}-of-{shard[1]}.jsonl"
-
-
-def read_manifest(folder: Path, name: str = MANIFEST) -> Iterator[Record]:
-    """Yield the records of an output folder in order; a torn last line is left out.
-
-    Raises GradcamError when there is no manifest, or a line in its middle is not a record.
-    """
-    for record, _ in _placed(folder / name):
-        yield record
-
-
-def _placed(path: Path) -> Iterator[tuple[Record, int]]:
-    try:
-        with path.open("rb") as file:
-            yield from _records(file, path)
-    except OSError as error:
-        raise _cannot_read(path, error) from error
-
-
-def read_folder(folder: Path) -> Iterator[Record]:
-    """Yield one record a picture of an output folder, its last, whichever shards wrote there.
-
-    Manifests are read in the order in which a run believes them, pictures come in that of their
-    first records. A run may be at work: what it adds meanwhile is left out. Raises GradcamError
-    when there is no manifest, or a line in one's middle is not a record.
-    """
-    places: dict[str, tuple[BinaryIO, int]] = {}
-    with ExitStack() as stack:
-        try:
-            paths = _manifests(folder)
-            for path in paths:
-                # Kept open: a run that ends puts a shorter manifest in this one's place.
-                file = stack.enter_context(path.open("rb"))
-                for record, place in _records(file, path):
-                    places[record.source] = file, place
-            for held, place in places.values():
-                held.seek(place)
-                yield Record.from_json(held.readline().decode("utf-8"))
-        except OSError as error:
-            raise _cannot_read(folder, error) from error
-    if not paths:
-        raise GradcamError(f"{folder} has no manifest", "name the output folder of a run")
-
-
-def _records(file: BinaryIO, path: Path) -> Iterator[tuple[Record, int]]:
-    """Yield a manifest's records, each with where its line begins."""
-    place = 0
-    for number, line in enumerate(file, 1):
-        if not line.endswith(b"\n"):
-            return
-        try:
-            yield Record.from_json(line.decode("utf-8")), place
-        except ValueError as error:
-            raise GradcamError(
-                f"line {number} of {path} is not a record: {error}",
-                "start the run anew with --overwrite, or name another folder",
-            ) from error
-        place += len(line)
-
-
-def _manifests(folder: Path) -> list[Path]:
-    """Return the manifests of a folder: a whole run's, and each shard's."""
-    return sorted(path for path in folder.iterdir() if _MANIFESTS.fullmatch(path.name))
-
-
 def _last_lines(path: Path) -> Iterator[bytes]:
     """Yield each picture's last line, in the place of its first: as if it had been done once."""
     with path.open("rb") as file:
@@ -383,12 +305,6 @@ def _of_other_settings(path: Path) -> GradcamError:
     return GradcamError(
         f"{path} is of a run with other settings",
         "give the same options to every shard, or choose another folder with -o",
-    )
-
-
-def _cannot_read(path: Path, error: OSError) -> GradcamError:
-    return GradcamError(
-        f"cannot read {path}: {error.strerror or error}", "name the output folder of a run"
     )
 
 

@@ -48,8 +48,8 @@ class Stages:
     reading: float = 0.0
     network: float = 0.0
     writing: float = 0.0
-    halved_to: int = 0
-    """The batch size that fitted into memory, where the one that was asked for did not."""
+    too_large: int = 0
+    """The batch size that did not fit into memory, if one did not."""
 
     def slowest(self) -> str:
         """Return the name of the stage that was waited for most."""
@@ -237,7 +237,8 @@ def _traced(trace: Callable[[int], Explainer], size: int, stages: Stages) -> Exp
         except OutOfMemory as error:
             if size == 1:
                 raise _too_large() from error
-        size = stages.halved_to = size // 2
+        stages.too_large = stages.too_large or size
+        size //= 2
 
 
 def _explained(
@@ -247,14 +248,16 @@ def _explained(
     stages: Stages,
 ) -> tuple[Explainer, list[Explained]]:
     """Run the network, with half the batch when memory runs out, and half of that, down to one."""
+    size = explainer.batch_size
     while True:
         try:
             return explainer, list(explainer.many(squares))
         except OutOfMemory as error:
-            if explainer.batch_size == 1 or explainer.model.ports.batch:
+            if size == 1 or explainer.model.ports.batch:
                 raise _too_large() from error
-        stages.halved_to = explainer.batch_size // 2
-        explainer = _traced(trace, stages.halved_to, stages)
+        stages.too_large = stages.too_large or size
+        size //= 2
+        explainer = _traced(trace, size, stages)
 
 
 def _too_large() -> GradcamError:

@@ -27,7 +27,7 @@ class Settings:
     """Everything that decides a run's pixels and numbers; nothing that does not.
 
     ``model`` is a ModelChoice's fingerprint. Batch size, quietness and paths are left out on
-    purpose: they change no result.
+    purpose: they change results in their last bits at most.
     """
 
     model: Mapping[str, object]
@@ -147,7 +147,10 @@ class Record:
     @classmethod
     def from_json(cls, line: str) -> Record:
         """Return the record of one manifest line; raises ValueError when it is not whole."""
-        values: dict[str, Any] = json.loads(line)
+        try:
+            values: dict[str, Any] = json.loads(line)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
         try:
             if values.pop("schema_version") != SCHEMA_VERSION:
                 raise ValueError("a manifest of another version")
@@ -174,6 +177,7 @@ class Kept:
 
     weight: int
     empty: bool
+    source: str = ""
     manifest: str = ""
     start: int = 0
 

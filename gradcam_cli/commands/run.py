@@ -36,6 +36,7 @@ from gradcam_cli.errors import ExitCode, GradcamError
 
 if TYPE_CHECKING:
     from gradcam_cli.batch.manifest import Manifest
+    from gradcam_cli.batch.pipeline import Stages
     from gradcam_cli.batch.records import Kept, Record, Settings
     from gradcam_cli.explain import Explainer, Question
     from gradcam_cli.images.find import Found
@@ -66,7 +67,8 @@ def run(
     found its evidence for the class. Heatmaps and manifest.jsonl go to the output folder; a run
     that was interrupted goes on where it stopped.
     """
-    from gradcam_cli.batch.manifest import manifest_name, open_manifest
+    from gradcam_cli.batch.manifest import open_manifest
+    from gradcam_cli.batch.reading import manifest_name
     from gradcam_cli.images.find import check_output
     from gradcam_cli.images.render import colour_table
 
@@ -159,7 +161,7 @@ def _count(sources: Sequence[str], select: SelectOptions, output: Path | None = 
 
 def _check_unused(folder: Path, name: str) -> None:
     """Refuse a folder that anything but other shards of this run has written to."""
-    from gradcam_cli.batch.manifest import MANIFEST
+    from gradcam_cli.batch.reading import MANIFEST
 
     theirs = [path for path in folder.iterdir() if not path.name.startswith(".")]
     if (folder / name).exists() or (theirs and name == MANIFEST):
@@ -217,12 +219,13 @@ def _go(
     _tell(model, look.quiet)
     trace = _tracer(model, ask)
     plan = plan_for(model, wanted, manifest.folder if manifest else None)
-    size, trace, pictures = _sized(look, manifest.batch_size if manifest else 0, trace, pictures)
+    size, trace, pictures = _sized(look, manifest, trace, pictures)
     stages = Stages()
     with ExitStack() as stack:
         stop = stack.enter_context(_stopping())
         tick = stack.enter_context(say.progress(count, tally.resumed, look.quiet))
         stack.enter_context(_counted(tally))
+        stack.callback(_tell_memory, stages)
         order: deque[Found | Kept] = deque()
         records = stream(_noted(pictures, order), plan, trace, size, stop, stages)
         for record in _in_order(stack.enter_context(closing(records)), order):
@@ -237,38 +240,45 @@ def _go(
             if batch.max_failures and tally.failures >= batch.max_failures:
                 stop.set()
                 tally.gave_up = True
-    if stages.halved_to:
-        say.warn(f"batches of {size} do not fit into memory; {stages.halved_to} was used")
     tally.slowest = stages.slowest()
     tally.interrupted = stop.is_set() and not tally.gave_up
 
 
 def _sized(
     look: LookOptions,
-    before: int,
+    manifest: Manifest | None,
     trace: Callable[[int], Explainer],
     pictures: Iterator[Found | Kept],
 ) -> tuple[int, Callable[[int], Explainer], Iterator[Found | Kept]]:
     """Return the batch size, and what traces for it.
 
-    ``auto`` goes on with the size ``before`` that an earlier run found, so that its numbers are
-    those of one uninterrupted run, and tries sizes only where there is enough work to gain by it.
+    ``auto`` goes on with the size that most pictures were done with before, so that the numbers
+    are those of one uninterrupted run, and tries sizes only where there is enough work to gain by
+    it.
     """
     if look.batch_size != "auto":
         return int(look.batch_size), trace, pictures
-    from gradcam_cli.batch.sizing import SIZES, try_sizes
+    from gradcam_cli.batch.records import Kept
+    from gradcam_cli.batch.sizing import try_sizes
 
-    if before in SIZES:
-        return before, trace, pictures
+    for before, count in manifest.batch_sizes.most_common(1) if manifest else ():
+        if before and count >= _ENOUGH:
+            return before, trace, pictures
     ahead = list(islice(pictures, _ENOUGH))
     pictures = chain(ahead, pictures)
-    tried = try_sizes(trace) if len(ahead) == _ENOUGH else None
+    left = sum(not isinstance(item, Kept) for item in ahead)
+    tried = try_sizes(trace) if left == _ENOUGH else None
     if tried is None:
         return _USUAL, trace, pictures
     size = tried.batch_size
     if not look.quiet:
-        say.note(f"batches of {size}")
+        say.note(f"batches of up to {size}")
     return size, lambda wanted: tried if wanted == size else trace(wanted), pictures
+
+
+def _tell_memory(stages: Stages) -> None:
+    if stages.too_large:
+        say.warn(f"batches of {stages.too_large} do not fit into memory; smaller ones were tried")
 
 
 @contextmanager

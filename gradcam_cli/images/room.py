@@ -18,7 +18,7 @@ _PATIENCE = 60.0
 """Seconds after which work is begun without room: whoever has it may hang for ever."""
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
-_KEPT_BYTES, _SHARED_BYTES = 512 << 20, 256 << 20
+_KEPT_BYTES, _SHARED_BYTES, _MOST_ONCE = 512 << 20, 256 << 20, 32 << 20
 
 
 def reuse_memory() -> None:
@@ -30,8 +30,9 @@ def reuse_memory() -> None:
     """
     with suppress(AttributeError, OSError, TypeError):  # other systems have no such function
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_MMAP_THRESHOLD, _SHARED_BYTES)
-        mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
+        # Older ones take 32 MiB at most; to set nothing but the second would make things worse.
+        if mallopt(_MMAP_THRESHOLD, _SHARED_BYTES) or mallopt(_MMAP_THRESHOLD, _MOST_ONCE):
+            mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 class Room:

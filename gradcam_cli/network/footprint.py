@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,11 @@ _VIEWS = {"Const", "ExpandDims", "Identity", "Placeholder", "ReadVariableOp", "R
 """Operations whose outputs lie in memory that is there already."""
 
 _CGROUP = Path("/sys/fs/cgroup")
+_CGROUPS = (
+    ("", "memory.max", "memory.current", "inactive_file"),
+    ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+"""Where the kernel says so, in its second and in its first version of groups."""
 _MEMINFO = Path("/proc/meminfo")
 
 
@@ -23,18 +29,20 @@ def working_bytes(graph: Any) -> int:
     """Return the most bytes of tensors that are alive at once in a traced graph, weights excluded.
 
     Only what the outputs depend on is run. Operations are taken in the order they were traced in,
-    and a tensor is given up behind the last operation that reads it. An estimate: TensorFlow fuses
-    some, and runs others side by side.
+    and a tensor is given up behind the last operation that reads it, or a view of it. An estimate:
+    TensorFlow fuses some, and runs others side by side.
     """
     used = set[str]().union(*(ancestors(tensor) for tensor in graph.outputs))
     operations = [op for op in graph.get_operations() if op.name in used]
-    last = {id(tensor): place for place, op in enumerate(operations) for tensor in op.inputs}
+    last = _last_readers(operations)
+    sizes: dict[int, int] = {}
     ending: dict[int, int] = {}
     alive = most = 0
     for place, op in enumerate(operations):
-        if op.type not in _VIEWS:
-            for tensor in op.outputs:
-                size = _bytes(tensor)
+        largest = max((sizes.get(id(tensor), 0) for tensor in op.inputs), default=0)
+        for tensor in op.outputs:
+            size = sizes[id(tensor)] = _bytes(tensor, largest)
+            if op.type not in _VIEWS:
                 alive += size
                 until = last.get(id(tensor), place)
                 ending[until] = ending.get(until, 0) + size
@@ -43,10 +51,27 @@ def working_bytes(graph: Any) -> int:
     return most
 
 
-def _bytes(tensor: Any) -> int:
+def _last_readers(operations: Sequence[Any]) -> dict[int, int]:
+    """Return the place of the last operation that reads each tensor; whoever reads a view does."""
+    last: dict[int, int] = {}
+    for place, op in reversed(list(enumerate(operations))):
+        until = place
+        if op.type in _VIEWS:
+            until = max((last.get(id(tensor), place) for tensor in op.outputs), default=place)
+        for tensor in op.inputs:
+            last[id(tensor)] = max(last.get(id(tensor), 0), until)
+    return last
+
+
+def _bytes(tensor: Any, largest: int) -> int:
+    """Return a tensor's size; one of unknown shape is as large as the largest it is made of.
+
+    Gradients of several classes at once lose their shapes.
+    """
     if tensor.dtype in (tf.resource, tf.variant, tf.string):
         return 0
-    return int((tensor.shape.num_elements() or 0) * tensor.dtype.size)
+    count = tensor.shape.num_elements()
+    return largest if count is None else int(count * tensor.dtype.size)
 
 
 def on_gpu() -> bool:
@@ -77,8 +102,14 @@ def _machine() -> int | None:
 
 
 def _container() -> int | None:
-    try:
-        most = int((_CGROUP / "memory.max").read_text(encoding="ascii"))
-        return most - int((_CGROUP / "memory.current").read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return None
+    """Return what a container may still take; what it only holds to read files faster is free."""
+    for folder, limit, usage, idle in _CGROUPS:
+        try:
+            most = int((_CGROUP / folder / limit).read_text(encoding="ascii"))
+            taken = int((_CGROUP / folder / usage).read_text(encoding="ascii"))
+            lines = (_CGROUP / folder / "memory.stat").read_text(encoding="ascii").splitlines()
+        except (OSError, ValueError):
+            continue
+        facts = dict(line.split()[:2] for line in lines if " " in line)
+        return most - taken + int(facts.get(idle, 0))
+    return None

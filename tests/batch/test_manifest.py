@@ -14,13 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from gradcam_cli.batch.manifest import (
-    MANIFEST,
-    manifest_name,
-    open_manifest,
-    read_folder,
-    read_manifest,
-)
+from gradcam_cli.batch.manifest import open_manifest
+from gradcam_cli.batch.reading import MANIFEST, manifest_name, read_folder, read_manifest
 from gradcam_cli.batch.records import ExplanationRecord, Failure, Kept, Record
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.images import files
@@ -105,7 +100,7 @@ def test_done_is_a_whole_record_with_the_same_settings_picture_and_files() -> No
     found = picture()
     assert is_done(found) is None
     add(finished(found))
-    assert is_done(found) == Kept(3 * 20 * 10, empty=False, manifest=MANIFEST, start=0)
+    assert is_done(found) == Kept(600, empty=False, source="in/a.jpg", manifest=MANIFEST, start=0)
     assert is_done(found, OTHER) is None
     assert is_done(picture("b.jpg")) is None
 
@@ -115,7 +110,7 @@ def test_an_empty_map_is_remembered() -> None:
     record = finished(found)
     empty = replace(record.explanations[0], empty=True, empty_reason="all negative")
     add(replace(record, explanations=(empty,)))
-    assert is_done(found) == Kept(600, True, MANIFEST, 0)
+    assert is_done(found) == Kept(600, True, "in/a.jpg", MANIFEST, 0)
 
 
 def test_a_kept_picture_leads_to_its_last_record() -> None:
@@ -129,12 +124,51 @@ def test_a_kept_picture_leads_to_its_last_record() -> None:
     assert list(map(Record.from_json, lines)) == [*map(finished, pictures[:2]), again]
 
 
+def test_a_manifest_that_another_shard_made_shorter_is_searched() -> None:
+    a, b = picture("a.jpg"), picture("b.jpg")
+    add(failure(a), finished(b), name=ONE)
+    with open_manifest(Path("out"), NOW, name=TWO) as manifest:
+        kept = manifest.done(b)
+        assert kept is not None
+        add(finished(a), name=ONE)  # closing leaves one record a picture, of other lengths
+        assert Record.from_json(manifest.line(kept)) == finished(b)
+        (Path("out") / ONE).write_bytes(b"")
+        with pytest.raises(GradcamError, match="changed by somebody else"):
+            manifest.line(kept)
+        (Path("out") / ONE).unlink()
+        with pytest.raises(GradcamError, match="cannot read"):
+            manifest.line(kept)
+
+
+def test_of_several_manifests_the_last_written_one_is_believed() -> None:
+    found = picture()
+    old, new = finished(found), replace(finished(found), seconds=9.0)
+    add(old)
+    add(new, name=ONE)
+    assert list(read_folder(Path("out"))) == [new]
+    os.utime(Path("out") / MANIFEST, ns=(0, time.time_ns() + 10**10))
+    assert list(read_folder(Path("out"))) == [old]
+
+
+def test_a_folder_of_many_shards_is_read() -> None:
+    count = resource.getrlimit(resource.RLIMIT_NOFILE)[0] + 10
+    if count > 5000:
+        count = 5000
+    record = finished(picture())
+    for number in range(count):
+        name = manifest_name((number + 1, count))
+        one = replace(record, source=f"in/{number}.jpg")
+        (Path("out")).mkdir(exist_ok=True)
+        (Path("out") / name).write_text(one.to_json() + "\n", encoding="ascii")
+    assert len({each.source for each in read_folder(Path("out"))}) == count
+
+
 def test_the_batch_size_of_the_same_settings_is_remembered() -> None:
     one, other = (finished(picture(name)) for name in ("a.jpg", "b.jpg"))
     add(replace(one, batch_size=32), replace(other, batch_size=8, settings=OTHER))
-    for settings, size in ((NOW, 32), (OTHER, 8), ("0", 0)):
+    for settings, sizes in ((NOW, {32: 1}), (OTHER, {8: 1}), ("0", {})):
         with open_manifest(Path("out"), settings) as manifest:
-            assert manifest.batch_size == size
+            assert manifest.batch_sizes == sizes
 
 
 def test_a_changed_picture_is_done_again() -> None:
@@ -279,7 +313,7 @@ def test_a_folder_s_records_are_each_picture_s_last() -> None:
     assert found == [finished(a), finished(b), failure(c), finished(d)]
 
 
-def test_a_folder_is_read_as_it_was_when_its_run_ends_meanwhile() -> None:
+def test_a_folder_can_be_read_while_its_run_ends() -> None:
     a, b, c = (picture(name) for name in ("a.jpg", "b.jpg", "c.jpg"))
     add(failure(a), failure(b))
     with open_manifest(Path("out"), NOW) as manifest:
@@ -288,7 +322,7 @@ def test_a_folder_is_read_as_it_was_when_its_run_ends_meanwhile() -> None:
         assert next(reading) == finished(a)
         manifest.append(finished(c))
         manifest.append(finished(b))
-    assert list(reading) == [failure(b)]
+    assert list(reading) == [finished(b)]  # its line lies elsewhere by now
     assert list(read_folder(Path("out"))) == [finished(a), finished(b), finished(c)]
 
 

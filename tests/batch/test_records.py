@@ -229,3 +229,8 @@ def test_readers_find_every_key_they_know() -> None:
         "kind": "empty",
         "message": "the file is empty",
     }
+
+
+def test_a_line_nested_too_deeply_is_no_record() -> None:
+    with pytest.raises(ValueError, match="nested too deeply"):
+        Record.from_json('{"a":' + "[" * 200_000 + "]" * 200_000 + "}")

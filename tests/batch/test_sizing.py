@@ -86,7 +86,7 @@ def test_a_batch_without_memory_is_halved_and_numbers_stay(
     trace, stages = Tracing(model, 3 if by == "error" else 10_000), Stages()
     halved = list(stream(pictures, plan, trace, 11, stages=stages))
     assert trace.sizes == [11, 5, 2]
-    assert stages.halved_to == 2
+    assert stages.too_large == 11
     assert [record.batch_size for record in whole] == [11] * 11
     assert [record.batch_size for record in halved] == [2] * 11
     for one, other in zip(whole, halved, strict=True):

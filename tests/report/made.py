@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gradcam_cli.batch.manifest import MANIFEST
+from gradcam_cli.batch.reading import MANIFEST
 from gradcam_cli.batch.records import ExplanationRecord, Failure, Prediction, Record
 
 HOSTILE = (
