@@ -28,11 +28,19 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from compare import _LAUNCHER, make_pictures, make_weights
+from compare import make_pictures, make_weights
 
 HERE = Path(__file__).parent
 CLASSES = (1, 5)
 TORCH = ("torch", "torchvision", "grad-cam", "captum", "torchcam", "opencv-python-headless")
+
+LAUNCHER = """
+import resource, subprocess, sys
+status = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(status)
+"""
+"""Prints a command's peak; a small process, as a peak counts what the parent held at the fork."""
 
 
 class CannotRunError(Exception):
@@ -193,7 +201,7 @@ class Bench:
         times, peaks = [], []
         for _ in range(3):
             start = time.perf_counter()
-            peak = output_of([sys.executable, "-c", _LAUNCHER, *words], self.said)
+            peak = output_of([sys.executable, "-c", LAUNCHER, *words], self.said)
             times.append(time.perf_counter() - start)
             peaks.append(int(peak) * (1 if sys.platform == "darwin" else 1024) / 1e9)
         return statistics.median(times), max(peaks)
