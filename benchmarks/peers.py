@@ -69,7 +69,7 @@ def _keras(name: str, eager: bool) -> Peer:
 
 PEERS = (
     Peer("gradcam"),
-    _keras("xplique", eager=False),
+    _keras("xplique", eager=True),
     Peer("torchcam", TORCH, "torch"),
     Peer("captum", TORCH, "torch", eager=True),
     _keras("tf-keras-vis", eager=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from _worker import serve
 
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the command line does
 sys.path.insert(1, str(Path(__file__).parents[1]))
 
 
@@ -18,7 +20,7 @@ def build(weights: Path, output: Path, pictures: list[Path]) -> Callable[[int], 
 
     @cache
     def stream(classes: int) -> Callable[[], None]:
-        return gradcam_stream("VGG16", weights, pictures, output / str(classes), classes)
+        return gradcam_stream("VGG16", weights, pictures, output / str(classes), classes, "float32")
 
     return lambda classes: stream(classes)()
 
