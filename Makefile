@@ -30,8 +30,10 @@ type: setup ## Check types
 check: lint type test ## Everything that has to pass before a change lands
 
 bench: setup ## Measure this machine against bare prediction and the usual script, with bounds
-	$(BIN)/python benchmarks/compare.py --model MobileNetV2 --at-least 0.9 --at-most 0.7
+	$(BIN)/python benchmarks/compare.py --model MobileNetV2 --at-least 0.85 --at-most 0.9
 	$(BIN)/python benchmarks/compare.py --model VGG16 --rounds 3 --at-least 0.85 --at-most 0.65
+	$(BIN)/python benchmarks/photos.py --at-least 0.6
+	$(BIN)/python benchmarks/startup.py --at-most 1.6
 	$(BIN)/python benchmarks/agreement.py
 
 clean: ## Remove what was made

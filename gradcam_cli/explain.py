@@ -225,11 +225,10 @@ class Explainer:
 
     def _lower(self, measure: bool) -> None:
         """Trace again in bfloat16, and keep that; with ``measure`` only if it is faster."""
-        exact, precision = self._function, self.precision
         with in_bfloat16(self._trunk):
-            lower = trace(self._trace, self._shape)
-        if not measure or _seconds(lower, self._shape) < _seconds(exact, self._shape):
-            self._function = lower
+            precision, lower = self.precision, trace(self._trace, self._shape)
+        if not measure or _seconds(lower, self._shape) < _seconds(self._function, self._shape):
+            self._function, self.precision = lower, "bfloat16"
         else:
             self.precision = precision
 

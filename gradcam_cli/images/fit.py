@@ -41,7 +41,7 @@ INTERPOLATIONS = {
     "lanczos": cv2.INTER_LANCZOS4,
 }
 
-_STRIP = 32  # rows of heat computed at a time, so that the float values stay in the cache
+_STRIP = 1 << 17  # values of heat computed at a time, so that they stay in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +197,9 @@ def strips(heat: NDArray[np.float32], placement: Placement) -> Iterator[Strip]:
     across = _weights(x0, x1, left, right, heat.shape[1])
     wide = (heat.astype(np.float32) * np.float32(255)) @ across.T
     down = _weights(y0, y1, top, bottom, heat.shape[0])
-    for start in range(y0, y1, _STRIP):
-        mixed = down[start - y0 : min(start + _STRIP, y1) - y0]
+    rows = max(1, _STRIP // (x1 - x0))
+    for start in range(y0, y1, rows):
+        mixed = down[start - y0 : min(start + rows, y1) - y0]
         used = np.flatnonzero(mixed.any(axis=0))
         cells = slice(used[0], used[-1] + 1)
         yield start, np.asarray(cv2.convertScaleAbs(mixed[:, cells] @ wide[cells]), np.uint8)

@@ -15,6 +15,14 @@ from gradcam_cli.network.anatomy import Anatomy, FeatureMap, ancestors
 __all__ = ["has_bfloat16", "in_bfloat16", "trunk"]
 
 _FLAGS = ("avx512_bf16", "amx_bf16")
+_PRODUCTS = (
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    keras.layers.Dense,
+    keras.layers.EinsumDense,
+)
+_PICKING = (keras.layers.MaxPooling1D, keras.layers.MaxPooling2D, keras.layers.MaxPooling3D)
 
 
 def has_bfloat16() -> bool:
@@ -29,9 +37,11 @@ def has_bfloat16() -> bool:
 
 
 def trunk(anatomy: Anatomy, chosen: FeatureMap) -> list[Any]:
-    """Return the layers that make the chosen feature map, from the first weights on.
+    """Return the layers on the way to the chosen feature map that may compute in bfloat16.
 
-    What scales the pixels before them and the head behind them is left out: both need float32.
+    Those are the large products, where nearly all time goes, and what only picks numbers out; sums,
+    normalisation and depthwise convolutions gain nothing by it and lose digits. The first weights,
+    which see the pixels, and the head need float32.
     """
     before = ancestors(chosen.step.tensor)
     layers = {
@@ -39,12 +49,15 @@ def trunk(anatomy: Anatomy, chosen: FeatureMap) -> list[Any]:
         for each in anatomy.maps
         if each.step.tensor.op.name in before and _can_be_lowered(each.step.layer)
     }
-    return list(layers.values())
+    found = list(layers.values())
+    first = next((layer for layer in found if isinstance(layer, _PRODUCTS)), None)
+    return [layer for layer in found if layer is not first]
 
 
 def _can_be_lowered(layer: Any) -> bool:
     # A quantised layer's policy says how to read its integers; it must stay.
-    return hasattr(layer, "dtype_policy") and getattr(layer, "quantization_mode", None) is None
+    quantized = getattr(layer, "quantization_mode", None) is not None
+    return isinstance(layer, (*_PRODUCTS, *_PICKING)) and not quantized
 
 
 @contextmanager
