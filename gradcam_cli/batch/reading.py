@@ -68,7 +68,7 @@ def record_at(path: Path, start: int, source: str) -> Record:
         pass
     except OSError as error:
         raise _cannot_read(path, error) from error
-    for record, _ in placed(path):
+    for record in _latest(path):
         if record.source == source:
             return record
     raise GradcamError(f"{path} was changed by somebody else meanwhile", "run again")
@@ -77,22 +77,36 @@ def record_at(path: Path, start: int, source: str) -> Record:
 def read_folder(folder: Path) -> Iterator[Record]:
     """Yield one record a picture of an output folder, its latest, whichever shards wrote there.
 
-    Of several manifests the one that was written to last is believed; pictures come in the order of
-    their first records. A run may be at work: what it adds meanwhile is left out. Raises
-    GradcamError when there is no manifest, or a line in one's middle is not a record.
+    Of several manifests the one that was written to last comes first, and is believed; within one,
+    pictures come in the order of their first records. A run may be at work: what it adds meanwhile
+    is left out. Raises GradcamError when there is no manifest, or a line in one's middle is not a
+    record.
     """
-    places: dict[str, tuple[Path, int]] = {}
     try:
-        paths = sorted(manifests(folder), key=lambda path: path.stat().st_mtime_ns)
+        paths = sorted(manifests(folder), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     except OSError as error:
         raise _cannot_read(folder, error) from error
     if not paths:
         raise GradcamError(f"{folder} has no manifest", "name the output folder of a run")
+    seen: set[str] = set()
     for path in paths:
-        for record, start in placed(path):
-            places[record.source] = path, start
-    for source, (path, start) in places.items():
-        yield record_at(path, start, source)
+        for record in _latest(path):
+            if record.source not in seen:
+                seen.add(record.source)
+                yield record
+
+
+def _latest(path: Path) -> Iterator[Record]:
+    """Yield the last record of each picture in one manifest."""
+    try:
+        # Open all the while: a run that ends meanwhile puts a shorter manifest in its place.
+        with path.open("rb") as file:
+            places = {record.source: place for record, place in _records(file, path)}
+            for place in places.values():
+                file.seek(place)
+                yield Record.from_json(file.readline().decode("utf-8"))
+    except OSError as error:
+        raise _cannot_read(path, error) from error
 
 
 def _records(file: BinaryIO, path: Path) -> Iterator[tuple[Record, int]]:
