@@ -59,28 +59,10 @@ def codec(folder: Path, output: Path) -> Callable[[], None]:
 def gradcam(folder: Path, output: Path, name: str) -> Callable[[], None]:
     """Return a round of gradcam's stream."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from gradcam_cli.batch.pipeline import stream
-    from gradcam_cli.batch.steps import plan_for
-    from gradcam_cli.commands.options import AskOptions, DrawOptions, LookOptions, OpenOptions
-    from gradcam_cli.commands.request import model_choice, settings
-    from gradcam_cli.explain import Explainer, Question
-    from gradcam_cli.images.find import find_pictures
-    from gradcam_cli.images.room import reuse_memory
-    from gradcam_cli.models.classes import ClassChoice
-    from gradcam_cli.models.load import load
+    from compare import gradcam_stream
 
-    choice = model_choice(name, OpenOptions())
-    model = load(choice)
-    plan = plan_for(model, settings(choice, LookOptions(), AskOptions(), DrawOptions()), output)
-    explainer = Explainer(model, Question(ClassChoice(1)), 16)
-    found = list(find_pictures([str(folder)]))
-    reuse_memory()
-
-    def run() -> None:
-        done = sum(1 for _ in stream(found, plan, lambda _: explainer, 16))
-        assert done == len(found)
-
-    return run
+    weights = Path("imagenet")  # no file: the weights that come with the model
+    return gradcam_stream(name, weights, sorted(folder.iterdir()), output, 1, "float32")
 
 
 def work(run: Callable[[], None]) -> None:
