@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -155,8 +156,9 @@ def _quieten() -> None:
 
 def _nameless_file() -> int:
     """Return the descriptor of a file that nobody else can open, and that vanishes when closed."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("words")
+    if hasattr(os, "O_TMPFILE"):
+        with suppress(OSError):  # not every file system has such files
+            return os.open(os.environ.get("TMPDIR") or "/tmp", os.O_TMPFILE | os.O_RDWR, 0o600)  # noqa: S108  nameless
     import tempfile  # a tenth of the time of --help
 
     with tempfile.TemporaryFile() as file:
