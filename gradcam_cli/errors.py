@@ -20,6 +20,7 @@ __all__ = [
     "GradcamError",
     "ImageError",
     "ModelError",
+    "cause",
     "nearest",
     "printable",
     "suggestion",
@@ -85,6 +86,11 @@ class ImageError(GradcamError):
 
     def __reduce__(self) -> tuple[type[ImageError], tuple[str, str, str]]:  # type: ignore[override]
         return type(self), (self.kind, self.message, self.hint)
+
+
+def cause(reason: str) -> str:
+    """Return why a map is empty, with what lies behind it."""
+    return f"{reason} ({EMPTY[reason]})" if reason in EMPTY else reason
 
 
 def nearest(word: str, known: Iterable[str], count: int = 3) -> list[str]:

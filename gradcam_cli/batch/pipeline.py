@@ -31,7 +31,7 @@ Read = Job | Record | Kept
 Answered = tuple[Job, Explained, Plan]
 
 THREADS = "gradcam-ordered"
-
+"""How the threads' names begin."""
 
 _AHEAD_BYTES = 256 << 20
 _BATCH_BYTES = 512 << 20

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 from tqdm import tqdm
 
-from gradcam_cli.errors import EMPTY, GradcamError, printable
+from gradcam_cli.errors import GradcamError, cause, printable
 
 if TYPE_CHECKING:
     from gradcam_cli.batch.records import Prediction, Record
@@ -97,8 +97,8 @@ def predictions(record: Record) -> None:
         warn(f"{printable(record.source)}: {record.warning}")
     for item in record.explanations:
         if item.empty:
-            cause = _cause(item.empty_reason)
-            warn(f"{printable(record.source)}: the map of {item.name} is empty: {cause}")
+            why = cause(item.empty_reason)
+            warn(f"{printable(record.source)}: the map of {item.name} is empty: {why}")
     sys.stdout.flush()
 
 
@@ -106,11 +106,6 @@ def _number(row: Prediction) -> str:
     if row.probability is not None:
         return f"{row.probability:.4f}"
     return "not finite" if row.score is None else f"{row.score:.4g}"
-
-
-def _cause(reason: str) -> str:
-    """Return why a map is empty, with what lies behind it."""
-    return f"{reason} ({EMPTY[reason]})" if reason in EMPTY else reason
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from gradcam_cli.network.anatomy import Anatomy, FeatureMap, ancestors
+from gradcam_cli.network.footprint import on_gpu
 
 __all__ = ["has_bfloat16", "in_bfloat16", "trunk"]
 
@@ -27,7 +27,7 @@ _PICKING = (keras.layers.MaxPooling1D, keras.layers.MaxPooling2D, keras.layers.M
 
 def has_bfloat16() -> bool:
     """Tell whether this machine multiplies bfloat16 faster than float32: some CPUs, and GPUs."""
-    if tf.config.list_physical_devices("GPU"):
+    if on_gpu():
         return True
     try:
         words = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split()

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from gradcam_cli import __version__
 from gradcam_cli.batch.records import Record
-from gradcam_cli.errors import EMPTY, GradcamError, printable
+from gradcam_cli.errors import GradcamError, cause, printable
 from gradcam_cli.images.files import write_bytes
 from gradcam_cli.report.rows import Rows
 from gradcam_cli.report.summary import ClassCount, Summary, summarise
@@ -127,10 +127,7 @@ def _summary(summary: Summary) -> str:
 
 def _counts(summary: Summary) -> str:
     failed = sum(summary.failed.values())
-    empty = {
-        f"{reason} ({EMPTY[reason]})" if reason in EMPTY else reason: count
-        for reason, count in summary.empty.items()
-    }
+    empty = {cause(reason): count for reason, count in summary.empty.items()}
     cards = [
         _card(summary.pictures, "pictures", "", {"done": summary.done}),
         _card(failed, "failed", "failed", summary.failed),
