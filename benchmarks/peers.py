@@ -23,15 +23,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from compare import make_pictures, make_weights
 
 HERE = Path(__file__).parent
-CLASSES = (1, 5)
 TORCH = ("torch", "torchvision", "grad-cam", "captum", "torchcam", "opencv-python-headless")
 
 LAUNCHER = """
@@ -79,7 +78,9 @@ PEERS = (
 
 
 @contextmanager
-def started(words: Sequence[str], said: Path) -> Iterator[subprocess.Popen[str]]:
+def started(
+    words: Sequence[str], said: Path, environ: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
     """Start a command in a process group of its own, which does not outlive the block."""
     with said.open("w") as errors:
         process = subprocess.Popen(
@@ -90,6 +91,7 @@ def started(words: Sequence[str], said: Path) -> Iterator[subprocess.Popen[str]]
             text=True,
             bufsize=1,
             start_new_session=True,
+            env=os.environ | dict(environ or {}),
         )
     try:
         yield process
@@ -152,11 +154,23 @@ def round_of(process: subprocess.Popen[str], classes: int, said: Path) -> float:
 
 @dataclass(frozen=True)
 class Bench:
-    """What all measurements share."""
+    """What all measurements share; ``bare`` is the environment of bare prediction alone."""
 
     folder: Path
     pictures: list[Path]
     rounds: int
+    model: str = "VGG16"
+    classes: Sequence[int] = (1, 5)
+    bare: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Write the weights of all the programs."""
+        make_weights(self.model, self.weights)
+
+    @property
+    def weights(self) -> Path:
+        """The file of the weights, which bears the model's name."""
+        return self.folder / f"{self.model}.h5"
 
     @property
     def said(self) -> Path:
@@ -166,20 +180,19 @@ class Bench:
     def words(self, python: str, peer: Peer, pictures: list[Path], *options: str) -> list[str]:
         """Return the command line of a peer's program."""
         output = self.folder / "out" / peer.name
-        weights = self.folder / "weights.h5"
-        return [python, peer.program, *options, *map(str, (weights, output, *pictures))]
+        return [python, peer.program, *options, *map(str, (self.weights, output, *pictures))]
 
     def shares(self, python: str, peer: Peer) -> dict[int, tuple[float, float]]:
         """Return, for each number of classes, pictures a second and share of bare prediction."""
         some = self.pictures[: max(4, len(self.pictures) // 4)] if peer.eager else self.pictures
         bare_said = self.folder / "bare.txt"
         bare_words = self.words(sys.executable, Peer("predict"), self.pictures)
-        rates: dict[int, list[tuple[float, float]]] = {classes: [] for classes in CLASSES}
+        rates: dict[int, list[tuple[float, float]]] = {classes: [] for classes in self.classes}
         with ExitStack() as stack:
-            bare = stack.enter_context(started(bare_words, bare_said))
+            bare = stack.enter_context(started(bare_words, bare_said, self.bare))
             worker = stack.enter_context(started(self.words(python, peer, some), self.said))
             for number in range(self.rounds + 1):
-                for classes in CLASSES:
+                for classes in self.classes:
                     if not number and peer.eager and classes > 1:
                         continue  # nothing is compiled, so one warm round is enough
                     base = len(self.pictures) / round_of(bare, 1, bare_said)
@@ -197,7 +210,7 @@ class Bench:
         if not peer.packages:
             words = [python, "-m", "gradcam_cli", "run", str(self.pictures[0]), "--quiet"]
             words += ["--overwrite", "--model", "vgg16"]
-            words += ["--weights", str(self.folder / "weights.h5"), "-o", str(self.folder / "one")]
+            words += ["--weights", str(self.weights), "-o", str(self.folder / "one")]
         times, peaks = [], []
         for _ in range(3):
             start = time.perf_counter()
@@ -253,7 +266,6 @@ def main() -> None:
     environments = words.environments.absolute()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make_weights("VGG16", folder / "weights.h5")
         pictures = make_pictures(folder / "in", words.pictures)
         bench = Bench(folder, pictures, words.rounds)
         print("| | top-1, share of predict | top-5, share of predict | one picture, s | peak, GB |")

@@ -24,6 +24,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from gradcam_cli.cli import set_up
+
 SAMPLES = Path(__file__).parent.parent / "sample_images"
 WIDTH, HEIGHT = 4000, 3000
 
@@ -112,6 +114,7 @@ def main() -> None:
         make = {"codec": codec, "gradcam": lambda a, b: gradcam(a, b, words.model)}[kind]
         work(make(folder / "in", folder / kind))
         return
+    set_up()  # for the workers, which import NumPy after it, as the command line does
     with tempfile.TemporaryDirectory() as name:
         share = compare(Path(name), words)
     print(f"share of decoding and encoding alone: {share:.2f}")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from _worker import serve
+from gradcam_cli.cli import set_up
 
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the command line does
+set_up()  # as the command line does, before NumPy is imported
+
+from _worker import serve  # noqa: E402
+
 sys.path.insert(1, str(Path(__file__).parents[1]))
 
 
@@ -20,7 +22,8 @@ def build(weights: Path, output: Path, pictures: list[Path]) -> Callable[[int], 
 
     @cache
     def stream(classes: int) -> Callable[[], None]:
-        return gradcam_stream("VGG16", weights, pictures, output / str(classes), classes, "float32")
+        folder = output / str(classes)
+        return gradcam_stream(weights.stem, weights, pictures, folder, classes, "float32")
 
     return lambda classes: stream(classes)()
 

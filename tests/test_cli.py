@@ -1,0 +1,43 @@
+"""How the libraries beneath the program are set up."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.processes import gradcam
+
+THREADS = """
+import os
+from gradcam_cli.cli import set_up
+set_up()
+import numpy
+print(len(os.listdir("/proc/self/task")))
+"""
+
+
+def threads(**environ: str) -> int:
+    words = [sys.executable, "-c", THREADS]
+    return int(subprocess.check_output(words, env=os.environ | environ, timeout=120))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one processor, one thread")
+def test_numpy_has_no_threads_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "GOTO_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    assert threads() == 1
+    assert threads(OPENBLAS_NUM_THREADS="2") == 2  # the user's own choice
+
+
+def test_one_dnn_is_on_unless_the_user_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    assert '"oneDNN": "1"' in gradcam("doctor", "--json", cwd=tmp_path).stdout
+    own = gradcam("doctor", "--json", cwd=tmp_path, env={"TF_ENABLE_ONEDNN_OPTS": "0"})
+    assert '"oneDNN": "0"' in own.stdout
