@@ -22,7 +22,7 @@ from gradcam_cli.network.footprint import free_bytes, on_gpu, working_bytes
 from gradcam_cli.network.freeze import freeze
 from gradcam_cli.network.head import Head, pooled_features
 from gradcam_cli.network.paths import named_operations, resolve_layer
-from gradcam_cli.network.precision import has_bfloat16, in_bfloat16, trunk
+from gradcam_cli.network.precision import has_bfloat16, in_bfloat16, keep_float32, trunk
 from gradcam_cli.network.survey import is_pooled, survey
 from gradcam_cli.network.tap import trace
 
@@ -137,6 +137,7 @@ class Explainer:
             raise GradcamError(
                 f"unknown method {question.method!r}", suggestion(question.method, METHODS)
             )
+        keep_float32()
         self.model = model
         self.question = question
         self.batch_size = model.ports.batch or batch_size

@@ -395,3 +395,9 @@ def test_low_precision_layers_stay_near_float32(dtype: str) -> None:
     tolerance = 1e-2 if dtype == "mixed_float16" else 5e-2
     assert here.dtype == np.float32
     np.testing.assert_allclose(here, there, atol=tolerance * np.abs(there).max())
+
+
+def test_a_gpu_rounds_float32_no_more_than_a_cpu() -> None:
+    tf.config.experimental.enable_tensor_float_32_execution(True)  # as TensorFlow starts
+    Explainer(model_of(hand_made()), Question(ClassChoice(1)), 1)
+    assert not tf.config.experimental.tensor_float_32_execution_enabled()

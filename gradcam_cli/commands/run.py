@@ -82,6 +82,8 @@ def run(
         return
     made = not draw.output_dir.exists()
     check_output(sources, draw.output_dir)
+    if made:  # nothing was done before, so the network will be needed
+        _import_beside_hashing(choice)
     wanted = settings(choice, look, ask, draw)
     name = manifest_name(part)
     if batch.no_resume:
@@ -117,6 +119,7 @@ def predict(
     if opening.preprocess == "try":
         try_scalings(pictures, choice, look)
         return
+    _import_beside_hashing(choice)
     wanted = settings(choice, look, None, None)
     tally = Tally(None)
     count = partial(_count, sources, select)
@@ -290,6 +293,15 @@ def _counted(tally: Tally) -> Iterator[None]:
         if tally.done or tally.failed:
             say.note(tally.sentence())
         raise
+
+
+def _import_beside_hashing(choice: ModelChoice) -> None:
+    """Import TensorFlow while the user's weights file is hashed, if that takes long."""
+    from gradcam_cli.models.digest import hash_ahead
+
+    path = choice.own_file()
+    if path is not None and hash_ahead(path):
+        import gradcam_cli.explain  # noqa: F401
 
 
 def _hash_ahead(choice: ModelChoice) -> None:

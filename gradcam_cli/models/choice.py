@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models.catalog import find
+from gradcam_cli.models.digest import hash_of
 
 __all__ = ["ModelChoice", "file_digest", "is_file"]
 
@@ -38,6 +37,11 @@ class ModelChoice:
     architecture: Path | None = None
     custom_objects: Path | None = None
     unsafe: bool = False
+
+    def own_file(self) -> Path | None:
+        """Return the file that the weights come from, if the user named one."""
+        named = self.model if is_file(self.model) else self.weights
+        return None if named in ("imagenet", "random") else Path(named)
 
     def fingerprint(self) -> dict[str, object]:
         """Return all that decides what the model computes, files by their content.
@@ -82,18 +86,8 @@ def is_file(model: str) -> bool:
 def file_digest(path: Path) -> str:
     """Return ``sha256:`` and 16 hexadecimal digits of a file's content."""
     try:
-        facts = path.stat()
-        return _digest(path, facts.st_size, facts.st_mtime_ns)
+        return f"sha256:{hash_of(path)[:16]}"
     except FileNotFoundError:
         raise ModelError(f"there is no file {path}", "check the path") from None
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}", "a file is needed here") from None
-
-
-@functools.cache
-def _digest(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001  a changed file is another
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return f"sha256:{digest.hexdigest()[:16]}"

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import hashlib
 import os
 import tempfile
-import threading
 from pathlib import Path
 
+from gradcam_cli.models import digest
 from gradcam_cli.models.catalog import EMBEDDED, Entry
 from gradcam_cli.models.torchfile import weights_file
 
 __all__ = ["cache_folder", "cached_file", "file_hash", "hash_ahead", "is_installed", "is_whole"]
-
-_ONE_AT_A_TIME = threading.Lock()
 
 
 def cache_folder() -> Path:
@@ -73,27 +69,16 @@ def _is_whole_hdf5(path: Path) -> bool:
 
 
 def hash_ahead(entry: Entry) -> None:
-    """Begin to hash a model's cached weights in a thread; ``is_whole`` then has less to wait for.
-
-    Hashing VGG16's half gigabyte takes a second, importing TensorFlow two: both cores are used.
-    """
+    """Begin to hash a model's cached weights, so that ``is_whole`` has less to wait for."""
     path = cached_file(entry)
     if path is not None and entry.weights_hash:
-        threading.Thread(target=file_hash, args=(path, entry), daemon=True).start()
+        digest.hash_ahead(path, _kind(entry))
 
 
 def file_hash(path: Path, entry: Entry) -> str:
     """Return a file's hash, of the kind that Keras publishes for the model's weights."""
-    kind = "sha256" if len(entry.weights_hash) == 64 else "md5"  # hexadecimal digits
-    facts = path.stat()
-    with _ONE_AT_A_TIME:
-        return _hash(path, kind, facts.st_size, facts.st_mtime_ns)
+    return digest.hash_of(path, _kind(entry))
 
 
-@functools.cache
-def _hash(path: Path, kind: str, size: int, mtime_ns: int) -> str:  # noqa: ARG001  of one state
-    digest = hashlib.new(kind, usedforsecurity=False)
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+def _kind(entry: Entry) -> str:
+    return "sha256" if len(entry.weights_hash) == 64 else "md5"  # hexadecimal digits

@@ -1,4 +1,4 @@
-"""Layers compute in bfloat16 while a network is traced, where the processor is made for it."""
+"""What layers compute in: float32, or bfloat16 where the processor is made for it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from gradcam_cli.network.anatomy import Anatomy, FeatureMap, ancestors
 from gradcam_cli.network.footprint import on_gpu
 
-__all__ = ["has_bfloat16", "in_bfloat16", "trunk"]
+__all__ = ["has_bfloat16", "in_bfloat16", "keep_float32", "trunk"]
 
 _FLAGS = ("avx512_bf16", "amx_bf16")
 _PRODUCTS = (
@@ -34,6 +35,14 @@ def has_bfloat16() -> bool:
     except OSError:
         return False
     return any(flag in words for flag in _FLAGS)
+
+
+def keep_float32() -> None:
+    """Have float32 computed as such on GPUs, so that maps there are those of a CPU.
+
+    TensorFlow lets newer ones round what goes into large products to 10 bits (TensorFloat-32).
+    """
+    tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
 def trunk(anatomy: Anatomy, chosen: FeatureMap) -> list[Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import tempfile
 import warnings
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from gradcam_cli.errors import ModelError
 from gradcam_cli.opening.memory import aligned_zeros, shared
 
 __all__ = ["assign_weights"]
+
+_BLOCK = 16 << 20
 
 
 def assign_weights(network: Any, path: Path, name: str) -> None:
@@ -76,34 +80,41 @@ def _assign_layers(network: Any, group: Any, path: Path) -> None:
     stored = [there for there in stored if _names(there, "weight_names")]
     if len(stored) != len(layers):
         raise ValueError(f"{len(stored)} layers with weights, {len(layers)} are needed")
-    with path.open("rb") as raw:
-        for layer, there in zip(layers, stored, strict=True):
-            datasets = [there[name] for name in _names(there, "weight_names")]
-            if len(datasets) != len(layer.weights):
-                raise ValueError(f"layer {layer.name} needs {len(layer.weights)} arrays")
-            for variable, dataset in zip(_in_file_order(layer), datasets, strict=True):
-                if tuple(variable.shape) != dataset.shape:
-                    raise ValueError(
-                        f"{variable.path} is {tuple(variable.shape)}, the file has {dataset.shape}"
-                    )
-                variable.assign(shared(_read(dataset, raw, variable.dtype)))
-            if hasattr(layer, "finalize_state"):  # Normalization works with what it derives here
-                layer.finalize_state()
+    for layer, there in zip(layers, stored, strict=True):
+        datasets = [there[name] for name in _names(there, "weight_names")]
+        if len(datasets) != len(layer.weights):
+            raise ValueError(f"layer {layer.name} needs {len(layer.weights)} arrays")
+        for variable, dataset in zip(_in_file_order(layer), datasets, strict=True):
+            if tuple(variable.shape) != dataset.shape:
+                raise ValueError(
+                    f"{variable.path} is {tuple(variable.shape)}, the file has {dataset.shape}"
+                )
+            variable.assign(shared(_read(dataset, path, variable.dtype)))
+        if hasattr(layer, "finalize_state"):  # Normalization works with what it derives here
+            layer.finalize_state()
 
 
 def _in_file_order(layer: Any) -> list[Any]:
     return [*layer.trainable_weights, *layer.non_trainable_weights]
 
 
-def _read(dataset: Any, raw: Any, dtype: str) -> NDArray[Any]:
+def _read(dataset: Any, path: Path, dtype: str) -> NDArray[Any]:
     array = aligned_zeros(dataset.shape, dtype)
     start = dataset.id.get_offset()
     if start is None or dataset.dtype != array.dtype:  # compressed, in chunks, or another type
         array[...] = dataset[()]
         return array
-    raw.seek(start)
-    if raw.readinto(array.reshape(-1).view(np.uint8)) != array.nbytes:
-        raise OSError("the file is cut short")
+    room = array.reshape(-1).view(np.uint8).data
+
+    def read(first: int) -> int:
+        with path.open("rb") as raw:
+            raw.seek(start + first)
+            return raw.readinto(room[first : first + _BLOCK])
+
+    # Most of the time goes into memory that is touched first, which threads share.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        if sum(pool.map(read, range(0, array.nbytes, _BLOCK))) != array.nbytes:
+            raise OSError("the file is cut short")
     return array
 
 

@@ -125,3 +125,10 @@ def test_nothing_heavy_is_imported() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+def test_the_file_that_the_weights_come_from() -> None:
+    assert ModelChoice("vgg16").own_file() is None
+    assert ModelChoice("vgg16", weights="random").own_file() is None
+    assert ModelChoice("vgg16", weights="mine.h5").own_file() == Path("mine.h5")
+    assert ModelChoice("mine.keras").own_file() == Path("mine.keras")

@@ -183,6 +183,15 @@ def test_a_file_may_begin_with_bytes_of_somebody_else(tmp_path: Path) -> None:
     same(network, source)
 
 
+def test_an_array_of_many_blocks(tmp_path: Path) -> None:
+    network, other = (
+        keras.Sequential([keras.Input((3000,)), keras.layers.Dense(3001)]) for _ in range(2)
+    )
+    assign_weights(other, save_old(network, tmp_path / "large.h5"), "large")  # 36 MB
+    for stored, arrived in zip(network.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(stored, arrived)
+
+
 def test_long_lists_of_names_come_in_pieces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
