@@ -24,12 +24,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line does
+if ours := "OPENBLAS_NUM_THREADS" not in os.environ:
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as the command line does
 
 import cv2
 import keras
 import numpy as np
 from usual_script import LAYERS, SIZE, build, explain
+
+if ours:
+    del os.environ["OPENBLAS_NUM_THREADS"]  # other programs choose for themselves
 
 HERE = Path(__file__).parent
 PICTURES = {"VGG16": 48, "MobileNetV2": 192}

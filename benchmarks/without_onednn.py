@@ -1,4 +1,4 @@
-"""The shares where TensorFlow leaves oneDNN off by itself, as it does on CPUs without AVX-512.
+"""The shares where TensorFlow leaves oneDNN off by itself: an older CPU, imitated on this one.
 
 ``python benchmarks/without_onednn.py [--pictures N] [--rounds N]``
 

@@ -27,6 +27,9 @@ from gradcam_cli.errors import ExitCode, GradcamError
 
 __all__ = ["app", "main", "set_up"]
 
+_NUMPY_THREADS = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")
+"""What OpenBLAS goes by, in this order."""
+
 app = typer.Typer(
     name="gradcam",
     no_args_is_help=True,
@@ -134,7 +137,8 @@ def set_up() -> None:
     """Choose how libraries compute, before they are imported; the user's own choice comes first."""
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     # Each picture has a thread; NumPy's own would wait for work beside the network, at full speed.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if not any(name in os.environ for name in _NUMPY_THREADS):
+        os.environ["OPENBLAS_NUM_THREADS"] = "1"
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # others may use the GPU as well
 
 

@@ -231,14 +231,18 @@ def test_the_second_process_on_a_folder_stops(
         assert "another gradcam" in problem(shard)
 
 
+@pytest.mark.parametrize("large", [32 << 20, 0])
 def test_going_on_with_a_finished_run_needs_no_tensorflow(
-    pictures: Path, words: tuple[str, ...], whole: dict[str, object]
+    pictures: Path, words: tuple[str, ...], whole: dict[str, object], large: int
 ) -> None:
-    """Broken pictures are tried again, which would need it; so they are left out."""
+    """Broken pictures are tried again, which would need it; so they are left out.
+
+    Nor is it imported beside the hashing of weights, from ``large`` bytes on.
+    """
     good = [*words, "-o", "whole", "--exclude", "07.jpg", "--exclude", "31.jpg"]
     code = (
-        "import sys\nfrom gradcam_cli.cli import main\n"
-        f"sys.argv = ['gradcam', *{good!r}]\n"
+        "import sys\nfrom gradcam_cli.cli import main\nfrom gradcam_cli.models import digest\n"
+        f"digest._LARGE = {large}\nsys.argv = ['gradcam', *{good!r}]\n"
         "try:\n    main()\n"
         "except SystemExit as end:\n"
         "    print(end.code, [m for m in ('tensorflow', 'keras') if m in sys.modules])\n"

@@ -82,7 +82,7 @@ def run(
         return
     made = not draw.output_dir.exists()
     check_output(sources, draw.output_dir)
-    if made:  # nothing was done before, so the network will be needed
+    if made or batch.overwrite:  # nothing is done, so the network will be needed
         _import_beside_hashing(choice)
     wanted = settings(choice, look, ask, draw)
     name = manifest_name(part)
@@ -299,6 +299,7 @@ def _import_beside_hashing(choice: ModelChoice) -> None:
     """Import TensorFlow while the user's weights file is hashed, if that takes long."""
     from gradcam_cli.models.digest import hash_ahead
 
+    choice.check()
     path = choice.own_file()
     if path is not None and hash_ahead(path):
         import gradcam_cli.explain  # noqa: F401

@@ -43,6 +43,15 @@ class ModelChoice:
         named = self.model if is_file(self.model) else self.weights
         return None if named in ("imagenet", "random") else Path(named)
 
+    def check(self) -> None:
+        """Raise what ``fingerprint`` raises, but leave out the weights, which take long to read."""
+        if not is_file(self.model):
+            find(self.model)
+        inputs = (path for _, path in self.constants)
+        for path in (self.labels, self.architecture, self.custom_objects, *inputs):
+            if path:
+                file_digest(path)
+
     def fingerprint(self) -> dict[str, object]:
         """Return all that decides what the model computes, files by their content.
 

@@ -10,7 +10,7 @@ import warnings
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -80,42 +80,53 @@ def _assign_layers(network: Any, group: Any, path: Path) -> None:
     stored = [there for there in stored if _names(there, "weight_names")]
     if len(stored) != len(layers):
         raise ValueError(f"{len(stored)} layers with weights, {len(layers)} are needed")
-    for layer, there in zip(layers, stored, strict=True):
-        datasets = [there[name] for name in _names(there, "weight_names")]
-        if len(datasets) != len(layer.weights):
-            raise ValueError(f"layer {layer.name} needs {len(layer.weights)} arrays")
-        for variable, dataset in zip(_in_file_order(layer), datasets, strict=True):
-            if tuple(variable.shape) != dataset.shape:
-                raise ValueError(
-                    f"{variable.path} is {tuple(variable.shape)}, the file has {dataset.shape}"
-                )
-            variable.assign(shared(_read(dataset, path, variable.dtype)))
-        if hasattr(layer, "finalize_state"):  # Normalization works with what it derives here
-            layer.finalize_state()
+    with path.open("rb") as raw:
+        for layer, there in zip(layers, stored, strict=True):
+            datasets = [there[name] for name in _names(there, "weight_names")]
+            if len(datasets) != len(layer.weights):
+                raise ValueError(f"layer {layer.name} needs {len(layer.weights)} arrays")
+            for variable, dataset in zip(_in_file_order(layer), datasets, strict=True):
+                if tuple(variable.shape) != dataset.shape:
+                    raise ValueError(
+                        f"{variable.path} is {tuple(variable.shape)}, the file has {dataset.shape}"
+                    )
+                variable.assign(shared(_read(dataset, raw, variable.dtype)))
+            if hasattr(layer, "finalize_state"):  # Normalization works with what it derives here
+                layer.finalize_state()
 
 
 def _in_file_order(layer: Any) -> list[Any]:
     return [*layer.trainable_weights, *layer.non_trainable_weights]
 
 
-def _read(dataset: Any, path: Path, dtype: str) -> NDArray[Any]:
+def _read(dataset: Any, raw: BinaryIO, dtype: str) -> NDArray[Any]:
     array = aligned_zeros(dataset.shape, dtype)
     start = dataset.id.get_offset()
     if start is None or dataset.dtype != array.dtype:  # compressed, in chunks, or another type
         array[...] = dataset[()]
         return array
-    room = array.reshape(-1).view(np.uint8).data
+    if _fill(array.reshape(-1).view(np.uint8).data, raw, start) != array.nbytes:
+        raise OSError("the file is cut short")
+    return array
+
+
+def _fill(room: memoryview, raw: BinaryIO, start: int) -> int:
+    """Read from ``start`` on until ``room`` is full, and return how many bytes there were.
+
+    Of a large array most of the time goes into touching memory first, which threads share.
+    """
+    if len(room) <= _BLOCK or not hasattr(os, "preadv"):
+        raw.seek(start)
+        return raw.readinto(room)  # type: ignore[attr-defined,no-any-return]
 
     def read(first: int) -> int:
-        with path.open("rb") as raw:
-            raw.seek(start + first)
-            return raw.readinto(room[first : first + _BLOCK])
+        part, done = room[first : first + _BLOCK], 0
+        while got := os.preadv(raw.fileno(), [part[done:]], start + first + done):
+            done += got
+        return done
 
-    # Most of the time goes into memory that is touched first, which threads share.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        if sum(pool.map(read, range(0, array.nbytes, _BLOCK))) != array.nbytes:
-            raise OSError("the file is cut short")
-    return array
+        return sum(pool.map(read, range(0, len(room), _BLOCK)))
 
 
 def _names(group: Any, kind: str) -> list[str]:

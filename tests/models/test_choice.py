@@ -127,6 +127,26 @@ def test_nothing_heavy_is_imported() -> None:
     assert result.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize(
+    "choice",
+    [
+        ModelChoice("vgg61", weights="mine.h5"),
+        ModelChoice("mine.keras", labels=Path("none.txt")),
+        ModelChoice("mine.keras", architecture=Path("none.json")),
+        ModelChoice("mine.keras", custom_objects=Path("none.py")),
+        ModelChoice("mine.keras", constants=(("scale", Path("none.npy")),)),
+    ],
+)
+def test_a_check_finds_what_a_fingerprint_would(here: Path, choice: ModelChoice) -> None:
+    for name in ("mine.h5", "mine.keras"):
+        (here / name).write_bytes(b"abc")
+    with pytest.raises(ModelError) as later:
+        choice.fingerprint()
+    with pytest.raises(ModelError) as caught:
+        choice.check()
+    assert str(caught.value) == str(later.value)
+
+
 def test_the_file_that_the_weights_come_from() -> None:
     assert ModelChoice("vgg16").own_file() is None
     assert ModelChoice("vgg16", weights="random").own_file() is None
