@@ -11,7 +11,7 @@ from pathlib import Path
 __all__ = ["hash_ahead", "hash_of"]
 
 _LARGE = 32 << 20
-_BLOCK = 16 << 20
+_BLOCK = 8 << 20
 """Bytes; between two blocks the thread queues up behind whoever imports or traces."""
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -51,7 +51,8 @@ def _quietly(path: Path, kind: str) -> None:
 @functools.cache
 def _hash(path: Path, kind: str, size: int, mtime_ns: int) -> str:  # noqa: ARG001  of one state
     digest = hashlib.new(kind, usedforsecurity=False)
+    block = memoryview(bytearray(_BLOCK))
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
+        while count := file.readinto(block):
+            digest.update(block[:count])
     return digest.hexdigest()
