@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gc
-import signal
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -18,6 +16,7 @@ import typer
 
 from gradcam_cli.commands import say
 from gradcam_cli.commands.flat import flat
+from gradcam_cli.commands.interrupts import heeding, stopping
 from gradcam_cli.commands.options import (
     AskOptions,
     BatchOptions,
@@ -209,13 +208,14 @@ def _go(
     batch: BatchOptions,
 ) -> None:
     _hash_ahead(choice)
-    from gradcam_cli.batch.pipeline import Stages, stream
-    from gradcam_cli.batch.records import Kept
-    from gradcam_cli.batch.steps import plan_for
-    from gradcam_cli.images.room import reuse_memory
-    from gradcam_cli.models.load import load
+    with heeding():
+        from gradcam_cli.batch.pipeline import Stages, stream
+        from gradcam_cli.batch.records import Kept
+        from gradcam_cli.batch.steps import plan_for
+        from gradcam_cli.images.room import reuse_memory
+        from gradcam_cli.models.load import load
 
-    model = load(choice)
+        model = load(choice)
     reuse_memory()
     gc.freeze()
     gc.enable()
@@ -225,7 +225,7 @@ def _go(
     size, trace, pictures = _sized(look, manifest, trace, pictures)
     stages = Stages()
     with ExitStack() as stack:
-        stop = stack.enter_context(_stopping())
+        stop = stack.enter_context(stopping())
         tick = stack.enter_context(say.progress(count, tally.resumed, look.quiet))
         stack.enter_context(_counted(tally))
         stack.callback(_tell_memory, stages)
@@ -302,7 +302,8 @@ def _import_beside_hashing(choice: ModelChoice) -> None:
     choice.check()
     path = choice.own_file()
     if path is not None and hash_ahead(path):
-        import gradcam_cli.explain  # noqa: F401
+        with heeding():
+            import gradcam_cli.explain  # noqa: F401
 
 
 def _hash_ahead(choice: ModelChoice) -> None:
@@ -342,23 +343,6 @@ def _question(model: Model, ask: AskOptions | None) -> Question:
         return Question(ClassChoice(0, ()))
     classes = parse_classes(ask.classes, model.labels, max(model.classes, 2))
     return Question(classes, ask.layer, ask.call, ask.method, ask.score.value)
-
-
-@contextmanager
-def _stopping() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into an event; the second one interrupts as usual."""
-    stop = threading.Event()
-
-    def first(number: int, frame: object) -> None:  # noqa: ARG001  the signal module's signature
-        stop.set()
-        signal.signal(signal.SIGINT, before)
-        say.at_once("stopping after the pictures in flight; Ctrl-C again stops at once")
-
-    before = signal.signal(signal.SIGINT, first)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _noted(pictures: Iterator[Found | Kept], order: deque[Found | Kept]) -> Iterator[Found | Kept]:
