@@ -47,6 +47,7 @@ class Settings:
     quality: int
     max_size: int
     save: tuple[str, ...]
+    white: int = 0
 
     def digest(self) -> str:
         """Return 16 hexadecimal digits that differ as soon as one setting does."""

@@ -88,7 +88,8 @@ def prepare(found: Found, plan: Plan) -> Job | Record:
     try:
         # Only predictions are asked for: the network's own copy is all that has to be decoded.
         at_least = plan.input_size if plan.output is None else None
-        picture = read_picture(found.path, found.source, at_least=at_least)
+        white = plan.settings.white
+        picture = read_picture(found.path, found.source, at_least=at_least, white=white)
         height, width = picture.pixels.shape[:2]
         placement = place((height, width), plan.input_size, plan.settings.resize)
         # The rows that the network's are mixed of become float.
@@ -125,7 +126,7 @@ def finish(job: Job, explained: Explained, plan: Plan) -> Record:
     try:
         with _ROOM.take(job.picture.width * job.picture.height * _BYTES_A_PIXEL):
             if plan.output is not None and job.picture.pixels.size == 0:
-                job = replace(job, picture=_again(job))
+                job = replace(job, picture=_again(job, settings.white))
             explanations = tuple(_explain(job, item, plan) for item in explained.explanations)
     except ImageError as error:
         return failed(job.found, error, plan)
@@ -153,8 +154,8 @@ def finish(job: Job, explained: Explained, plan: Plan) -> Record:
     )
 
 
-def _again(job: Job) -> Picture:
-    picture = read_picture(job.found.path, job.found.source)
+def _again(job: Job, white: int) -> Picture:
+    picture = read_picture(job.found.path, job.found.source, white=white)
     if picture.sha256 != job.picture.sha256:
         raise ImageError("changed", "the file changed while it was worked on", "run again")
     return picture

@@ -323,6 +323,18 @@ class LookOptions:
             panel=_PICTURE,
         ),
     ] = Interpolation.auto
+    white: Annotated[
+        int,
+        _option(
+            "The level that is white in 16-bit pictures that do not state it, such as 4095 for "
+            "12-bit data in 16-bit TIFF or PNG; 0 is 65535.",
+            "--white",
+            panel=_PICTURE,
+            metavar="LEVEL",
+            min=0,
+            max=65535,
+        ),
+    ] = 0
     batch_size: Annotated[
         str,
         _option(

@@ -60,6 +60,7 @@ def settings(
         top_k=look.top_k,
         resize=look.resize.value,
         interpolation=look.interpolation.value,
+        white=look.white,
         intensity=draw.intensity if draw else 0.0,
         blend=draw.blend.value if draw else "",
         colormap=draw.colormap if draw else "",

@@ -24,9 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcam_cli.errors import GradcamError, ImageError
-from gradcam_cli.images.header import HEAD, Header, read_header, sniff
+from gradcam_cli.images.decode import decode
+from gradcam_cli.images.foreign import HEIC_HINT, foreign
+from gradcam_cli.images.formats import read_header
+from gradcam_cli.images.header import HEAD, Header, sniff
+from gradcam_cli.images.heic import heic_is_readable
 from gradcam_cli.images.room import Room
-from gradcam_cli.images.words import overheard
 
 __all__ = [
     "MOST_PIXELS",
@@ -46,6 +49,7 @@ MOST_PIXELS = 300_000_000
 
 _MOST_BYTES = 2**31 - 1  # what OpenCV can be handed as one buffer
 _BYTES_A_PIXEL = 11  # four levels of 16 bits, as decoded, and three of 8 bits
+_BYTES_A_PIXEL_BY_SAMPLES = 27  # numbers, planes of them, and their colours
 _FILES, _PIXELS = Room(), Room()
 # As small as the default to a few hundredths, in half the time.
 _PNG = [
@@ -53,16 +57,8 @@ _PNG = [
     *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB),
 ]
-_STRIP = 1 << 22  # pixels
 _AGAIN = "copy or download it again"
 _CONVERT = "convert it to JPEG or PNG first"
-# RGB at a fraction of the size: the flags named COLOR mean BGR, those named GRAYSCALE no order.
-_REDUCED = (
-    (8, cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_COLOR_RGB),
-    (4, cv2.IMREAD_REDUCED_GRAYSCALE_4 | cv2.IMREAD_COLOR_RGB),
-    (2, cv2.IMREAD_REDUCED_GRAYSCALE_2 | cv2.IMREAD_COLOR_RGB),
-)
-
 
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 _LEFTOVER = re.compile(r"\.gradcam-([0-9a-f]{6})-(\d+)-[0-9a-f]{8}\.part")
@@ -90,12 +86,13 @@ class Picture:
 
 
 def read_picture(
-    path: Path, source: str = "", *, at_least: tuple[int, int] | None = None
+    path: Path, source: str = "", *, at_least: tuple[int, int] | None = None, white: int = 0
 ) -> Picture:
     """Read a picture file; what is in it decides, not its name. Animations give their first frame.
 
-    Transparent pixels are laid on white, which is what viewers and web pages show. 16-bit levels
-    are scaled so that 65535 becomes 255. With ``at_least`` ``(h, w)``, a JPEG may be decoded at
+    Transparent pixels are laid on white, which is what viewers and web pages show. Deep levels are
+    scaled so that white, as the header states it, becomes 255; 16-bit ones that state none by
+    ``white`` or, where it is 0, by 65535. With ``at_least`` ``(h, w)``, a JPEG may be decoded at
     1/2, 1/4 or 1/8 of its size, as long as it stays at least twice that large.
 
     Raises ImageError: ``vanished``, ``unreadable`` (also for anything that is not a regular file,
@@ -106,9 +103,10 @@ def read_picture(
         data, facts = _read(path)
         header = read_header(data)
         _check(header)
-        with _PIXELS.take(header.width * header.height * _BYTES_A_PIXEL):
-            stored, words = _decode(data, header, at_least)
-            warning = _warning(stored, header, words)
+        each = _BYTES_A_PIXEL_BY_SAMPLES if header.by_samples else _BYTES_A_PIXEL
+        with _PIXELS.take(header.width * header.height * each):
+            stored, words, doubt = decode(data, header, at_least, white)
+            warning = _warning(stored, header, words) or doubt
             pixels = _upright(stored, header.orientation)
         sha256 = hashlib.sha256(data).hexdigest()
     height, width = pixels.shape[:2]
@@ -255,9 +253,11 @@ def _check_head(head: bytes, size: int) -> None:
     if not head:
         raise ImageError("empty", "the file is empty", _AGAIN)
     name = sniff(head)
-    if not name or name == "HEIF":
-        what = "a HEIF (HEIC) file, which OpenCV cannot read" if name else "not a picture"
-        raise ImageError("not-a-picture", f"the file is {what}", _CONVERT if name else "")
+    if name == "HEIF" and not heic_is_readable():
+        raise ImageError("not-a-picture", "the file is a HEIF (HEIC) picture", HEIC_HINT)
+    if not name:
+        what, hint = foreign(head)
+        raise ImageError("not-a-picture", f"the file is {what or 'not a picture'}", hint)
     if size > _MOST_BYTES:
         raise ImageError("too-large", f"the file has {size} bytes", "use a smaller copy")
 
@@ -266,6 +266,8 @@ def _check(header: Header) -> None:
     if header.fault:
         message = f"the {header.format} file is not whole: {header.fault}"
         raise ImageError("truncated", message, _AGAIN)
+    if header.refusal:
+        raise ImageError("not-a-picture", f"the file is {header.refusal}", _CONVERT)
     if header.width <= 0 or header.height <= 0:
         raise ImageError("not-a-picture", f"the {header.format} file declares no size")
     if header.width * header.height > MOST_PIXELS:
@@ -275,76 +277,6 @@ def _check(header: Header) -> None:
             f"more than {MOST_PIXELS // 1_000_000} million",
             "use a smaller copy",
         )
-
-
-def _decode(data: bytes, header: Header, at_least: tuple[int, int] | None) -> tuple[Pixels, str]:
-    """Return RGB pixels, not yet upright, and what the decoder complained of."""
-    flags = cv2.IMREAD_UNCHANGED  # keeps alpha and 16 bits, and leaves EXIF turns to us
-    if header.format == "JPEG":
-        flags = _jpeg_flags(header, at_least) | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        decoded, words = overheard(lambda: cv2.imdecode(np.frombuffer(data, np.uint8), flags))
-    except cv2.error as error:
-        if error.code == cv2.Error.StsNoMem:
-            raise
-        decoded, words = None, ""
-    if decoded is None:
-        raise ImageError(
-            "not-a-picture",
-            f"the {header.format} file is damaged, or of a kind that OpenCV cannot read",
-            _CONVERT,
-        )
-    if decoded.dtype not in (np.uint8, np.uint16):
-        raise ImageError(
-            "not-a-picture", f"it holds {decoded.dtype} numbers, not 8- or 16-bit levels", _CONVERT
-        )
-    return (_array(decoded) if header.format == "JPEG" else _rgb(decoded, header)), words
-
-
-def _jpeg_flags(header: Header, at_least: tuple[int, int] | None) -> int:
-    if at_least is None:
-        return int(cv2.IMREAD_COLOR_RGB)
-    high, wide = at_least if header.orientation <= 4 else at_least[::-1]
-    for factor, flags in _REDUCED:
-        if header.height >= 2 * factor * high and header.width >= 2 * factor * wide:
-            return int(flags)
-    return int(cv2.IMREAD_COLOR_RGB)
-
-
-def _rgb(decoded: NDArray[np.uint8] | NDArray[np.uint16], header: Header) -> Pixels:
-    """Return grey, BGR or BGRA levels of 8 or 16 bits as 8-bit RGB, on white.
-
-    A strip at a time, so that what lies between takes no memory.
-    """
-    height, width = decoded.shape[:2]
-    pixels: Pixels = np.empty((height, width, 3), np.uint8)
-    rows = max(1, _STRIP // width)
-    for start in range(0, height, rows):
-        pixels[start : start + rows] = _strip(decoded[start : start + rows], header)
-    return pixels
-
-
-def _strip(decoded: NDArray[np.uint8] | NDArray[np.uint16], header: Header) -> Pixels:
-    clear = None
-    if header.transparent_grey is not None and decoded.ndim == 2:
-        clear = decoded == header.transparent_grey
-    deep = decoded.dtype == np.uint16
-    pixels = _array(cv2.convertScaleAbs(decoded, alpha=1 / 257) if deep else decoded)
-    if pixels.ndim == 2:
-        colour = _array(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB))
-        if clear is not None:
-            colour[clear] = 255
-        return colour
-    if pixels.shape[2] == 3:
-        return _array(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
-    colour = _array(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB))
-    alpha = np.ascontiguousarray(pixels[:, :, 3])
-    if alpha.min() == 255:
-        return colour
-    alpha = _array(cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB))
-    if not header.premultiplied:
-        colour = _array(cv2.multiply(colour, alpha, scale=1 / 255))
-    return _array(cv2.add(colour, cv2.bitwise_not(alpha)))
 
 
 def _upright(pixels: Pixels, orientation: int) -> Pixels:

@@ -264,7 +264,7 @@ def test_content_decides_not_the_name(tmp_path: Path, name: str) -> None:
         (b"hello, I am a text file\n", "not-a-picture"),
         (b"P", "not-a-picture"),
         (b"\0" * 5000, "not-a-picture"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "not-a-picture"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "truncated"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not-a-picture"),
         (b"\xff\xd8\xff\xd9", "truncated"),
         (b"\x89PNG\r\n\x1a\n", "truncated"),

@@ -1,0 +1,50 @@
+"""HEIC pictures are read where pillow-heif is installed: ``pip install 'gradcam-cli[heic]'``."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import io
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gradcam_cli.errors import ImageError
+
+__all__ = ["heic_is_readable", "read_heic"]
+
+
+def heic_is_readable() -> bool:
+    """Tell whether the library for HEIC is installed."""
+    return importlib.util.find_spec("pillow_heif") is not None
+
+
+def read_heic(data: bytes) -> NDArray[np.uint8]:
+    """Return grey ``[H, W]``, BGR or BGRA ``[H, W, 3 or 4]`` levels of a HEIC file's main picture.
+
+    They are upright, of 8 bits, with straight alpha. Raises ImageError (``not-a-picture``).
+    """
+    library = importlib.import_module("pillow_heif")
+    try:
+        # Turns are properties of the picture, which the library makes; EXIF only repeats them.
+        file = library.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False, bgr_mode=True)
+        levels = np.array(file)
+        bits, premultiplied = int(file.info["bit_depth"]), bool(file.premultiplied_alpha)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ImageError(
+            "not-a-picture",
+            f"the HEIF (HEIC) file is damaged, or of a kind that cannot be read: {error}",
+            "convert it to JPEG or PNG first",
+        ) from error
+    if levels.dtype == np.uint16:  # in their upper bits
+        levels = cv2.convertScaleAbs(levels, alpha=255 / (((1 << bits) - 1) << (16 - bits)))
+    levels = np.asarray(levels, np.uint8)
+    if levels.ndim == 3 and levels.shape[2] == 2:
+        levels = levels[:, :, [0, 0, 0, 1]]
+    if premultiplied and levels.ndim == 3 and levels.shape[2] == 4:
+        white = cv2.cvtColor(255 - levels[:, :, 3], cv2.COLOR_GRAY2BGR)
+        levels = np.asarray(cv2.add(np.ascontiguousarray(levels[:, :, :3]), white), np.uint8)
+    return levels
