@@ -84,8 +84,9 @@ def _media(named: list[bytes]) -> tuple[str, str]:
     for pattern, what, hint in _BRANDS:
         if any(re.fullmatch(pattern, brand) for brand in named):
             return what, hint
-    brand = named[0].decode("latin-1") if named else ""
-    return f"an ISO media file of the brand {brand!r}", ""
+    if not named or not named[0].isascii():
+        return "", ""
+    return f"a media file of the brand {named[0].decode('ascii')!r}", ""
 
 
 def _text(head: bytes) -> tuple[str, str]:

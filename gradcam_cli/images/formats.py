@@ -193,7 +193,7 @@ def _tiff(data: bytes) -> Header:
         fault=fault,
         refusal=layout.refusal,
         detail=layout.detail,
-        white=((1 << bits) - 1,) if by_samples and bits < 16 else (),
+        white=(layout.white,) if by_samples and (bits < 16 or layout.get(262) == 3) else (),
         stated_white=stated if stated in (1023, 4095, 16383) else 0,
         inverted=by_samples and layout.get(262) == 0,
         opaque=not any(kind in (1, 2) for kind in extra),

@@ -64,6 +64,9 @@ _COMPRESSION = {
 _BYTEWISE = {1, 5, 8, 32946, 32773, 34925, 50000}
 """Compressions of bytes, whatever they mean; the others know about pixels."""
 
+_DECODED = _BYTEWISE | {2, 3, 4, 6, 7, 32771, 50001}
+"""Compressions that libtiff may know; of others it makes black pictures, without an error."""
+
 _UNPACKED = 1 << 22  # numbers that are unpacked from bits at once
 
 
@@ -102,6 +105,13 @@ class Layout:
         return (self.tags.get(338, []) + [0] * count)[:count]
 
     @property
+    def white(self) -> int:
+        """Return the largest number that ``read_samples`` can give."""
+        if self.get(262) == 3:
+            return 65535 if max(self.tags.get(320, [0])) > 255 else 255
+        return (1 << self.bits) - 1
+
+    @property
     def separate(self) -> bool:
         """Tell whether each sample has a plane of its own."""
         return self.get(284, 1) == 2 and self.samples > 1
@@ -138,7 +148,8 @@ class Layout:
         kind = {1: "uint", 2: "int", 3: "float"}.get(self.get(339, 1), "complex")
         if kind != "uint" or self.get(258, 1) > 16:
             return f"a TIFF of {kind}{self.get(258, 1)} numbers, not of 8- or 16-bit levels"
-        if self.plain or self.direct or self.by_samples:
+        known = self.get(259, 1) in _DECODED
+        if known and (self.plain or self.direct or self.by_samples):
             return ""
         return f"a TIFF file of a kind that cannot be read rightly: {self.detail}"
 
@@ -172,9 +183,11 @@ class Layout:
         predictor = self.get(317, 1)
         return (
             not (self.plain or self.direct)
-            and self.get(262, -1) in (0, 1, 2, 5)
+            and self.get(262, -1) in (0, 1, 2, 3, 5)
+            and (self.get(262) != 3 or len(self.tags.get(320, [])) == 3 << self.bits)
             and 1 <= self.bits <= 16
             and 1 <= self.colours <= self.samples <= 64
+            and not (self.get(262) == 3 and self.samples > 1)
             and self.get(259, 1) in _BYTEWISE
             and (predictor == 1 or (predictor == 2 and self.bits in (8, 16)))
         )
@@ -335,15 +348,17 @@ def _unpacked(rows: Samples, width: int, bits: int) -> Samples:
 
 def _colours(numbers: Samples, layout: Layout) -> Samples:
     """Return grey, BGR or BGRA numbers from all the samples of each pixel."""
-    white = (1 << layout.bits) - 1
+    white = layout.white
     colour = numbers[:, :, : layout.colours]
     opacity = [place for place, kind in enumerate(layout.extra) if kind in (1, 2)]
-    if layout.get(262) == 5:
+    if layout.get(262) == 3:
+        table = np.array(layout.tags[320], np.uint16 if white > 255 else np.uint8)
+        colour = table.reshape(3, -1).T[colour[:, :, 0]]
+    elif layout.get(262) == 5:
         paper = white - colour.astype(np.uint32)
         colour = (paper[:, :, :3] * paper[:, :, 3:] // white).astype(numbers.dtype)
     if not opacity:
         bgr = colour[:, :, ::-1]
         return np.ascontiguousarray(bgr[:, :, 0] if bgr.shape[2] == 1 else bgr)
     alpha = numbers[:, :, layout.colours + opacity[0]]
-    red, blue = colour[:, :, 0], colour[:, :, -1]
-    return np.stack([blue, colour[:, :, colour.shape[2] // 2], red, alpha], axis=2)
+    return np.dstack([np.broadcast_to(colour[:, :, ::-1], (*alpha.shape, 3)), alpha])

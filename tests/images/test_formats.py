@@ -1,0 +1,427 @@
+"""Every kind of file shows what its format says, to one level, or is refused by name.
+
+Files are made here, by tifffile, Pillow, imagecodecs and by hand; what they show comes from the
+numbers that went in, or from these libraries' own decoders.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import struct
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+from gradcam_cli.errors import ImageError
+from gradcam_cli.images.files import Picture, read_picture
+from tests.images.making import (
+    HEIGHT,
+    WIDTH,
+    bare_tiff,
+    bmp,
+    chunk,
+    levels,
+    meant,
+    packed_rows,
+    png,
+    pnm,
+    tiff,
+)
+
+Numbers = NDArray[Any]
+EXTRAS = [(), (0,), (1,), (2,), (0, 0), (0, 2)]
+
+
+def read(folder: Path, data: bytes | bytearray, **more: Any) -> Picture:
+    path = folder / "a"
+    path.write_bytes(data)
+    return read_picture(path, **more)
+
+
+def check(
+    folder: Path, data: bytes | bytearray, expected: Numbers, what: object = "", **more: Any
+) -> None:
+    pixels = read(folder, data, **more).pixels
+    assert pixels.shape == expected.shape, what
+    off = np.abs(pixels.astype(int) - np.rint(expected).astype(int)).max()
+    assert off <= 1, (what, off)
+
+
+def refusal(folder: Path, data: bytes | bytearray) -> str:
+    with pytest.raises(ImageError) as caught:
+        read(folder, data)
+    assert caught.value.kind == "not-a-picture"
+    assert "JPEG or PNG" in caught.value.hint
+    return caught.value.message
+
+
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("kind", ["minisblack", "miniswhite", "rgb", "separated"])
+def test_tiff(tmp_path: Path, kind: str, bits: int, planes: str) -> None:
+    colours = {"rgb": 3, "separated": 4}.get(kind, 1)
+    ways = itertools.product(
+        EXTRAS,
+        (None, "lzw", "deflate", "packbits"),
+        (None, (16, 16)),
+        [("<", True), (">", False), (">", True)],
+    )
+    for extra, compression, tile, (order, other) in ways:
+        if colours + len(extra) == 1 and planes == "separate":
+            continue
+        if compression == "packbits" and (tile or order == "<"):
+            continue
+        samples = levels(colours + len(extra), 2**bits - 1)
+        # What is other: differences where they are compressed, BigTIFF where not.
+        more: dict[str, Any] = {"predictor": other} if compression else {"bigtiff": other}
+        if compression == "packbits":
+            more = {"bigtiff": other}
+        if planes == "separate":
+            more["planarconfig"] = planes
+        strips = {"tile": tile} if tile else {"rowsperstrip": 5}
+        data = tiff(
+            samples,
+            photometric=kind,
+            extrasamples=extra or None,
+            compression=compression,
+            byteorder=order,
+            **strips,
+            **more,
+        )
+        stored = tifffile.imread(io.BytesIO(data)).reshape(
+            samples.shape if planes == "contig" else (samples.shape[2], HEIGHT, WIDTH)
+        )
+        stored = stored if planes == "contig" else np.moveaxis(stored, 0, 2)
+        what = (extra, compression, tile, order, more)
+        check(tmp_path, data, meant(stored, 2**bits - 1, kind, extra), what)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 6, 9, 10, 12, 14])
+def test_tiff_of_packed_bits(tmp_path: Path, bits: int) -> None:
+    ways = itertools.product(("minisblack", "miniswhite", "rgb"), ("contig", "separate"), EXTRAS)
+    for kind, planes, extra in ways:
+        count = (3 if kind == "rgb" else 1) + len(extra)
+        if count == 1 and planes == "separate":
+            continue
+        samples = levels(count, 2**bits - 1)
+        more = {"planarconfig": planes} if planes == "separate" else {}
+        data = tiff(
+            samples,
+            photometric=kind,
+            extrasamples=extra or None,
+            bitspersample=bits,
+            rowsperstrip=7,
+            **more,
+        )
+        check(tmp_path, data, meant(samples, 2**bits - 1, kind, extra), (kind, planes, extra))
+
+
+def test_packed_bits_do_not_depend_on_the_order_of_bytes(tmp_path: Path) -> None:
+    samples = levels(1, 4095)
+    for order in "<>":
+        data = bare_tiff(packed_rows(samples, 12), {258: 12, 262: 1}, order)
+        check(tmp_path, data, meant(samples, 4095), order)
+
+
+@pytest.mark.parametrize("tile", [None, (16, 16)])
+@pytest.mark.parametrize("compression", [None, "lzw"])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_tiff_with_a_palette(
+    tmp_path: Path, bits: int, compression: str | None, tile: tuple[int, int] | None
+) -> None:
+    table = np.random.default_rng(bits).integers(0, 256, (3, 2**bits)).astype(np.uint16) * 257
+    index = levels(1, 2**bits - 1)
+    data = tiff(index, photometric="palette", colormap=table, compression=compression, tile=tile)
+    check(tmp_path, data, np.moveaxis(table[:, index[:, :, 0]] // 257, 0, 2))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_tiff_with_a_small_palette(tmp_path: Path, bits: int) -> None:
+    table = np.random.default_rng(bits).integers(0, 256, (3, 2**bits)).astype(np.uint16) * 257
+    index = levels(1, 2**bits - 1)
+    tags = {258: bits, 262: 3, 320: table.ravel().tolist()}
+    data = bare_tiff(packed_rows(index, bits), tags)
+    check(tmp_path, data, np.moveaxis(table[:, index[:, :, 0]] // 257, 0, 2))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr"])
+@pytest.mark.parametrize("compression", [None, "jpeg", "group3", "group4", "tiff_lzw"])
+def test_tiff_as_pillow_writes_it(tmp_path: Path, mode: str, compression: str | None) -> None:
+    image = Image.fromarray(levels(4, 255)) if mode == "RGBA" else Image.fromarray(levels(3, 255))
+    image, file = image.convert(mode), io.BytesIO()
+    if (compression in ("group3", "group4")) != (mode == "1") and compression:
+        return
+    if compression == "jpeg" and mode in ("P", "RGBA"):
+        return
+    image.save(file, "TIFF", compression=compression)
+    decoded = Image.open(io.BytesIO(file.getvalue()))
+    if mode == "RGBA":
+        expected = meant(np.asarray(decoded), 255, extra=(2,))
+    else:
+        expected = np.asarray(decoded.convert("RGB")).astype(float)
+    check(tmp_path, file.getvalue(), expected)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_tiff_read_by_samples_is_turned(tmp_path: Path, orientation: int) -> None:
+    deep = levels(1, 65535)
+    tags = [(274, 3, 1, orientation, True)]
+    data = tiff(deep, photometric="miniswhite", extratags=tags)
+    image = Image.fromarray(np.rint(meant(deep, 65535, "miniswhite")).astype(np.uint8))
+    turns = Image.Transpose
+    turn = {
+        2: turns.FLIP_LEFT_RIGHT,
+        3: turns.ROTATE_180,
+        4: turns.FLIP_TOP_BOTTOM,
+        5: turns.TRANSPOSE,
+        6: turns.ROTATE_270,
+        7: turns.TRANSVERSE,
+        8: turns.ROTATE_90,
+    }.get(orientation)
+    check(tmp_path, data, np.asarray(image if turn is None else image.transpose(turn)))
+
+
+def unlike(kind: str) -> bytes:
+    """Return a TIFF that no decoder here reads rightly."""
+    if kind.startswith(("int", "float", "uint32")):
+        return tiff(np.zeros((9, 9, 3), kind), photometric="rgb")
+    if kind == "CIE Lab":
+        file = io.BytesIO()
+        Image.frombytes("LAB", (WIDTH, HEIGHT), levels(3, 255).tobytes()).save(file, "TIFF")
+        return file.getvalue()
+    if kind == "raw":
+        return tiff(levels(1, 65535), photometric="cfa")
+    if kind == "thumbnail":
+        tags = {254: 1, 258: 8, 262: 2, 277: 3, 330: 8}
+        return bare_tiff(levels(3, 255).tobytes(), tags)
+    return tiff(levels(3, 255), photometric="rgb", compression=kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        *[(name, name) for name in ("int8", "int16", "uint32", "float16", "float32", "float64")],
+        *[("CIE Lab", "8-bit CIE Lab"), ("raw", "camera's raw"), ("thumbnail", "thumbnail")],
+        *[("jpegxl", "JPEG XL"), ("jpeg2000", "JPEG 2000"), ("zstd", "Zstandard")],
+        *[("lzma", "LZMA"), ("webp", "WebP"), ("lerc", "LERC")],
+    ],
+)
+def test_tiff_that_cannot_be_read_rightly_is_refused(tmp_path: Path, kind: str, said: str) -> None:
+    assert said in refusal(tmp_path, unlike(kind))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+@pytest.mark.parametrize("container", ["jp2", "j2k"])
+def test_jpeg_2000(tmp_path: Path, container: str, bits: int, channels: int) -> None:
+    samples = levels(channels, 2**bits - 1)
+    plain = samples[:, :, 0] if channels == 1 else samples
+    data = imagecodecs.jpeg2k_encode(
+        np.ascontiguousarray(plain),
+        level=0,
+        bitspersample=bits,
+        codecformat=container,
+        reversible=True,
+    )
+    assert b"cdef" not in data  # so a fourth channel is not opacity
+    stored = imagecodecs.jpeg2k_decode(data).reshape(samples.shape)
+    extra = (0,) if channels == 4 else ()
+    check(tmp_path, data, meant(stored, 2**bits - 1, extra=extra))
+
+
+@pytest.mark.parametrize("kind", [1, 2])
+def test_opacity_of_jpeg_2000_is_defined_in_a_box(tmp_path: Path, kind: int) -> None:
+    file = io.BytesIO()
+    samples = levels(4, 255)
+    Image.fromarray(samples).save(file, "JPEG2000")
+    data = bytearray(file.getvalue())
+    at = data.index(b"cdef") + 6 + 3 * 6
+    assert data[at : at + 4] == b"\0\3\0\1"
+    data[at + 3] = kind
+    check(tmp_path, data, meant(samples, 255, extra=(3 - kind,)))
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"), [("YCbCr", "sYCC"), ("LA", "2 channels"), ("CMYK", "CMYK")]
+)
+def test_jpeg_2000_that_cannot_be_read_rightly(tmp_path: Path, mode: str, said: str) -> None:
+    file = io.BytesIO()
+    if mode == "CMYK":
+        data = imagecodecs.jpeg2k_encode(levels(4, 255), level=0, colorspace="CMYK")
+    else:
+        image = Image.fromarray(levels(2 if mode == "LA" else 3, 255))
+        image.convert(mode).save(file, "JPEG2000")
+        data = file.getvalue()
+    assert said in refusal(tmp_path, data)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("bits", [8, 10, 12])
+def test_avif(tmp_path: Path, bits: int, channels: int) -> None:
+    samples = levels(channels, 2**bits - 1)
+    data = imagecodecs.avif_encode(
+        samples if channels > 1 else samples[:, :, 0].copy(),
+        level=100,
+        bitspersample=bits,
+        pixelformat="444" if channels > 2 else "400",
+        speed=9,
+    )
+    if channels == 2:
+        assert "grey with transparency" in refusal(tmp_path, data)
+        return
+    stored = imagecodecs.avif_decode(data).reshape(HEIGHT, WIDTH, -1)
+    check(tmp_path, data, meant(stored, 2**bits - 1, extra=(2,) if channels == 4 else ()))
+
+
+@pytest.mark.parametrize("spread", ["full", "limited"])
+@pytest.mark.parametrize("sampling", ["4:4:4", "4:0:0"])
+def test_avif_of_either_range(tmp_path: Path, sampling: str, spread: str) -> None:
+    file = io.BytesIO()
+    Image.fromarray(levels(3, 255)).save(
+        file, "AVIF", quality=100, range=spread, subsampling=sampling, speed=9
+    )
+    decoded = Image.open(io.BytesIO(file.getvalue())).convert("RGB")
+    check(tmp_path, file.getvalue(), np.asarray(decoded).astype(float))
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("most", [1, 7, 100, 255, 256, 1023, 4095, 65535])
+def test_pnm_of_any_maxval(tmp_path: Path, most: int, plain: bool) -> None:
+    for channels in (1, 3):
+        samples = levels(channels, most)
+        check(tmp_path, pnm(samples, most, plain), meant(samples, most), channels)
+
+
+@pytest.mark.parametrize(("colour", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)])
+@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
+def test_png(tmp_path: Path, depth: int, colour: int, channels: int) -> None:
+    if depth < 8 and colour:
+        return
+    white = 2**depth - 1
+    samples = levels(channels, white)
+    extra = (2,) if channels in (2, 4) else ()
+    check(tmp_path, png(samples, depth, colour), meant(samples, white, extra=extra))
+    if extra:
+        return
+    clear = samples[3, 3]  # one colour is transparent
+    mark = chunk(b"tRNS", struct.pack(f">{channels}H", *clear.tolist()))
+    expected = np.array(meant(samples, white))
+    expected[(samples == clear).all(axis=2)] = 255
+    check(tmp_path, png(samples, depth, colour, mark), expected)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+def test_png_with_a_palette(tmp_path: Path, depth: int) -> None:
+    table = np.random.default_rng(depth).integers(0, 256, (2**depth, 4), dtype=np.uint8)
+    index = levels(1, 2**depth - 1)
+    palette = chunk(b"PLTE", table[:, :3].tobytes())
+    check(tmp_path, png(index, depth, 3, palette), table[index[:, :, 0], :3])
+    see_through = palette + chunk(b"tRNS", table[:, 3].tobytes())
+    expected = meant(table[index[:, :, 0]], 255, extra=(2,))
+    check(tmp_path, png(index, depth, 3, see_through), expected)
+
+
+def test_significant_bits_do_not_change_a_png(tmp_path: Path) -> None:
+    """The standard stretches levels over all bits, and says nothing else of decoders."""
+    few = levels(3, 4095)
+    data = png(few << 4 | few >> 8, 16, 2, chunk(b"sBIT", b"\x0c\x0c\x0c"))
+    check(tmp_path, data, meant(few, 4095))
+
+
+BGR = (0xFF0000, 0xFF00, 0xFF)
+
+
+@pytest.mark.parametrize(
+    ("masks", "size", "opaque"),
+    [
+        *[((), 40, True), ((), 108, True), (BGR, 40, True), (BGR, 124, True)],
+        *[
+            ((*BGR, 0), 108, True),
+            ((*BGR, 0xFF000000), 108, False),
+            ((*BGR, 0xFF000000), 56, False),
+        ],
+    ],
+)
+def test_bmp_of_32_bits(tmp_path: Path, masks: tuple[int, ...], size: int, opaque: bool) -> None:
+    samples = levels(4, 255)
+    packed = np.ascontiguousarray(samples[:, :, [2, 1, 0, 3]]).view("<u4")[:, :, 0]
+    expected = meant(samples, 255, extra=(0 if opaque else 2,))
+    check(tmp_path, bmp(packed, masks, size), expected)
+    if opaque:  # where the fourth byte is no alpha, it is mostly 0
+        check(tmp_path, bmp(packed & 0xFFFFFF, masks, size), expected)
+
+
+@pytest.mark.parametrize("masks", [(), (0x7C00, 0x3E0, 0x1F), (0xF800, 0x7E0, 0x1F)])
+def test_bmp_of_16_bits(tmp_path: Path, masks: tuple[int, ...]) -> None:
+    whites = (31, 63 if masks[:1] == (0xF800,) else 31, 31)
+    parts = [levels(3, white)[:, :, place] for place, white in enumerate(whites)]
+    red, green, blue = (part.astype(np.uint16) for part in parts)
+    packed = red << (11 if whites[1] == 63 else 10) | green << 5 | blue
+    expected = np.stack(parts, axis=2) / np.array(whites) * 255
+    check(tmp_path, bmp(packed, masks), expected)
+
+
+def test_bmp_in_an_unusual_order_is_refused(tmp_path: Path) -> None:
+    packed = levels(4, 255).view("<u4")[:, :, 0]
+    assert "unusual order" in refusal(tmp_path, bmp(packed, BGR[::-1], 40))
+
+
+@pytest.mark.parametrize("name", ["WEBP", "PNG", "GIF", "AVIF"])
+def test_the_first_frame_of_an_animation(tmp_path: Path, name: str) -> None:
+    file, pixels = io.BytesIO(), levels(4, 255)
+    frames = [Image.fromarray(part) for part in (pixels, 255 - pixels)]
+    more: dict[str, Any] = {"lossless": True, "exact": True} if name == "WEBP" else {}
+    frames[0].save(file, name, save_all=True, append_images=frames[1:], duration=90, **more)
+    first = np.asarray(Image.open(io.BytesIO(file.getvalue())).convert("RGBA"))
+    check(tmp_path, file.getvalue(), meant(first, 255, extra=(2,)))
+
+
+def test_jpeg_of_twelve_bits_is_refused_by_name(tmp_path: Path) -> None:
+    data = imagecodecs.jpeg8_encode(levels(3, 4095), bitspersample=12)
+    assert "a JPEG file of 12 bits" in refusal(tmp_path, data)
+
+
+@pytest.mark.parametrize("kind", ["tiff", "png", "grey.tiff", "white.tiff"])
+def test_few_bits_in_sixteen_are_warned_of_and_set(tmp_path: Path, kind: str) -> None:
+    few = levels(1 if "." in kind else 3, 4095)
+    photometric = {"tiff": "rgb", "white.tiff": "miniswhite"}.get(kind, "minisblack")
+    data = png(few, 16, 2) if kind == "png" else tiff(few, photometric=photometric)
+    assert "--white 4095" in read(tmp_path, data).warning
+    check(tmp_path, data, meant(few, 65535, photometric))
+    check(tmp_path, data, meant(few, 4095, photometric), white=4095)
+    assert read(tmp_path, data, white=4095).warning == ""
+
+
+@pytest.mark.parametrize(("top", "said"), [(0, ""), (200, "255"), (900, "1023"), (4096, "")])
+def test_a_warning_names_the_likely_depth(tmp_path: Path, top: int, said: str) -> None:
+    warning = read(tmp_path, png(levels(1, top), 16, 0)).warning
+    assert (f"--white {said} " in warning) if said else (warning == "")
+
+
+def test_a_stated_white_is_not_changed(tmp_path: Path) -> None:
+    dark = levels(3, 900)
+    for data, white in (
+        (png(levels(3, 200), 8, 2), 255),
+        (pnm(dark, 1023, plain=False), 1023),
+        (tiff(dark, photometric="rgb", bitspersample=10), 1023),
+        (imagecodecs.jpeg2k_encode(dark, level=0, bitspersample=12, reversible=True), 4095),
+    ):
+        expected = meant(levels(3, 200) if white == 255 else dark, white)
+        check(tmp_path, data, expected, white=901)
+        assert read(tmp_path, data).warning == ""
+
+
+def test_the_largest_sample_is_a_depth_where_it_can_be(tmp_path: Path) -> None:
+    """The TIFF standard calls it a statistic that does not change how a picture looks."""
+    for most, brightest, white in ((4095, 4095, 4095), (4095, 4096, 65535), (3000, 3000, 65535)):
+        samples = levels(3, brightest)
+        tag = [(281, 3, 3, (most,) * 3, True)]
+        data = tiff(samples, photometric="rgb", extratags=tag)
+        check(tmp_path, data, meant(samples, white), (most, brightest))
