@@ -19,6 +19,7 @@ from gradcam_cli.explain import Explained, Explanation
 from gradcam_cli.images.files import encode
 from gradcam_cli.images.find import Found
 from gradcam_cli.models.load import Model
+from tests.images.making import levels, meant, png
 from tests.tiny import Pixels, load_tiny, make_plan, noise
 
 ALL = DrawOptions(save="overlay,heatmap,array", format=Format.png)
@@ -211,3 +212,21 @@ def test_overlays_of_turned_pictures_are_upright(model: Model, tmp_path: Path) -
     drawn = cv2.imread(str(tmp_path / "out" / record.explanations[0].files["overlay"]))
     plain = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
     np.testing.assert_array_equal(drawn, np.rot90(plain, -1))
+
+
+@pytest.mark.parametrize("held", [steps.HELD_BYTES, 0])
+def test_white_holds_whenever_a_picture_is_read(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int
+) -> None:
+    monkeypatch.setattr(steps, "HELD_BYTES", held)  # with 0 it is read again for drawing
+    few = levels(3, 4095)
+    (tmp_path / "a.png").write_bytes(png(few, 16, 2))
+    found = Found(tmp_path / "a.png", "a.png")
+    plan = make_plan(model, tmp_path / "out", DrawOptions(intensity=0, format=Format.png))
+    for white in (0, 4095):
+        there = replace(plan, settings=replace(plan.settings, white=white))
+        record = finish(job(found, there), answer(), there)
+        assert ("--white 4095" in record.warning) == (white == 0)
+        overlay = tmp_path / "out" / record.explanations[0].files["overlay"]
+        drawn = np.asarray(cv2.imread(os.fspath(overlay)))[:, :, ::-1]
+        assert np.abs(drawn - np.rint(meant(few, white or 65535))).max() <= 1
