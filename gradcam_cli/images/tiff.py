@@ -201,7 +201,7 @@ def read_layout(data: bytes) -> Layout:
         return Layout(order, False, {})
     big = magic == 43
     (at,) = struct.unpack_from(order + ("8xQ" if big else "4xI"), data)
-    (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, at)
+    (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, min(at, len(data)))
     number, first, step, room = ("Q", at + 8, 20, 8) if big else ("I", at + 2, 12, 4)
     tags: dict[int, list[int]] = {}
     for entry in range(first, first + step * min(count, 4096), step):
@@ -212,7 +212,7 @@ def read_layout(data: bytes) -> Layout:
         place = entry + 4 + room
         if many * _SIZES[kind] > room:
             (place,) = struct.unpack_from(order + number, data, place)
-        values = list(struct.unpack_from(f"{order}{many}{code}", data, place))
+        values = list(struct.unpack_from(f"{order}{many}{code}", data, min(place, len(data))))
         if values:
             tags.setdefault(tag, values)
     return Layout(order, big, tags)
@@ -263,6 +263,8 @@ def _tiles(data: bytes, layout: Layout, decode: Decode) -> Samples | None:
         return None
     planes, deep = (layout.samples, 1) if layout.separate else (1, layout.samples)
     across, down = -(-width // wide), -(-height // high)
+    if across * wide * down * high > 4 * width * height + _UNPACKED:
+        return None  # damaged: nobody makes tiles so much larger than the picture
     kind = np.uint8 if layout.bits <= 8 else np.uint16
     result = np.empty((down * high, across * wide, planes * deep), kind)
     for plane in range(planes):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import random
 import struct
 from pathlib import Path
 from typing import Any
@@ -425,3 +426,56 @@ def test_the_largest_sample_is_a_depth_where_it_can_be(tmp_path: Path) -> None:
         tag = [(281, 3, 3, (most,) * 3, True)]
         data = tiff(samples, photometric="rgb", extratags=tag)
         check(tmp_path, data, meant(samples, white), (most, brightest))
+
+
+DEEP = levels(3, 65535)
+WHOLES = {
+    "planes": tiff(DEEP, photometric="rgb", planarconfig="separate", compression="lzw"),
+    "tiles": tiff(
+        levels(5, 65535),
+        photometric="rgb",
+        extrasamples=(0, 2),
+        tile=(16, 16),
+        predictor=True,
+        compression="deflate",
+    ),
+    "bigtiff": tiff(levels(1, 65535), photometric="miniswhite", bigtiff=True),
+    "packed": tiff(levels(2, 4095), photometric="minisblack", extrasamples=(2,), bitspersample=12),
+    "cmyk": tiff(levels(5, 255), photometric="separated", extrasamples=(0,)),
+    "avif": imagecodecs.avif_encode(levels(3, 1023), level=100, bitspersample=10, speed=9),
+    "jp2": imagecodecs.jpeg2k_encode(levels(4, 4095), level=0, bitspersample=12, reversible=True),
+    "bmp": bmp(levels(4, 255).view("<u4")[:, :, 0], (*BGR, 0xFF000000), 108),
+}
+
+
+@pytest.mark.parametrize("name", list(WHOLES))
+def test_damaged_files_give_a_picture_or_an_error(tmp_path: Path, name: str) -> None:
+    chance = random.Random(name)
+    for _ in range(80):
+        data = bytearray(WHOLES[name])
+        for _ in range(chance.choice((1, 1, 2, 8))):
+            place = chance.randrange(chance.choice((32, 64, 256, len(data))))
+            data[min(place, len(data) - 1)] = chance.choice((0, 1, 255, chance.randrange(256)))
+        try:
+            picture = read(tmp_path, data)
+        except ImageError:
+            continue
+        assert picture.pixels.dtype == np.uint8
+        assert picture.pixels.shape[2:] == (3,)
+
+
+@pytest.mark.parametrize("name", list(WHOLES))
+def test_a_cut_file_never_gives_a_picture(tmp_path: Path, name: str) -> None:
+    whole = WHOLES[name]
+    for length in range(1, len(whole) - 2, 1 + len(whole) // 60):
+        with pytest.raises(ImageError) as caught:
+            read(tmp_path, whole[:length])
+        assert caught.value.kind in ("truncated", "not-a-picture")
+
+
+@pytest.mark.parametrize("place", [2**62, 2**64 - 1])
+def test_places_far_outside_a_bigtiff(tmp_path: Path, place: int) -> None:
+    data = bytearray(WHOLES["bigtiff"])
+    data[8:16] = struct.pack("<Q", place)
+    with pytest.raises(ImageError, match="ends inside its header"):
+        read(tmp_path, data)
