@@ -1,15 +1,23 @@
-"""Small pictures of any depth, as files of many formats, and what their formats say they show."""
+"""Small pictures of any depth, as files of many formats, and what their formats say they show.
+
+What a file shows comes from the numbers that went in, or from another reader, never from us.
+"""
 
 from __future__ import annotations
 
 import io
 import struct
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import tifffile
 from numpy.typing import NDArray
+
+from gradcam_cli.errors import ImageError
+from gradcam_cli.images.files import Picture, read_picture
 
 HEIGHT, WIDTH = 18, 21  # no multiple of eight, nor of a tile
 
@@ -115,3 +123,26 @@ def bmp(pixels: NDArray[Any], masks: tuple[int, ...] = (), size: int = 40) -> by
     head = start + (rest.ljust(size - 40, b"\0") if size > 40 else rest)
     place = 14 + len(head)
     return b"BM" + struct.pack("<IHHI", place + len(rows), 0, 0, place) + head + rows
+
+
+def read(folder: Path, data: bytes | bytearray, **more: Any) -> Picture:
+    path = folder / "a"
+    path.write_bytes(data)
+    return read_picture(path, **more)
+
+
+def check(
+    folder: Path, data: bytes | bytearray, expected: NDArray[Any], what: object = "", **more: Any
+) -> None:
+    pixels = read(folder, data, **more).pixels
+    assert pixels.shape == expected.shape, what
+    off = np.abs(pixels.astype(int) - np.rint(expected).astype(int)).max()
+    assert off <= 1, (what, off)
+
+
+def refusal(folder: Path, data: bytes | bytearray) -> str:
+    with pytest.raises(ImageError) as caught:
+        read(folder, data)
+    assert caught.value.kind == "not-a-picture"
+    assert "JPEG or PNG" in caught.value.hint
+    return caught.value.message
