@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gradcam_cli.batch.records import ExplanationRecord, Failure, Prediction, Record, Settings
 from gradcam_cli.errors import ImageError
 from gradcam_cli.explain import Explained, Explanation, heat
+from gradcam_cli.images.endings import ending, how_to_read
 from gradcam_cli.images.files import Picture, encode, encode_array, read_picture, write_bytes
 from gradcam_cli.images.find import Found, output_stem
 from gradcam_cli.images.fit import Placement, peak, place, shrink, strips, to_network, to_picture
@@ -85,6 +86,10 @@ and the file."""
 def prepare(found: Found, plan: Plan) -> Job | Record:
     """Read one picture and fit it to the network; a failed Record when it cannot be used."""
     start = time.perf_counter()
+    if found.unread:
+        kind = ending(found.path.name)
+        error = ImageError("unread-type", f"{kind} files are not read", how_to_read(kind))
+        return failed(found, error, plan)
     try:
         # Only predictions are asked for: the network's own copy is all that has to be decoded.
         at_least = plan.input_size if plan.output is None else None

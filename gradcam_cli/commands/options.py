@@ -403,6 +403,15 @@ class SelectOptions:
             show_default=False,
         ),
     ] = ""
+    strict_types: Annotated[
+        bool,
+        _option(
+            "Pictures in folders whose type is not read (.heic, .cr2, .psd) fail, instead of being "
+            "counted at the end.",
+            "--strict-types",
+            panel=_CHOOSE,
+        ),
+    ] = False
     nul: Annotated[
         bool, _option("Lists are separated by NUL, not by lines.", "-0", "--nul", panel=_CHOOSE)
     ] = False

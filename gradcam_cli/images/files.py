@@ -245,7 +245,10 @@ def _reported() -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise ImageError("vanished", "the file does not exist", "check its name") from error
+        hint = "check its name"
+        if not os.fsdecode(error.filename).isprintable():
+            hint += ", which is not UTF-8: a list in another encoding must be saved as UTF-8"
+        raise ImageError("vanished", "the file does not exist", hint) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ImageError("unreadable", f"the file cannot be read: {reason}") from error
