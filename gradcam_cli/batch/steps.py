@@ -18,12 +18,13 @@ from gradcam_cli.images.endings import ending, how_to_read
 from gradcam_cli.images.files import Picture, encode, encode_array, read_picture, write_bytes
 from gradcam_cli.images.find import Found, output_stem
 from gradcam_cli.images.fit import Placement, peak, place, shrink, strips, to_network, to_picture
+from gradcam_cli.images.proportions import far_off
 from gradcam_cli.images.render import heatmap, overlay
 from gradcam_cli.images.room import Room
 from gradcam_cli.models.classes import Labels, describe
 from gradcam_cli.models.load import Model
 
-__all__ = ["HELD_BYTES", "Job", "Plan", "failed", "finish", "plan_for", "prepare"]
+__all__ = ["HELD_BYTES", "Job", "Plan", "failed", "finish", "off", "plan_for", "prepare"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Plan:
     layer: str = ""
     precision: str = "float32"
     batch_size: int = 0
+    transposed: bool = False
     notes: tuple[str, ...] = ()
     output: Path | None = None
 
@@ -57,6 +59,7 @@ def plan_for(model: Model, settings: Settings, output: Path | None = None) -> Pl
         labels=model.labels,
         input_size=model.ports.size,
         channels=model.ports.channels,
+        transposed=model.ports.transposed,
         interpolation=model.interpolation if asked == "auto" else asked,
         notes=(*model.notes, *model.warnings),
         output=output,
@@ -143,7 +146,7 @@ def finish(job: Job, explained: Explained, plan: Plan) -> Record:
         size=job.picture.size,
         mtime_ns=job.picture.mtime_ns,
         warning=job.picture.warning,
-        notes=plan.notes,
+        notes=(*plan.notes, *off(job, plan)),
         model=plan.model,
         weights=plan.weights,
         layer=plan.layer,
@@ -156,6 +159,13 @@ def finish(job: Job, explained: Explained, plan: Plan) -> Record:
         explanations=explanations,
         seconds=round(job.seconds + time.perf_counter() - start, 4),
     )
+
+
+def off(job: Job, plan: Plan) -> tuple[str, ...]:
+    """Return what there is to say of a picture that does not fit the network's input well."""
+    size = job.picture.height, job.picture.width
+    sentence = far_off(size, plan.input_size, plan.settings.resize, plan.transposed)
+    return (sentence,) if sentence else ()
 
 
 def _again(job: Job) -> Picture:

@@ -113,6 +113,15 @@ class OpenOptions:
             show_default=False,
         ),
     ] = ""
+    transpose: Annotated[
+        bool,
+        _option(
+            "Give the network every picture with rows and columns exchanged, as text readers are "
+            "often trained; maps are turned back.",
+            "--transpose",
+            panel=_MODEL,
+        ),
+    ] = False
     input: Annotated[
         tuple[str, ...],
         _option(

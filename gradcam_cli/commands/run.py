@@ -228,6 +228,7 @@ def _go(
     _tell(model, look.quiet)
     trace = _tracer(model, ask)
     plan = plan_for(model, wanted, manifest.folder if manifest else None)
+    told = set(plan.notes)
     size, trace, pictures = _sized(look, manifest, trace, pictures)
     stages = Stages()
     with ExitStack() as stack:
@@ -245,6 +246,7 @@ def _go(
                 manifest.append(record)
             tally.add(record)
             _show(record, look)
+            _tell_once(record, told)
             tick()
             if batch.max_failures and tally.failures >= batch.max_failures:
                 stop.set()
@@ -283,6 +285,14 @@ def _sized(
     if not look.quiet:
         say.note(f"batches of up to {size}")
     return size, lambda wanted: tried if wanted == size else trace(wanted), pictures
+
+
+def _tell_once(record: Record, told: set[str]) -> None:
+    """Warn of what a record's notes say and no record before it said; all of them carry it."""
+    for sentence in record.notes:
+        if sentence not in told:
+            told.add(sentence)
+            say.warn(f"{record.source}: {sentence}")
 
 
 def _tell_memory(stages: Stages) -> None:
