@@ -64,7 +64,7 @@ def is_unread(name: str) -> bool:
 def how_to_read(kind: str) -> str:
     """Return what can be done about a type that is not read, by its ending."""
     if kind in _HEIC:
-        return "`pip install pillow-heif` lets them be read, or convert them to JPEG or PNG"
+        return "pip install 'gradcam-cli[heic]' to read them, or convert them to JPEG or PNG"
     if kind in _CAMERA.split():
         return "develop them to JPEG, PNG or TIFF"
     return "convert them to JPEG, PNG or TIFF"

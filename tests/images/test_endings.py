@@ -63,4 +63,4 @@ def test_advice_is_given_once_a_kind() -> None:
     assert said == (
         ".cr2, .nef: develop them to JPEG, PNG or TIFF; .psd: convert them to JPEG, PNG or TIFF"
     )
-    assert "pillow-heif" in advice([".heic"])
+    assert "gradcam-cli[heic]" in advice([".heic"])
