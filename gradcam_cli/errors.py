@@ -77,7 +77,7 @@ class ImageError(GradcamError):
     """One picture that cannot be used.
 
     ``kind`` is a word for grouping: ``empty``, ``truncated``, ``not-a-picture``, ``unreadable``,
-    ``too-large``, ``vanished``, ``write``.
+    ``too-large``, ``unread-type``, ``vanished``, ``write``.
     """
 
     def __init__(self, kind: str, message: str, hint: str = "") -> None:

@@ -96,9 +96,31 @@ def test_slips_are_named_with_the_nearest(
     assert hint in caught.value.hint
 
 
+@pytest.mark.parametrize("codec", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_any_editor_may_have_written_it(tmp_path: Path, codec: str, end: str) -> None:
+    text = "# für mich\nmodel = 'a'\n[run]\nintensity = 0.5\n"
+    (tmp_path / CONFIG).write_bytes(text.replace("\n", end).encode(codec))
+    defaults = read_config(tmp_path / CONFIG, VERBS)
+    assert defaults["run"] == {"model": "a", "intensity": 0.5}
+
+
+def test_other_encodings_are_named(tmp_path: Path) -> None:
+    for data, message in (
+        ("model = 'a'\n# für".encode("latin-1"), "line 2: not UTF-8 text"),
+        ("model = 'a'".encode("utf-16-le"), "line 1: UTF-16 text without a byte order mark"),
+        (b"model = 'a\0'", "line 1: not text, for it holds a zero byte"),
+    ):
+        (tmp_path / CONFIG).write_bytes(data)
+        with pytest.raises(GradcamError) as caught:
+            read_config(tmp_path / CONFIG, VERBS)
+        assert message in caught.value.message
+        assert "UTF-8" in caught.value.hint
+
+
 def test_a_file_that_is_no_text_or_not_there(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(GradcamError, match="is no TOML"):
+    with pytest.raises(GradcamError, match="damaged UTF-16"):
         read_config(tmp_path / "binary.toml", VERBS)
     for name in ("missing.toml", "."):
         with pytest.raises(GradcamError, match="cannot read"):

@@ -75,6 +75,33 @@ def test_nothing_usable(folder: Path, tiny: Path) -> None:
     assert not (folder / "other").exists()
 
 
+def test_types_that_are_not_read_are_counted_and_named(folder: Path, tiny: Path) -> None:
+    for name in ("a.cr2", "B.CR2", "c.psd", ".d.psd", "e.txt"):
+        (folder / "in" / name).write_bytes(b"other")
+    good = ("--exclude", "none.png", "--exclude", "void.png", "--json")
+    left_out = run(folder, tiny, *good, "-q")
+    assert left_out.returncode == ExitCode.DONE
+    assert left_out.stderr.startswith("warning: not read: 2 .cr2, 1 .psd (.cr2: develop them")
+    assert len(left_out.stdout.splitlines()) == 6
+    strict = run(folder, tiny, *good, "--strict-types", "--exclude", "*.psd")
+    assert strict.returncode == ExitCode.SOME_FAILED
+    assert "0 pictures done, 6 done before, 2 failed (2 unread-type)" in strict.stderr
+    assert "warning: not read" not in strict.stderr
+    failed = [record for record in records(folder / "out") if record["status"] == "failed"]
+    assert [record["source"] for record in failed] == ["in/B.CR2", "in/a.cr2"]
+    assert failed[0]["error"] == {
+        "kind": "unread-type",
+        "message": ".cr2 files are not read (develop them to JPEG, PNG or TIFF)",
+    }
+    only = run(folder, tiny, "--include", "*.psd", "-o", "other")
+    assert only.returncode == ExitCode.NO_PICTURE
+    assert only.stderr == (
+        "error: no picture in in can be read: 1 .psd\n"
+        "hint: .psd: convert them to JPEG, PNG or TIFF\n"
+    )
+    assert not (folder / "other").exists()
+
+
 def test_enough_failures_end_the_run(folder: Path, tiny: Path) -> None:
     for number in range(200):
         (folder / "in" / f"x{number:03d}.png").write_bytes(b"no picture")

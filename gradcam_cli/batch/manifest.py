@@ -20,6 +20,7 @@ from gradcam_cli.batch.records import Kept, Record
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.images.files import remove_leftovers, write_bytes
 from gradcam_cli.images.find import Found, output_stem
+from gradcam_cli.text import line_text
 
 __all__ = ["Manifest", "open_manifest"]
 
@@ -267,7 +268,7 @@ def _last_lines(path: Path) -> Iterator[bytes]:
         places: dict[str, int] = {}
         place = 0
         for line in file:
-            places[Record.from_json(line.decode("utf-8")).source] = place
+            places[Record.from_json(line_text(line)).source] = place
             place += len(line)
         for place in places.values():
             file.seek(place)

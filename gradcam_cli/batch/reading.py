@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from gradcam_cli.batch.records import Record
 from gradcam_cli.errors import GradcamError
+from gradcam_cli.text import line_text
 
 __all__ = [
     "MANIFEST",
@@ -61,7 +62,7 @@ def record_at(path: Path, start: int, source: str) -> Record:
     try:
         with path.open("rb") as file:
             file.seek(start)
-            record = Record.from_json(file.readline().decode("utf-8"))
+            record = Record.from_json(line_text(file.readline()))
         if record.source == source:
             return record
     except ValueError:
@@ -104,7 +105,7 @@ def _latest(path: Path) -> Iterator[Record]:
             places = {record.source: place for record, place in _records(file, path)}
             for place in places.values():
                 file.seek(place)
-                yield Record.from_json(file.readline().decode("utf-8"))
+                yield Record.from_json(line_text(file.readline()))
     except OSError as error:
         raise _cannot_read(path, error) from error
 
@@ -116,7 +117,7 @@ def _records(file: BinaryIO, path: Path) -> Iterator[tuple[Record, int]]:
         if not line.endswith(b"\n"):
             return
         try:
-            yield Record.from_json(line.decode("utf-8")), place
+            yield Record.from_json(line_text(line)), place
         except ValueError as error:
             raise GradcamError(
                 f"line {number} of {path} is not a record: {error}",

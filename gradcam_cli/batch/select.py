@@ -5,9 +5,11 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
+from gradcam_cli.images.endings import ending
 from gradcam_cli.images.find import Found
 
 __all__ = ["selected"]
@@ -19,13 +21,15 @@ def selected(
     exclude: Sequence[str] = (),
     limit: int | None = None,
     shard: tuple[int, int] | None = None,
+    unread: Counter[str] | None = None,
 ) -> Iterator[Found]:
     """Yield the pictures that some include pattern and no exclude pattern fits.
 
     A pattern without a slash is held against the file's name, one with a slash against its path;
     a folder that could not be listed fits every include pattern, for its pictures might.
     ``shard`` ``(k, n)`` keeps every picture whose path falls into part k of n, by a hash of the
-    path alone: other pictures may come and go. ``limit`` ends the list.
+    path alone: other pictures may come and go. Pictures of types that are not read are counted in
+    ``unread`` by their endings and left out; without it they are yielded. ``limit`` ends the list.
     """
     chosen = (
         found
@@ -34,7 +38,15 @@ def selected(
         and not any(_fits(found, pattern) for pattern in exclude)
         and (shard is None or _part(found, shard[1]) == shard[0])
     )
-    return islice(chosen, limit)
+    return islice(chosen if unread is None else _set_aside(chosen, unread), limit)
+
+
+def _set_aside(pictures: Iterable[Found], unread: Counter[str]) -> Iterator[Found]:
+    for found in pictures:
+        if found.unread:
+            unread[ending(found.path.name)] += 1
+        else:
+            yield found
 
 
 def _fits(found: Found, pattern: str) -> bool:

@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 from gradcam_cli.batch.records import ExplanationRecord, Failure, Prediction, Record, Settings
 from gradcam_cli.errors import ImageError
 from gradcam_cli.explain import Explained, Explanation, heat
+from gradcam_cli.images.endings import ending, how_to_read
 from gradcam_cli.images.files import Picture, encode, encode_array, read_picture, write_bytes
 from gradcam_cli.images.find import Found, output_stem
 from gradcam_cli.images.fit import Placement, peak, place, shrink, strips, to_network, to_picture
+from gradcam_cli.images.proportions import far_off
 from gradcam_cli.images.render import heatmap, overlay
 from gradcam_cli.images.room import Room
 from gradcam_cli.models.classes import Labels, describe
 from gradcam_cli.models.load import Model
 
-__all__ = ["HELD_BYTES", "Job", "Plan", "failed", "finish", "plan_for", "prepare"]
+__all__ = ["HELD_BYTES", "Job", "Plan", "failed", "finish", "off", "plan_for", "prepare"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Plan:
     layer: str = ""
     precision: str = "float32"
     batch_size: int = 0
+    transposed: bool = False
     notes: tuple[str, ...] = ()
     output: Path | None = None
 
@@ -56,6 +59,7 @@ def plan_for(model: Model, settings: Settings, output: Path | None = None) -> Pl
         labels=model.labels,
         input_size=model.ports.size,
         channels=model.ports.channels,
+        transposed=model.ports.transposed,
         interpolation=model.interpolation if asked == "auto" else asked,
         notes=(*model.notes, *model.warnings),
         output=output,
@@ -85,6 +89,10 @@ and the file."""
 def prepare(found: Found, plan: Plan) -> Job | Record:
     """Read one picture and fit it to the network; a failed Record when it cannot be used."""
     start = time.perf_counter()
+    if found.unread:
+        kind = ending(found.path.name)
+        error = ImageError("unread-type", f"{kind} files are not read", how_to_read(kind))
+        return failed(found, error, plan)
     try:
         # Only predictions are asked for: the network's own copy is all that has to be decoded.
         at_least = plan.input_size if plan.output is None else None
@@ -139,7 +147,7 @@ def finish(job: Job, explained: Explained, plan: Plan) -> Record:
         size=job.picture.size,
         mtime_ns=job.picture.mtime_ns,
         warning=job.picture.warning,
-        notes=plan.notes,
+        notes=(*plan.notes, *off(job, plan)),
         model=plan.model,
         weights=plan.weights,
         layer=plan.layer,
@@ -152,6 +160,13 @@ def finish(job: Job, explained: Explained, plan: Plan) -> Record:
         explanations=explanations,
         seconds=round(job.seconds + time.perf_counter() - start, 4),
     )
+
+
+def off(job: Job, plan: Plan) -> tuple[str, ...]:
+    """Return what there is to say of a picture that does not fit the network's input well."""
+    size = job.picture.height, job.picture.width
+    sentence = far_off(size, plan.input_size, plan.settings.resize, plan.transposed)
+    return (sentence,) if sentence else ()
 
 
 def _again(job: Job, white: int) -> Picture:

@@ -85,7 +85,7 @@ def _pictures(images: Path | None, folder: Path, count: int) -> list[Found]:
 
     if images is None:
         _make_up(folder)
-    there = list(find_pictures([str(images or folder)]))
+    there = [found for found in find_pictures([str(images or folder)]) if not found.unread]
     if not there:
         raise GradcamError(f"no picture in {images}", "--images names a folder of pictures")
     return [there[number % len(there)] for number in range(count)]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gradcam_cli.errors import GradcamError, suggestion
+from gradcam_cli.text import NotTextError, decoded
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,12 +31,16 @@ def read_config(path: Path, verbs: Mapping[str, Any]) -> Defaults:
     GradcamError for a file that is no TOML, and for a key that is no option.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(decoded(path.read_bytes()))
     except OSError as error:
         raise GradcamError(
             f"cannot read {path}: {error.strerror}", "--config names a TOML file"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except NotTextError as error:
+        raise GradcamError(
+            f"{path}, line {error.line}: {error.reason}", "save it as UTF-8"
+        ) from None
+    except tomllib.TOMLDecodeError as error:
         raise GradcamError(f"{path} is no TOML: {error}", "e.g. model = 'vgg16'") from None
     options = {verb: _options(command) for verb, command in verbs.items()}
     everywhere = {key: value for key, value in values.items() if not isinstance(value, dict)}

@@ -126,6 +126,7 @@ def _model(model: Model, found: Survey, checks: list[Check]) -> dict[str, object
         "parameters": model.network.count_params(),
         "input": "{}x{}".format(*ports.size)
         + f"x{ports.channels}"
+        + (", transposed" if ports.transposed else "")
         + (f", batches of {ports.batch}" if ports.batch else ""),
         "scaling before the model": model.scaling.says,
         "scaling inside the model": found.inside or "no plain scaling",

@@ -113,6 +113,15 @@ class OpenOptions:
             show_default=False,
         ),
     ] = ""
+    transpose: Annotated[
+        bool,
+        _option(
+            "Give the network every picture with rows and columns exchanged, as text readers are "
+            "often trained; maps are turned back.",
+            "--transpose",
+            panel=_MODEL,
+        ),
+    ] = False
     input: Annotated[
         tuple[str, ...],
         _option(
@@ -415,6 +424,15 @@ class SelectOptions:
             show_default=False,
         ),
     ] = ""
+    strict_types: Annotated[
+        bool,
+        _option(
+            "Pictures in folders whose type is not read (.heic, .cr2, .psd) fail, instead of being "
+            "counted at the end.",
+            "--strict-types",
+            panel=_CHOOSE,
+        ),
+    ] = False
     nul: Annotated[
         bool, _option("Lists are separated by NUL, not by lines.", "-0", "--nul", panel=_CHOOSE)
     ] = False

@@ -32,6 +32,7 @@ def model_choice(model: str, opening: OpenOptions) -> ModelChoice:
         mean=numbers("--mean", opening.mean),
         std=numbers("--std", opening.std),
         input_size=size(opening.input_size),
+        transpose=opening.transpose,
         constants=constants(opening.input),
         output=opening.output,
         architecture=opening.architecture,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
@@ -28,10 +28,11 @@ from gradcam_cli.commands.options import (
     Sources,
 )
 from gradcam_cli.commands.request import kinds, model_choice, settings, shard
-from gradcam_cli.commands.tally import Tally
+from gradcam_cli.commands.tally import Tally, counted
 from gradcam_cli.commands.tryout import try_scalings
 from gradcam_cli.commands.values import Precision
 from gradcam_cli.errors import ExitCode, GradcamError
+from gradcam_cli.images.endings import advice
 
 if TYPE_CHECKING:
     from gradcam_cli.batch.manifest import Manifest
@@ -75,7 +76,8 @@ def run(
     kinds(draw.save)
     part = shard(select.shard)
     choice = model_choice(which.model, opening)
-    pictures = _some(_walk(sources, select, draw.output_dir), sources)
+    tally = Tally(draw.output_dir)
+    pictures = _some(_walk(sources, select, draw.output_dir, tally.unread), sources, tally)
     if opening.preprocess == "try":
         try_scalings(pictures, choice, look)
         return
@@ -87,7 +89,6 @@ def run(
     name = manifest_name(part)
     if batch.no_resume:
         _check_unused(draw.output_dir, name)
-    tally = Tally(draw.output_dir)
     opened = open_manifest(
         draw.output_dir, wanted.digest(), name=name, overwrite=batch.overwrite, made=made
     )
@@ -114,43 +115,48 @@ def predict(
 ) -> None:
     """Print predictions only; nothing is written."""
     choice = model_choice(which.model, opening)
-    pictures = _some(_walk(sources, select), sources)
+    tally = Tally(None)
+    pictures = _some(_walk(sources, select, None, tally.unread), sources, tally)
     if opening.preprocess == "try":
         try_scalings(pictures, choice, look)
         return
     _import_beside_hashing(choice)
     wanted = settings(choice, look, None, None)
-    tally = Tally(None)
     count = partial(_count, sources, select)
     _go(pictures, count, choice, wanted, look, None, None, tally, BatchOptions())
     raise typer.Exit(tally.end(look.quiet))
 
 
 def _walk(
-    sources: Sequence[str], select: SelectOptions, output: Path | None = None
+    sources: Sequence[str], select: SelectOptions, output: Path | None, unread: Counter[str]
 ) -> Iterator[Found]:
     from gradcam_cli.batch.select import selected
     from gradcam_cli.images.find import find_pictures
 
     stdin = sys.stdin.buffer if "-" in sources else None
     found = find_pictures(sources, stdin, nul=select.nul, output_dir=output)
-    return selected(found, select.include, select.exclude, select.limit, shard(select.shard))
+    aside = None if select.strict_types else unread
+    part = shard(select.shard)
+    return selected(found, select.include, select.exclude, select.limit, part, aside)
 
 
-def _some(pictures: Iterator[Found], sources: Sequence[str]) -> Iterator[Found]:
+def _some(pictures: Iterator[Found], sources: Sequence[str], tally: Tally) -> Iterator[Found]:
     """Return the pictures, having looked for the first; ends the command when there is none."""
     first = next(pictures, None)
     if first is None:
-        named = ", ".join(sources[:3])
-        say.error(
-            GradcamError(
-                f"no picture in {named}",
-                "jpg, png, webp, tif, bmp and gif are looked for; --include, --exclude and "
-                "--shard may have left none",
-            )
-        )
+        say.error(_no_picture(", ".join(sources[:3]), tally.unread))
         raise typer.Exit(ExitCode.NO_PICTURE)
     return chain([first], pictures)
+
+
+def _no_picture(named: str, unread: Counter[str]) -> GradcamError:
+    if unread:
+        return GradcamError(f"no picture in {named} can be read: {counted(unread)}", advice(unread))
+    return GradcamError(
+        f"no picture in {named}",
+        "jpg, png, webp, tif, bmp and gif are looked for; --include, --exclude and --shard may "
+        "have left none",
+    )
 
 
 def _count(sources: Sequence[str], select: SelectOptions, output: Path | None = None) -> int:
@@ -158,7 +164,7 @@ def _count(sources: Sequence[str], select: SelectOptions, output: Path | None = 
     for source in sources:
         if source == "-" or (source.startswith("@") and not Path(source[1:]).is_file()):
             return 0
-    return sum(1 for _ in _walk(sources, select, output))
+    return sum(1 for _ in _walk(sources, select, output, Counter()))
 
 
 def _check_unused(folder: Path, name: str) -> None:
@@ -222,6 +228,7 @@ def _go(
     _tell(model, look.quiet)
     trace = _tracer(model, ask)
     plan = plan_for(model, wanted, manifest.folder if manifest else None)
+    told = set(plan.notes)
     size, trace, pictures = _sized(look, manifest, trace, pictures)
     stages = Stages()
     with ExitStack() as stack:
@@ -239,6 +246,7 @@ def _go(
                 manifest.append(record)
             tally.add(record)
             _show(record, look)
+            _tell_once(record, told)
             tick()
             if batch.max_failures and tally.failures >= batch.max_failures:
                 stop.set()
@@ -277,6 +285,14 @@ def _sized(
     if not look.quiet:
         say.note(f"batches of up to {size}")
     return size, lambda wanted: tried if wanted == size else trace(wanted), pictures
+
+
+def _tell_once(record: Record, told: set[str]) -> None:
+    """Warn of what a record's notes say and no record before it said; all of them carry it."""
+    for sentence in record.notes:
+        if sentence not in told:
+            told.add(sentence)
+            say.warn(f"{record.source}: {sentence}")
 
 
 def _tell_memory(stages: Stages) -> None:

@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING
 
 from gradcam_cli.commands import say
 from gradcam_cli.errors import ExitCode
+from gradcam_cli.images.endings import advice
 
 if TYPE_CHECKING:
     from gradcam_cli.batch.records import Record
 
-__all__ = ["Tally"]
+__all__ = ["Tally", "counted"]
 
 _FEW = 3
+
+
+def counted(kinds: Counter[str]) -> str:
+    """Return counts as a list for people, most first: ``3 .heic, 1 .cr2``."""
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
 
 
 @dataclass
@@ -27,6 +33,7 @@ class Tally:
     resumed: int = 0
     empty: int = 0
     failed: Counter[str] = field(default_factory=Counter)
+    unread: Counter[str] = field(default_factory=Counter)
     slowest: str = ""
     interrupted: bool = False
     gave_up: bool = False
@@ -46,6 +53,8 @@ class Tally:
 
     def end(self, quiet: bool, fail_on_empty: bool = False) -> ExitCode:
         """Say how the run ended and return its exit code."""
+        if self.unread:
+            say.warn(f"not read: {counted(self.unread)} ({advice(self.unread)})")
         if not quiet or self.failed or self.interrupted:
             say.note(self.sentence())
         if self.gave_up:
@@ -64,8 +73,7 @@ class Tally:
         if self.resumed:
             parts.append(f"{self.resumed} done before")
         if self.failed:
-            kinds = ", ".join(f"{count} {kind}" for kind, count in self.failed.most_common())
-            parts.append(f"{self.failures} failed ({kinds})")
+            parts.append(f"{self.failures} failed ({counted(self.failed)})")
         if self.empty:
             parts.append(f"{self.empty} with an empty map")
         slowest = f"; most time went into {self.slowest}" if self.done > _FEW else ""

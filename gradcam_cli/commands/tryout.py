@@ -16,7 +16,7 @@ from gradcam_cli.commands.request import settings
 from gradcam_cli.errors import ExitCode, GradcamError
 
 if TYPE_CHECKING:
-    from gradcam_cli.batch.steps import Job
+    from gradcam_cli.batch.steps import Job, Plan
     from gradcam_cli.commands.options import LookOptions
     from gradcam_cli.images.find import Found
     from gradcam_cli.models.choice import ModelChoice
@@ -29,8 +29,11 @@ _SHOWN = 3
 
 
 def try_scalings(pictures: Iterable[Found], choice: ModelChoice, look: LookOptions) -> None:
-    """Print what a model says of the first pictures under each row of SCALINGS."""
-    from gradcam_cli.batch.steps import Job, plan_for, prepare
+    """Print what a model says of the first pictures under each row of SCALINGS.
+
+    Where they would fit the network's input only if they were transposed, under each row so, too.
+    """
+    from gradcam_cli.batch.steps import Job, off, plan_for, prepare
     from gradcam_cli.models.load import load
 
     if choice.mean or choice.std:
@@ -47,14 +50,34 @@ def try_scalings(pictures: Iterable[Found], choice: ModelChoice, look: LookOptio
             say.predictions(item)
     if not jobs:
         raise typer.Exit(ExitCode.NO_PICTURE)
-    rows = _rows(model, jobs, min(look.top_k, _SHOWN))
+    shown = min(look.top_k, _SHOWN)
+    rows = _rows(model, jobs, shown)
+    for row, more in zip(rows, _transposed(model, jobs, plan, shown), strict=False):
+        row += [(f"{name} --transpose", says, best) for name, says, best in more]
     for job, row in zip(jobs, rows, strict=True):
         _show(job.found.source, row, look.json)
+    for sentence in dict.fromkeys(sentence for job in jobs for sentence in off(job, plan)):
+        say.warn(sentence)
     if not look.json:
         say.note(
             "the right scaling gives the right classes on most pictures, seldom the surest; "
             "give it with --preprocess"
         )
+
+
+def _transposed(
+    model: Model, jobs: Sequence[Job], plan: Plan, shown: int
+) -> list[list[tuple[str, str, str]]]:
+    """Return each picture's rows when transposed; none where that is done, or gains nothing."""
+    from gradcam_cli.batch.steps import Job, off, plan_for, prepare
+
+    if plan.transposed or not any(off(job, plan) for job in jobs):
+        return []
+    model = replace(model, ports=model.ports.turned())
+    plan = plan_for(model, plan.settings)
+    again = [prepare(job.found, plan) for job in jobs]
+    fitting = [item for item in again if isinstance(item, Job) and not off(item, plan)]
+    return _rows(model, fitting, shown) if len(fitting) == len(jobs) else []
 
 
 def _rows(model: Model, jobs: Sequence[Job], shown: int) -> list[list[tuple[str, str, str]]]:

@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 
 from gradcam_cli.errors import GradcamError, ImageError
 from gradcam_cli.images.decode import decode
+from gradcam_cli.images.endings import heic_installed
 from gradcam_cli.images.foreign import HEIC_HINT, foreign
 from gradcam_cli.images.formats import read_header
 from gradcam_cli.images.header import HEAD, Header, sniff
-from gradcam_cli.images.heic import heic_is_readable
 from gradcam_cli.images.room import Room
 
 __all__ = [
@@ -243,7 +243,10 @@ def _reported() -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise ImageError("vanished", "the file does not exist", "check its name") from error
+        hint = "check its name"
+        if not os.fsdecode(error.filename).isprintable():
+            hint += ", which is not UTF-8: a list in another encoding must be saved as UTF-8"
+        raise ImageError("vanished", "the file does not exist", hint) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ImageError("unreadable", f"the file cannot be read: {reason}") from error
@@ -253,7 +256,7 @@ def _check_head(head: bytes, size: int) -> None:
     if not head:
         raise ImageError("empty", "the file is empty", _AGAIN)
     name = sniff(head)
-    if name == "HEIF" and not heic_is_readable():
+    if name == "HEIF" and not heic_installed():
         raise ImageError("not-a-picture", "the file is a HEIF (HEIC) picture", HEIC_HINT)
     if not name:
         what, hint = foreign(head)

@@ -12,17 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from gradcam_cli.errors import GradcamError, suggestion
+from gradcam_cli.images.endings import ending, is_picture, is_unread
 from gradcam_cli.images.files import part_of
+from gradcam_cli.images.lists import check_list, entries, listed
 
-__all__ = ["EXTENSIONS", "Found", "check_output", "find_pictures", "output_stem"]
+__all__ = ["Found", "check_output", "find_pictures", "output_stem"]
 
-_JPEG = {".jpg", ".jpeg", ".jpe", ".jfif", ".jp2"}
-_OTHERS = {".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff"}
-_PNM = {".ppm", ".pgm", ".pbm", ".pnm"}
-EXTENSIONS = frozenset(_JPEG | _OTHERS | _PNM)
-"""What a picture's name ends with, in lower case; only these are taken from folders."""
-
-_WRITTEN = EXTENSIONS | {".npy", ".jsonl"}
+_WRITTEN = {".jpg", ".png", ".webp", ".npy", ".jsonl"}
 _LONGEST = 150  # bytes of a name; leaves room in 255 for a class, a kind and an extension
 _MARK = re.compile(r"~[0-9a-f]{8}$")
 _MAGIC = re.compile(r"[*?\[]")
@@ -33,12 +29,14 @@ _FORBIDDEN = frozenset('<>:"|?*\\/')  # on Windows' disks
 class Found:
     """A picture to read: ``path`` opens it, ``source`` is how the user can name it again.
 
-    ``unlisted`` is a folder that stands here for all the pictures that may be in it.
+    ``unlisted`` is a folder that stands here for all the pictures that may be in it; ``unread``
+    a picture that was come across whose type, by its ending, is not read.
     """
 
     path: Path
     source: str
     unlisted: bool = False
+    unread: bool = False
 
 
 @dataclass(slots=True)
@@ -62,8 +60,9 @@ def find_pictures(
     A source is a picture file, a folder (walked recursively, in order of names, files before
     subfolders), a glob (``*.jpg``, ``a/**/*.png``), ``@list.txt`` (a path a line) or ``-`` (such a
     list on ``stdin``); with ``nul`` the paths in lists end in a zero byte. What is named outright
-    is always yielded, whatever its name ends with; folders give files with a known extension,
-    without hidden ones. Links are followed; no folder is walked twice, and no file yielded twice
+    is always yielded, whatever its name ends with; folders, and globs that end in a bare ``*``,
+    give files with a known extension, those of types that are not read as ``unread``, without
+    hidden ones. Links are followed; no folder is walked twice, and no file yielded twice
     under one name. ``output_dir`` is never walked. A folder that cannot be listed is itself
     yielded, so that reading it says why; so is a path in a list that does not exist.
 
@@ -71,7 +70,7 @@ def find_pictures(
     for a glob that matches nothing.
     """
     for source in sources:
-        _check_source(source, stdin)
+        _check_source(source, stdin, nul)
     return _find(sources, stdin or (), nul, _Seen(output=output_dir))
 
 
@@ -169,16 +168,14 @@ def _try_writing(folder: Path) -> None:
         ) from error
 
 
-def _check_source(source: str, stdin: Iterable[bytes] | None) -> None:
+def _check_source(source: str, stdin: Iterable[bytes] | None, nul: bool) -> None:
     """Raise GradcamError for a source that cannot be; reads at most one match of a glob."""
     if source == "-":
         if stdin is None:
             raise GradcamError("there is no list on standard input", "name a picture or a folder")
         return
     if source.startswith("@"):
-        if not Path(source[1:]).exists():
-            hint = f"for a picture of that name, write ./{source}"
-            raise GradcamError(f"the list {source[1:]} does not exist", hint)
+        check_list(Path(source[1:]), nul)
         return
     try:
         os.lstat(source)
@@ -201,55 +198,30 @@ def _find(
     sources: Sequence[str], stdin: Iterable[bytes], nul: bool, seen: _Seen
 ) -> Iterator[Found]:
     for source in sources:
+        outright = True
         if source == "-":
-            names = _entries(stdin, nul)
+            names = entries(stdin, nul)
         elif source.startswith("@"):
-            names = _list(Path(source[1:]), nul)
+            names = listed(Path(source[1:]), nul)
         elif os.path.lexists(source) or not _MAGIC.search(source):
             names = iter((Path(source),))
         else:
             names = _glob(source, seen.output)
+            outright = Path(source).name != "*"
         for name in names:
-            yield from _named(name, seen)
+            yield from _named(name, seen, outright)
 
 
-def _list(path: Path, nul: bool) -> Iterator[Path]:
-    try:
-        with path.open("rb") as file:
-            yield from _entries(file, nul)
-    except OSError as error:
-        message = f"the list {path} cannot be read: {error.strerror}"
-        raise GradcamError(message, "a list is a text file, one path a line") from error
-
-
-def _entries(chunks: Iterable[bytes], nul: bool) -> Iterator[Path]:
-    """Yield the paths of a list, which may come in pieces of any length."""
-    end, rest, mark = b"\0" if nul else b"\n", b"", b"\xef\xbb\xbf"
-    for chunk in chunks:
-        *whole, rest = (rest + chunk).split(end)
-        for entry in whole:
-            yield from _entry(entry.removeprefix(mark), nul)
-            mark = b""
-    yield from _entry(rest.removeprefix(mark), nul)
-
-
-def _entry(entry: bytes, nul: bool) -> Iterator[Path]:
-    if not nul:
-        entry = entry.removesuffix(b"\r")
-    if entry.strip():
-        yield Path(os.fsdecode(entry))
-
-
-def _named(path: Path, seen: _Seen) -> Iterator[Found]:
+def _named(path: Path, seen: _Seen, outright: bool) -> Iterator[Found]:
     """Yield what one path names: itself, or everything in a folder."""
     if _is_folder(path):
         yield from _walk(path, seen)
         return
     key = _key(path.parent, path.name)
-    walked = _is_picture(path.name) and _identity(path.parent) in seen.folders
+    walked = _is_taken(path.name) and _identity(path.parent) in seen.folders
     if (not walked or _is_special(path)) and key not in seen.files:
         seen.files.add(key)
-        yield Found(path, os.fspath(path))
+        yield Found(path, os.fspath(path), unread=not outright and is_unread(path.name))
 
 
 def _walk(root: Path, seen: _Seen) -> Iterator[Found]:
@@ -268,7 +240,8 @@ def _walk(root: Path, seen: _Seen) -> Iterator[Found]:
             continue
         for name in files:
             if not seen.files or _key(folder, name) not in seen.files:
-                yield Found(folder / name, os.fspath(folder / name))
+                path = folder / name
+                yield Found(path, os.fspath(path), unread=is_unread(name))
         waiting += [folder / name for name in reversed(folders)]
 
 
@@ -282,7 +255,7 @@ def _listing(folder: Path) -> tuple[list[str], list[str]]:
             try:
                 if entry.is_dir():
                     folders.append(entry.name)
-                elif _is_picture(entry.name) and (entry.is_file() or _is_broken(entry)):
+                elif _is_taken(entry.name) and (entry.is_file() or _is_broken(entry)):
                     files.append(entry.name)
             except OSError:  # a link in circles, for one: reading it will say so
                 files.append(entry.name)
@@ -302,8 +275,9 @@ def _is_special(path: Path) -> bool:
         return False
 
 
-def _is_picture(name: str) -> bool:
-    return PurePath(name).suffix.lower() in EXTENSIONS and not name.startswith(".")
+def _is_taken(name: str) -> bool:
+    """Tell what is taken from a folder: pictures, those of types that are not read among them."""
+    return is_picture(name) or is_unread(name)
 
 
 def _is_folder(path: Path) -> bool:
@@ -337,12 +311,12 @@ def _glob(pattern: str, avoid: Path | None) -> Iterator[Path]:
     """Yield the paths that match a pattern, in order; ``**`` is any number of folders.
 
     The folder ``avoid`` is entered only where the pattern spells its name out. A pattern that ends
-    in a bare ``*`` gives only folders, and files named like pictures.
+    in a bare ``*`` gives only folders, and what is taken from a folder.
     """
     path = Path(pattern)
     parts = path.parts[1:] if path.anchor else path.parts
     for match in _matches(Path(path.anchor), parts, frozenset(), _identity(avoid)):
-        if parts[-1] != "*" or _is_picture(match.name) or _is_folder(match):
+        if parts[-1] != "*" or _is_taken(match.name) or _is_folder(match):
             yield match
 
 
@@ -391,7 +365,7 @@ def _clean(part: str, folder: bool) -> str:
     name = "".join("_" if c in _FORBIDDEN or not c.isprintable() else c for c in part)
     if name.endswith((" ", ".")):
         name = name[:-1] + "_"
-    if folder and PurePath(name).suffix.lower() in _WRITTEN:
+    if folder and ending(name) in _WRITTEN:
         name += "_"
     raw = name.encode()
     return name if len(raw) <= _LONGEST else raw[: _LONGEST - 1].decode(errors="ignore") + "_"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import io
 
 import cv2
@@ -12,12 +11,7 @@ from numpy.typing import NDArray
 
 from gradcam_cli.errors import ImageError
 
-__all__ = ["heic_is_readable", "read_heic"]
-
-
-def heic_is_readable() -> bool:
-    """Tell whether the library for HEIC is installed."""
-    return importlib.util.find_spec("pillow_heif") is not None
+__all__ = ["read_heic"]
 
 
 def read_heic(data: bytes) -> NDArray[np.uint8]:

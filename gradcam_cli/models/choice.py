@@ -20,7 +20,8 @@ _MODEL_ENDINGS = (".keras", ".h5", ".hdf5")
 class ModelChoice:
     """A model by name or file, and what the model itself cannot tell.
 
-    ``mean`` and ``std`` are one number or one a channel, ``input_size`` is ``(h, w)``,
+    ``mean`` and ``std`` are one number or one a channel, ``input_size`` is the network's own
+    ``(h, w)``. ``transpose`` says that it was trained on pictures with rows and columns exchanged;
     ``constants`` are names of further inputs with the ``.npy`` files of their values.
     """
 
@@ -34,6 +35,7 @@ class ModelChoice:
     input_size: tuple[int, int] | None = None
     constants: tuple[tuple[str, Path], ...] = ()
     output: str = ""
+    transpose: bool = False
     architecture: Path | None = None
     custom_objects: Path | None = None
     unsafe: bool = False
@@ -73,6 +75,7 @@ class ModelChoice:
             "mean": self.mean,
             "std": self.std,
             "input_size": self.input_size,
+            "transpose": self.transpose,
             "constants": [(name, file_digest(path)) for name, path in self.constants],
             "output": self.output,
             "architecture": file_digest(self.architecture) if self.architecture else "",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gradcam_cli.errors import GradcamError
+from gradcam_cli.text import NotTextError, decoded
 
 __all__ = ["WORDNET_ID", "Labels", "imagenet_labels", "read_labels"]
 
@@ -69,24 +70,18 @@ def read_labels(path: Path) -> Labels:
 
 
 def _text(path: Path) -> str:
-    """Return a file's text with plain line ends; UTF-8 unless a byte-order mark says UTF-16."""
+    """Return a file's text with plain line ends."""
     try:
-        content = path.read_bytes()
+        return decoded(path.read_bytes())
     except OSError as error:
         raise GradcamError(
             f"cannot read the labels in {path}: {error.strerror}", f"needed: a file with {_FORMS}"
         ) from error
-    wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-    try:
-        text = content.decode("utf-16" if wide else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise GradcamError(f"{path}, line {line}: not UTF-8 text", "save it as UTF-8") from error
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if "\0" in text:
-        line = text[: text.index("\0")].count("\n") + 1
-        raise GradcamError(f"{path}, line {line}: not text", f"needed: a file with {_FORMS}")
-    return text
+    except NotTextError as error:
+        raise GradcamError(
+            f"{path}, line {error.line}: {error.reason}",
+            f"save it as UTF-8; needed: a file with {_FORMS}",
+        ) from error
 
 
 def _from_lines(path: Path, text: str) -> Labels:

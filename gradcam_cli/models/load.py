@@ -129,7 +129,8 @@ def _named_ports(choice: ModelChoice, entry: Entry) -> Ports:
             f"{entry.name} takes pictures of {entry.input_size[0]}x{entry.input_size[1]}",
             "leave out --input-size",
         )
-    return single_input(entry.input_size)
+    ports = single_input(entry.input_size)
+    return ports.turned() if choice.transpose else ports
 
 
 def _is_here(entry: Entry) -> bool:
@@ -190,7 +191,8 @@ def _load_file(choice: ModelChoice, only_look: bool) -> Model:
         architecture=choice.architecture,
     )
     network = opened.network
-    ports = find_ports(network, choice.input_size, _arrays(choice.constants), choice.output)
+    constants = _arrays(choice.constants)
+    ports = find_ports(network, choice.input_size, constants, choice.output, choice.transpose)
     found = survey(network, ports)
     scaling, warnings = _file_scaling(choice, found, network, only_look)
     check_channels(scaling, ports.channels)

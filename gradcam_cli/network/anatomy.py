@@ -47,7 +47,8 @@ class Anatomy:
 
     ``steps`` are all outputs in call order, ``maps`` those among them that can be explained: made
     by weights from the picture, on the way to the score, larger than 1 x 1. ``axes`` tell where in
-    a tensor the picture's rows and columns are, ``class_axis`` where a map of classes has them.
+    a tensor the picture's rows and columns are, ``class_axis`` where a map of classes has them;
+    ``transposed`` says that the network takes the one for the other.
     """
 
     steps: tuple[Step, ...]
@@ -55,6 +56,7 @@ class Anatomy:
     maps: tuple[FeatureMap, ...]
     axes: Axes
     class_axis: int
+    transposed: bool = False
 
 
 def dissect(
@@ -81,7 +83,7 @@ def dissect(
         features = features_of(step.tensor, axes)
         if features and features.grid != (1, 1) and step.tensor.op.name in wanted:
             maps.setdefault(step.tensor.name, FeatureMap(step, features))
-    return Anatomy(tuple(steps), head, tuple(maps.values()), axes, class_axis)
+    return Anatomy(tuple(steps), head, tuple(maps.values()), axes, class_axis, ports.transposed)
 
 
 def _class_axis(output: Any, axes: Axes) -> int:
@@ -167,7 +169,7 @@ def find_map(anatomy: Anatomy, path: str, call: int = 0) -> FeatureMap:
             f"layer {path!r} is called {calls} time{'s' * (calls > 1)}, there is no call {call}",
             "calls are counted from 1; without --call the last one is taken",
         )
-    found = [_as_map(step, anatomy.axes) for step in mine if step.call == (call or step.call)]
+    found = [_as_map(step, anatomy) for step in mine if step.call == (call or step.call)]
     maps = [each for each in found if each is not None]
     if not any(step.tensor.name in anatomy.axes for step in mine):
         raise ModelError(f"layer {path!r} does not see the picture", others)
@@ -187,10 +189,12 @@ def find_map(anatomy: Anatomy, path: str, call: int = 0) -> FeatureMap:
     raise ModelError(f"the score does not depend on layer {path!r}", others)
 
 
-def _as_map(step: Step, axes: Axes) -> FeatureMap | None:
-    features = features_of(step.tensor, axes)
-    if features is None and axes.get(step.tensor.name, ()) is None:
+def _as_map(step: Step, anatomy: Anatomy) -> FeatureMap | None:
+    features = features_of(step.tensor, anatomy.axes)
+    if features is None and anatomy.axes.get(step.tensor.name, ()) is None:
         features = guess_features(step.tensor, step.layer)
+        if features and anatomy.transposed:
+            features = features.transposed()
     return FeatureMap(step, features) if features and features.grid != (1, 1) else None
 
 

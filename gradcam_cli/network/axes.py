@@ -8,7 +8,7 @@ which order the tokens of a transformer lie on the picture, with class tokens be
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import tensorflow as tf
@@ -37,6 +37,14 @@ class Features:
     before: int = 0
     after: int = 0
     by_columns: bool = False
+
+    def transposed(self) -> Features:
+        """Return the same layout with rows for columns."""
+        grid = self.grid[::-1]
+        if self.tokens:
+            return replace(self, grid=grid, by_columns=not self.by_columns)
+        pictures, rows, columns, channels = self.order
+        return replace(self, grid=grid, order=(pictures, columns, rows, channels))
 
     def fold(self, tensor: Any) -> Any:
         """Return a tensor of this layout as float32 ``[N, u, v, K]``, without further tokens."""

@@ -40,7 +40,8 @@ class Ports:
     batch size that the network takes, or 0. ``channels_first`` takes ``[N, K, h, w]``,
     ``no_channels`` grey ``[N, h, w]``. ``constants`` gives every other input, in order, its array
     without the batch axis; the picture's own place holds None. ``output`` names the output with the
-    classes, empty where there is just one.
+    classes, empty where there is just one. A ``transposed`` network takes the picture's columns for
+    its rows: ``size`` is the picture's side of it, ``(w, h)`` the network's own input.
     """
 
     size: tuple[int, int]
@@ -50,11 +51,16 @@ class Ports:
     constants: tuple[NDArray[Any] | None, ...] = (None,)
     output: str = ""
     no_channels: bool = False
+    transposed: bool = False
 
     @property
     def plain(self) -> bool:
         """Tell whether pictures are all that the network takes, as they are, in any number."""
         return self == single_input(self.size, self.channels)
+
+    def turned(self) -> Ports:
+        """Return the ports by which the network gets pictures transposed, if it did not before."""
+        return replace(self, size=self.size[::-1], transposed=not self.transposed)
 
 
 def single_input(size: tuple[int, int], channels: int = 3) -> Ports:
@@ -67,10 +73,11 @@ def find_ports(
     size: tuple[int, int] | None = None,
     constants: Mapping[str, NDArray[Any]] | None = None,
     output: str = "",
+    transposed: bool = False,
 ) -> Ports:
     """Find the picture input of a network, and check what was given for the rest.
 
-    ``size`` is the picture size to use where the network takes any; ``constants`` are arrays by
+    ``size`` is the network's own input size, to use where it takes any; ``constants`` are arrays by
     input name, ``output`` an output's name. Raises ModelError when there is no single picture
     input, a constant is missing or does not fit, or several outputs leave the choice open.
     """
@@ -90,6 +97,7 @@ def find_ports(
         output=_output(network, output),
         no_channels=bare,
     )
+    ports = ports.turned() if transposed else ports
     return ports if not ports.batch or _binds(network, ports) else replace(ports, batch=0)
 
 
@@ -276,6 +284,8 @@ def run(network: Any, ports: Ports, pictures: Any) -> Any:
     ModelError when the output that the ports name is not there.
     """
     count = pictures.shape[0] if pictures.shape[0] is not None else tf.shape(pictures)[0]
+    if ports.transposed:
+        pictures = tf.transpose(pictures, (0, 2, 1, 3))
     if ports.channels_first:
         pictures = tf.transpose(pictures, (0, 3, 1, 2))
     elif ports.no_channels:

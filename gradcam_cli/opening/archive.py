@@ -15,6 +15,7 @@ from typing import Any, Literal
 import h5py
 
 from gradcam_cli.errors import ModelError
+from gradcam_cli.text import NotTextError, decoded
 
 __all__ = [
     "KERAS_MODULE",
@@ -99,9 +100,15 @@ def read_pair(path: Path, architecture: Path) -> Archive:
     if whole:
         raise ModelError(f"{path} holds a whole model already", "leave out --architecture")
     try:
-        config = json.loads(architecture.read_text("utf-8"))
+        config = json.loads(decoded(architecture.read_bytes()))
     except FileNotFoundError:
         raise ModelError(f"there is no file {architecture}", "check the path") from None
+    except NotTextError as error:
+        raise ModelError(
+            f"{architecture} is no architecture of a Keras model: line {error.line} is "
+            + error.reason,
+            "--architecture takes the JSON that model.to_json() gives, saved as UTF-8",
+        ) from None
     except (OSError, ValueError):
         config = None
     if not (isinstance(config, dict) and "class_name" in config and "config" in config):

@@ -280,6 +280,23 @@ def test_a_broken_line_in_the_middle_is_said() -> None:
     assert path.read_bytes() == before
 
 
+def test_a_manifest_that_an_editor_saved_again() -> None:
+    found = picture()
+    with open_manifest(Path("out"), NOW) as manifest:
+        manifest.append(finished(found))
+    path = Path("out") / MANIFEST
+    text = path.read_text(encoding="utf-8")
+    path.write_bytes(text.replace("\n", "\r\n").encode("utf-8-sig"))
+    assert [record.source for record in read_folder(Path("out"))] == [found.source]
+    with open_manifest(Path("out"), NOW) as manifest:
+        kept = manifest.done(found)
+        assert kept is not None
+        assert Record.from_json(manifest.line(kept)).source == found.source
+    path.write_bytes((text + text).encode("utf-16"))
+    with pytest.raises(GradcamError, match=r"line 1 of .* is not a record: UTF-16 text, not UTF-8"):
+        list(read_folder(Path("out")))
+
+
 def test_overwrite_forgets() -> None:
     found = picture()
     add(finished(found))

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,3 +92,22 @@ def test_a_limit_counts_within_the_shard() -> None:
     pictures = found(*(f"in/{number}.jpg" for number in range(100)))
     whole = list(selected(pictures, shard=(2, 3)))
     assert list(selected(pictures, limit=5, shard=(2, 3))) == whole[:5]
+
+
+def test_unread_types_are_counted_after_all_other_choices() -> None:
+    names = ["a.jpg", "b.heic", "c.jpg", "x/d.HEIC", "e.cr2", "f.jpg", "g.cr2"]
+    pictures = [Found(Path(name), name, unread=not name.endswith("jpg")) for name in names]
+
+    def chosen(**more: Any) -> tuple[list[str], dict[str, int]]:
+        unread: Counter[str] = Counter()
+        return [each.source for each in selected(pictures, unread=unread, **more)], dict(unread)
+
+    jpegs = ["a.jpg", "c.jpg", "f.jpg"]
+    assert chosen() == (jpegs, {".heic": 2, ".cr2": 2})
+    assert chosen(exclude=["*.cr2"]) == (jpegs, {".heic": 2})
+    assert chosen(exclude=["x/*"], include=["*.HEIC", "*.cr2"]) == ([], {".cr2": 2})
+    assert chosen(limit=2) == (jpegs[:2], {".heic": 1})
+    parts = [chosen(shard=(k, 3)) for k in (1, 2, 3)]
+    assert sorted(name for part, _ in parts for name in part) == jpegs
+    assert sum((Counter(counts) for _, counts in parts), Counter()) == {".heic": 2, ".cr2": 2}
+    assert [each.source for each in selected(pictures, limit=3)] == names[:3]

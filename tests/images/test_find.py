@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradcam_cli.errors import GradcamError, ImageError
+from gradcam_cli.images.endings import EXTENSIONS
 from gradcam_cli.images.files import read_picture
-from gradcam_cli.images.find import EXTENSIONS, Found, check_output, find_pictures, output_stem
+from gradcam_cli.images.find import Found, check_output, find_pictures, output_stem
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +51,25 @@ def test_a_folder_gives_its_pictures_in_order() -> None:
 def test_every_extension_is_taken_in_any_case() -> None:
     touch(*[f"p/a{end}" for end in EXTENSIONS], *[f"p/b{end.upper()}" for end in EXTENSIONS])
     assert len(found("p")) == 2 * len(EXTENSIONS)
+
+
+def test_types_that_are_not_read_are_marked() -> None:
+    touch("p/a.jpg", "p/b.CR2", "p/x/c.psd", "p/.d.psd", "p/._e.psd", "p/e.txt", "p/f.psd/g.svg")
+    unread = {"p/b.CR2", "p/x/c.psd", "p/f.psd/g.svg"}
+    for source in ("p", "p/*", "p/**"):
+        pictures = list(find_pictures([source]))
+        assert {each.source for each in pictures if each.unread} == unread
+        assert [each.source for each in pictures if not each.unread] == ["p/a.jpg"]
+    named = list(find_pictures(["p/b.CR2", "p/x/*.psd", "p"]))
+    assert [(each.source, each.unread) for each in named] == [
+        ("p/b.CR2", False),
+        ("p/x/c.psd", False),
+        ("p/a.jpg", False),
+        ("p/f.psd/g.svg", True),
+    ]
+    assert found("p", "p/b.CR2", "p/*").count("p/b.CR2") == 1
+    os.mkfifo("p/pipe.psd")
+    assert "p/pipe.psd" not in found("p")
 
 
 def test_a_named_file_is_always_tried() -> None:

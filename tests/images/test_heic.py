@@ -13,8 +13,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from gradcam_cli.errors import ImageError
+from gradcam_cli.images.endings import heic_installed
 from gradcam_cli.images.files import read_picture
-from gradcam_cli.images.heic import heic_is_readable
 from tests.images.making import HEIGHT, WIDTH, levels, meant
 
 LOSSLESS: dict[str, Any] = {"quality": -1, "chroma": 444, "matrix_coefficients": 0}
@@ -86,9 +86,9 @@ def test_a_damaged_file_gives_an_error_or_a_picture(tmp_path: Path) -> None:
 def test_without_the_library_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(heic("RGB", levels(3, 255)))
-    assert heic_is_readable()
+    assert heic_installed()
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    assert not heic_is_readable()
+    assert not heic_installed()
     with pytest.raises(ImageError, match="HEIC") as caught:
         read_picture(path)
     assert caught.value.kind == "not-a-picture"

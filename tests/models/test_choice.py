@@ -91,6 +91,7 @@ def test_whatever_changes_the_numbers_changes_the_fingerprint(here: Path) -> Non
         replace(base, mean=(1.0,)),
         replace(base, std=(1.0,)),
         replace(base, input_size=(8, 8)),
+        replace(base, transpose=True),
         replace(base, constants=(("age", files[2]),)),
         replace(base, output="classes"),
         replace(base, architecture=files[3]),

@@ -269,6 +269,23 @@ def test_teachable_machine_with_more_than_ten_classes(write: Write) -> None:
     assert read_labels(write(content)).names == tuple(f"Class{i}" for i in range(12))
 
 
+@pytest.mark.parametrize("codec", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("labels.txt", "Ёж\ncafé\n"),
+        ("class_indices.json", '{\n"café": 1,\n"Ёж": 0\n}\n'),
+        ("labels.csv", "index,name\n1,café\n0,Ёж\n"),
+    ],
+)
+def test_labels_of_any_editor(write: Write, name: str, content: str, codec: str, end: str) -> None:
+    assert read_labels(write(content.replace("\n", end).encode(codec), name)).names == (
+        "Ёж",
+        "café",
+    )
+
+
 def test_utf16_and_ids_at_the_start(write: Write) -> None:
     assert read_labels(write("Кот\nЁж\n".encode("utf-16"))).names == ("Кот", "Ёж")
     both = read_labels(write("n01440764 tench, Tinca tinca\nn01443537 goldfish\n"))
@@ -339,7 +356,9 @@ def test_csv_files(write: Write, content: str, expected: Labels) -> None:
         ("labels.txt", "\ncat\n", "line 1: blank"),
         ("labels.txt", "cat\nd\0g\n", "line 2: not text"),
         ("labels.txt", b"cat\ncaf\xe9\n", "line 2: not UTF-8"),
-        ("labels.txt", b"\xff\xfec", "line 1: not UTF-8"),
+        ("labels.txt", b"cat\rcaf\xe9\r", "line 2: not UTF-8"),
+        ("labels.txt", b"\xff\xfec", "line 1: damaged UTF-16"),
+        ("labels.txt", "cat\ndog\n".encode("utf-16-le"), "line 1: UTF-16 text without a byte"),
         ("labels.txt", b"\x89HDF\r\n\x1a\n\0\0", "line 1: not UTF-8"),
         ("labels.json", '["cat",\n"dog"', "line 2: Expecting"),
         ("labels.json", '"cat"', "neither a list nor an object"),

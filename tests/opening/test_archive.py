@@ -201,6 +201,12 @@ def test_a_pair_needs_weights_and_an_architecture(tmp_path: Path) -> None:
     architecture.write_bytes(b"\xff\xfe")
     with pytest.raises(ModelError, match="is no architecture of a Keras model"):
         read_pair(weights, architecture)
+    for codec in ("utf-8-sig", "utf-16", "utf-32"):
+        architecture.write_bytes(network.to_json(indent=1).replace("\n", "\r\n").encode(codec))
+        assert read_pair(weights, architecture).config["class_name"] == "Sequential"
+    architecture.write_bytes(network.to_json().encode("utf-16-le"))
+    with pytest.raises(ModelError, match=r"line 1 is UTF-16 text without a byte order mark"):
+        read_pair(weights, architecture)
 
 
 def _code(config: object, *known: str) -> list[str]:
