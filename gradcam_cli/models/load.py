@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models import lite0
-from gradcam_cli.models.backbone import recognise
+from gradcam_cli.models.backbone import application_of, recognise
 from gradcam_cli.models.catalog import Entry, find, names
 from gradcam_cli.models.choice import ModelChoice, file_digest, is_file
 from gradcam_cli.models.classes import Labels, check_count, imagenet_labels, read_labels
@@ -188,6 +188,7 @@ def _load_file(choice: ModelChoice, only_look: bool) -> Model:
         unsafe=choice.unsafe,
         custom_objects=choice.custom_objects,
         architecture=choice.architecture,
+        application=application_of,
     )
     network = opened.network
     ports = find_ports(network, choice.input_size, _arrays(choice.constants), choice.output)

@@ -92,7 +92,7 @@ def read_pair(path: Path, architecture: Path) -> Archive:
             )
         )
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             whole = "model_config" in file.attrs
     except OSError:
         raise _damaged(path) from None
@@ -173,7 +173,7 @@ def _foreign_zip(path: Path, names: set[str]) -> ModelError:
 
 def _read_hdf5(path: Path) -> Archive:
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             raw = file.attrs.get("model_config")
             version = _text(file.attrs.get("keras_version", ""))
             if raw is None:
@@ -259,8 +259,11 @@ def foreign_code(value: object, known: Collection[str] = ()) -> list[str]:
         inner = node.get("config")
         label = str(inner.get("name", "")) if isinstance(inner, dict) else ""
         if name == "Lambda":
-            if _function_named(inner) not in known:
+            function = _function_named(inner)
+            if not function:
                 found.append(f"Lambda layer {label!r}")
+            elif function not in known:
+                found.append(f"function {function!r} of Lambda layer {label!r}")
         elif name in _PROGRAMS:
             found.append(_PROGRAMS[name])
         elif name not in _VALUES and not _is_known(node, name, known):

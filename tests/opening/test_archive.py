@@ -280,7 +280,7 @@ def test_names_that_the_user_brings_do_not_open_the_door_to_lambdas() -> None:
     named = {"config": {"name": "l", "function": "mine"}}
     assert _code(lamb | carried, "mine", "Lambda") == ["Lambda layer 'l'"]
     assert _code(lamb | named, "mine") == []
-    assert _code(lamb | named) == ["Lambda layer 'l'"]
+    assert _code(lamb | named) == ["function 'mine' of Lambda layer 'l'"]
     custom: dict[str, object] = {
         "class_name": "Mine",
         "module": None,
