@@ -31,6 +31,7 @@ from gradcam_cli.network.survey import Survey, survey
 from gradcam_cli.opening.assign import assign_weights
 from gradcam_cli.opening.blank import blank_weights
 from gradcam_cli.opening.file import open_network
+from gradcam_cli.opening.foreign import checkpoint
 
 __all__ = ["Model", "load"]
 
@@ -173,6 +174,8 @@ def _with_file(entry: Entry, path: Path) -> Any:
 
 def _load_file(choice: ModelChoice, only_look: bool) -> Model:
     path = Path(choice.model)
+    if not path.exists() and path.with_name(f"{path.name}.index").exists():
+        raise checkpoint(path)
     if not path.exists():
         raise ModelError(
             f"there is no model file {path}",

@@ -16,6 +16,19 @@ from gradcam_cli.opening.lambdas import failing_layer, function_called, quoted
 
 __all__ = ["cannot_open", "first_line", "refuse_code", "refuse_unknown", "without_size"]
 
+_QUANTIZED = (
+    "open it within `with tfmot.quantization.keras.quantize_scope():`, and copy its weights into "
+    "the model from before quantize_model"
+)
+# Wrappers that change training alone, and what gives the layers back.
+_WRAPPERS = {
+    "ClusterWeights": "model = tfmot.clustering.keras.strip_clustering(model)",
+    "PruneLowMagnitude": "model = tfmot.sparsity.keras.strip_pruning(model)",
+    "QuantizeAnnotate": _QUANTIZED,
+    "QuantizeLayer": _QUANTIZED,
+    "QuantizeWrapper": _QUANTIZED,
+    "QuantizeWrapperV2": _QUANTIZED,
+}
 _STYLE = re.compile(r"\x1b\[\d*m")
 _CAUSES = ("Exception encountered:", "Exception encountered when calling")
 
@@ -26,6 +39,7 @@ def refuse_code(archive: Archive, custom: Mapping[str, Any], unsafe: bool) -> No
     ``unsafe`` allows all code that there is; a function that is only named is not among it.
     """
     code = code_inside(archive, custom)
+    _refuse_wrappers(archive)
     if unsafe:
         code = [one for one in code if one.startswith("function")]
     if not code:
@@ -53,6 +67,18 @@ def refuse_code(archive: Archive, custom: Mapping[str, Any], unsafe: bool) -> No
             else ""
         ),
     )
+
+
+def _refuse_wrappers(archive: Archive) -> None:
+    """Raise ModelError for layers that tensorflow_model_optimization has wrapped for training."""
+    for node in objects(archive.config):
+        name = str(node["class_name"]).rpartition(">")[2]
+        if name in _WRAPPERS:
+            raise ModelError(
+                f"{archive.path} was saved with the wrappers of tensorflow_model_optimization "
+                f"around its layers ({name})",
+                f"in the environment that trained it: {_WRAPPERS[name]}, then save that model",
+            )
 
 
 def refuse_unknown(archive: Archive, config: dict[str, Any], custom: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import marshal
 import pickle
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 
 import h5py
 import keras
+import numpy as np
 import pytest
 
 from gradcam_cli.errors import ModelError
+from gradcam_cli.opening.assign import assign_weights
 from gradcam_cli.opening.file import open_network, save_repaired
 from tests.opening.rewriting import (
     SIZE,
@@ -436,3 +439,58 @@ def test_a_zip_with_weights_missing(tmp_path: Path) -> None:
     write_zip(path, members)
     with pytest.raises(ModelError, match="holds no weights"):
         open_network(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "cure"),
+    [("PruneLowMagnitude", "strip_pruning"), ("QuantizeWrapperV2", "quantize_scope")],
+)
+def test_wrappers_of_model_optimization(tmp_path: Path, kind: str, cure: str) -> None:
+    path = save(small(L.TimeDistributed(L.ReLU(), name="scale")), tmp_path / "m.h5")
+    rewrite(path, lambda config: layer(config, "scale").update(class_name=kind), "2.15.0")
+    with pytest.raises(ModelError, match="wrappers of tensorflow_model_optimization") as caught:
+        open_network(path)
+    assert cure in caught.value.hint
+
+
+WRITER = """
+import fcntl, sys
+files = [open(path, "r+b") for path in sys.argv[1:]]
+for file in files:
+    fcntl.flock(file, fcntl.LOCK_EX)
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_files_that_another_program_has_open_for_writing(tmp_path: Path) -> None:
+    """What HDF5 takes is flock; a file system without locks fails at the same place."""
+    network = small(L.DepthwiseConv2D(3, name="depthwise"))
+    whole, old, zipped, weights = (
+        save(network, tmp_path / "whole.h5"),
+        save(network, tmp_path / "old.h5"),
+        save(network, tmp_path / "m.keras"),
+        tmp_path / "m.weights.h5",
+    )
+    network.save_weights(weights)
+    rewrite(old, lambda config: layer(config, "depthwise")["config"].update(groups=1))
+    architecture = tmp_path / "m.json"
+    architecture.write_text(network.to_json())
+    command = [sys.executable, "-c", WRITER, *map(str, (whole, old, zipped, weights))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"locked\n"
+        with pytest.raises(OSError, match="lock"):
+            h5py.File(whole, "r")
+        pictures = noise(2, *SIZE)
+        for path in (whole, old, zipped):
+            assert_same(open_network(path).network, network, pictures)
+        pair = open_network(weights, architecture=architecture)
+        assert_same(pair.network, network, pictures)
+        other = small(L.DepthwiseConv2D(3, name="depthwise"))
+        for path in (whole, weights):
+            for weight in other.weights:
+                weight.assign(np.zeros(weight.shape))
+            assign_weights(other, path, "it")
+            assert_same(other, network, pictures)
+        writer.communicate()
