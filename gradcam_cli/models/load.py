@@ -17,6 +17,7 @@ from gradcam_cli.models.catalog import Entry, find, names
 from gradcam_cli.models.choice import ModelChoice, file_digest, is_file
 from gradcam_cli.models.classes import Labels, check_count, imagenet_labels, read_labels
 from gradcam_cli.models.fetch import fetch
+from gradcam_cli.models.preprocessor import Preprocessor, own_preprocessor
 from gradcam_cli.models.scaling import (
     SCALINGS,
     Scaling,
@@ -26,7 +27,7 @@ from gradcam_cli.models.scaling import (
 )
 from gradcam_cli.models.weights import cached_file, is_installed
 from gradcam_cli.network.paths import named_operations
-from gradcam_cli.network.ports import Ports, find_ports, single_input
+from gradcam_cli.network.ports import Ports, find_ports, single_input, takes_any_size
 from gradcam_cli.network.survey import Survey, survey
 from gradcam_cli.opening.assign import assign_weights
 from gradcam_cli.opening.blank import blank_weights
@@ -194,11 +195,15 @@ def _load_file(choice: ModelChoice, only_look: bool) -> Model:
         application=application_of,
     )
     network = opened.network
-    ports = find_ports(network, choice.input_size, _arrays(choice.constants), choice.output)
+    own = own_preprocessor(network)
+    size = choice.input_size or (own.size if own and takes_any_size(network) else None)
+    ports = find_ports(network, size, _arrays(choice.constants), choice.output)
     found = survey(network, ports)
-    scaling, warnings = _file_scaling(choice, found, network, only_look)
+    scaling, warnings = _file_scaling(choice, found, network, own, only_look)
     check_channels(scaling, ports.channels)
     notes = [f"mended: {mend}" for mend in opened.mended]
+    if own is not None and own.resize != "squash":
+        notes.append(f"the model's own preprocessor resizes as --resize {own.resize} does")
     if found.inside not in ("", "nothing"):
         notes.append(f"scaling inside the model: to {found.inside}")
     return Model(
@@ -240,7 +245,7 @@ def _chosen_scaling(choice: ModelChoice) -> Scaling | None:
 
 
 def _file_scaling(
-    choice: ModelChoice, found: Survey, network: Any, only_look: bool
+    choice: ModelChoice, found: Survey, network: Any, own: Preprocessor | None, only_look: bool
 ) -> tuple[Scaling, tuple[str, ...]]:
     """Return how to scale for a user's model, and what to warn of; never silently a guess."""
     chosen = _chosen_scaling(choice)
@@ -252,6 +257,8 @@ def _file_scaling(
                 "scales them twice",
             )
         return chosen, ()
+    if own is not None:
+        return own.scaling, ()
     if scales_itself:
         return SCALINGS["none"], ()
     backbone = recognise(named_operations(network))
