@@ -29,10 +29,12 @@ __all__ = [
 EMPTY = {
     "not finite": "the layer or its gradient holds infinities or NaN: the weights may be broken, "
     "or too large for the model's precision",
-    "all negative": "every part of the picture speaks against this class's own score; "
-    "--score probability looks at the class against the others",
-    "zero gradient": "the score does not change with the layer: its units are dead, or saturated "
-    "(--score logit avoids the flat ends of softmax and sigmoid)",
+    "all negative": "every part of the picture speaks against this class's own score; where that "
+    "is the logit, --score probability looks at the class against the others",
+    "no cell won": "the class is the likeliest one in no cell of the model's output here, so there "
+    "is no score to explain; --score probability looks at its mean over all cells",
+    "zero gradient": "the score does not change with the layer: its units are dead, or the "
+    "score is a probability at a flat end of softmax or sigmoid (the logit has none)",
     "zero everywhere": "the layer itself is zero for this picture",
 }
 """Every reason for an empty map, and what lies behind it."""

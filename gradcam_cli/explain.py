@@ -39,6 +39,7 @@ __all__ = [
 OutOfMemory = tf.errors.ResourceExhaustedError
 """What TensorFlow raises when a batch does not fit."""
 
+_CELLS = ("segmentation", "sequence")
 _FREEZE_AFTER = 3  # batches; freezing takes longer than it saves on a few
 _ROOM = 2
 """Times the estimated memory: measured on eight networks, batches took 0.3 to 1.7 times that."""
@@ -201,7 +202,7 @@ class Explainer:
     def _explained(self, answers: dict[str, Any], row: int) -> Explained:
         scores, values = answers["scores"][row], answers["probabilities"][row]
         known = self._found or self.head_kind == "binary" or _is_distribution(values)
-        ranks = values if self.head_kind == "segmentation" else scores
+        ranks = values if self.head_kind in _CELLS else scores
         explained = Explained(
             probabilities=values if known else None,
             scores=scores,
@@ -213,6 +214,7 @@ class Explainer:
         found: dict[int, Explanation] = {}
         for place, index in enumerate(answers["classes"][row].tolist()):
             raw = answers["maps"][row, place]
+            won = "won" not in answers or answers["won"][row, index] > 0
             if index not in found:
                 found[index] = Explanation(
                     slot=f"top{place + 1}" if place < self._depth else f"class{index}",
@@ -220,7 +222,7 @@ class Explainer:
                     probability=explained.probability(index),
                     score=explained.score(index),
                     raw=raw,
-                    empty_reason=_why_empty(raw, bool(answers["flat"][row, place])),
+                    empty_reason=_why_empty(raw, bool(answers["flat"][row, place]), bool(won)),
                 )
         return replace(explained, explanations=tuple(found.values()))
 
@@ -242,6 +244,8 @@ class Explainer:
         head = anatomy.head
         self.head_kind, self._found = head.kind, head.found
         answer = {"probabilities": head.output, "scores": head.logits}
+        if head.cells is not None and self.question.score == "logit":
+            answer["won"] = tf.reduce_sum(head.own, axis=1)
         if self._explains:
             answer |= self._maps(head, self._feature_map(anatomy))
         return answer
@@ -295,23 +299,28 @@ class Explainer:
         _check_classes(self._depth, self._fixed, head.classes)
         parts = []
         if self._depth:
-            ranked = head.output if head.kind == "segmentation" else head.logits
+            ranked = head.output if head.cells is not None else head.logits
             parts.append(tf.math.top_k(ranked, self._depth).indices)
         if self._fixed:
             parts.append(tf.tile(tf.constant([self._fixed], tf.int32), [self.batch_size, 1]))
         return tf.concat(parts, axis=1)
 
 
+def _counted(classes: int) -> str:
+    """Return a number of classes in plain words."""
+    return f"{classes} class{'es' * (classes != 1)}"
+
+
 def _check_classes(depth: int, fixed: tuple[int, ...], classes: int) -> None:
     if depth > classes:
         raise ModelError(
-            f"top{depth} was asked for, but the model has {classes} classes", f"use top{classes}"
+            f"top{depth} was asked for, but the model has {_counted(classes)}", f"use top{classes}"
         )
     outside = [index for index in fixed if not 0 <= index < classes]
     if outside:
         raise ModelError(
-            f"class {outside[0]} is outside the model's {classes} classes",
-            f"indices run from 0 to {classes - 1}",
+            f"class {outside[0]} was asked for, but the model has {_counted(classes)}",
+            f"indices run from 0 to {classes - 1}" if classes > 1 else "its only index is 0",
         )
 
 
@@ -365,11 +374,11 @@ def _is_distribution(values: NDArray[np.float32]) -> bool:
     return len(values) > 1 and bool(values.min() >= 0 and abs(values.sum() - 1) < 1e-3)
 
 
-def _why_empty(raw: NDArray[np.float32], flat: bool) -> str:
+def _why_empty(raw: NDArray[np.float32], flat: bool, won: bool) -> str:
     if not np.isfinite(raw).all():
         return "not finite"
     if raw.max() > 0:
         return ""
     if flat:
-        return "zero gradient"
+        return "zero gradient" if won else "no cell won"
     return "all negative" if raw.min() < 0 else "zero everywhere"

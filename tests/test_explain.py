@@ -317,8 +317,25 @@ def test_every_reason_for_an_empty_map_is_explained() -> None:
     assert reasons == {"zero everywhere"}
     certain = small_head([[9.0, 0.0], [0.0, 0.0]])
     saturated = explain(certain, twelve, (0,), score="probability")[0].explanations[0]
-    reasons |= {saturated.empty_reason, "all negative", "not finite"}
+    reasons |= {saturated.empty_reason, "all negative", "not finite", "no cell won"}
     assert reasons == set(EMPTY)
+
+
+def test_a_class_without_a_cell_is_seen_by_its_probability() -> None:
+    inputs = keras.Input((2, 2, 1))
+    features = keras.layers.Conv2D(2, 1, name="features")
+    network = keras.Model(inputs, keras.layers.Softmax()(features(inputs)))
+    features.set_weights([np.array([[[[0.01, 0.005]]]]), np.array([0.0, -1.0])])
+    bright = np.full((1, 2, 2, 1), 100, np.uint8)  # logits 1 and -0.5 in every cell
+
+    def reason(index: int, **asked: Any) -> str:
+        answer = explain(network, bright, (index,), layer="features", **asked)[0]
+        return str(answer.explanations[0].empty_reason)
+
+    assert reason(0) == ""
+    assert reason(1) == "no cell won"
+    assert "--score probability" in EMPTY["no cell won"]
+    assert reason(1, score="probability") == "all negative"  # true, and not the mask's doing
 
 
 def test_gradients_that_are_not_finite_are_named() -> None:
@@ -354,7 +371,7 @@ def test_impossible_questions_are_refused() -> None:
     assert "conv2" in caught.value.hint
     with pytest.raises(ModelError, match="no feature grid"):
         explain(network, x, (0,), layer="dense")
-    with pytest.raises(ModelError, match="outside the model's 4 classes"):
+    with pytest.raises(ModelError, match="but the model has 4 classes"):
         explain(network, x, (4,))
     with pytest.raises(ModelError, match="top9"):
         Explainer(model_of(network), Question(ClassChoice(9, ())), 1)

@@ -130,7 +130,7 @@ def _model(model: Model, found: Survey, checks: list[Check]) -> dict[str, object
         + (f", batches of {ports.batch}" if ports.batch else ""),
         "scaling before the model": model.scaling.says,
         "scaling inside the model": found.inside or "no plain scaling",
-        "head": f"{found.head}, {found.classes} classes",
+        "head": f"{found.head}, {found.classes} class{'es' * (found.classes != 1)}",
         "score": "the logit" if found.has_logits else "the output itself: no softmax or sigmoid",
         "mended": "; ".join(n.removeprefix("mended: ") for n in model.notes if "mended" in n)
         or "nothing",

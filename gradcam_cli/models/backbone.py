@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from gradcam_cli.models.catalog import Entry, find, names
 
-__all__ = ["recognise"]
+__all__ = ["application_of", "recognise"]
 
 _BY_LAYER = {
     "block14_sepconv2_act": "xception",
@@ -41,3 +41,19 @@ def recognise(paths: Iterable[str]) -> Entry | None:
         if layer in parts:
             return find(name)
     return None
+
+
+def application_of(layers: Iterable[str]) -> str:
+    """Return the module of ``keras.applications`` whose ``preprocess_input`` a backbone wants.
+
+    ``layers`` are names, of which any may be the backbone's. Empty where none is recognised, and
+    where there are several that were trained on different numbers.
+    """
+    names_here = list(layers)
+    nested = [recognise([name]) for name in names_here if name not in _BY_LAYER]
+    found = [entry for entry in nested if entry] or [
+        entry for entry in (recognise(names_here),) if entry
+    ]
+    modules = {entry.module for entry in found if entry.module}
+    ways = {entry.preprocess for entry in found}
+    return min(modules) if len(ways) == 1 and modules else ""

@@ -17,9 +17,10 @@ EMBEDDED = "efficientnet-lite0"
 class Entry:
     """One named model.
 
-    ``constructor`` is its name in ``keras.applications``; ``parameters`` counts all of them, the
-    1000-class head included; ``input_size`` is ``(h, w)``. ``preprocess`` names a row of SCALINGS,
-    or ``inside`` where the network scales pixels of 0..255 itself. ``layer`` is the last feature
+    ``constructor`` is its name in ``keras.applications``, ``module`` that of the module there that
+    has its ``preprocess_input``, both empty for the embedded model; ``parameters`` counts all of
+    them, the 1000-class head included; ``input_size`` is ``(h, w)``. ``preprocess`` names a row of
+    SCALINGS, or ``inside`` where the network scales pixels of 0..255 itself. ``layer`` is the last feature
     map before pooling, by its name in a fresh process. ``weights_file`` is the file's name in
     Keras's cache, ``weights_url`` where Keras downloads it from, and ``weights_hash`` its MD5 or
     SHA-256, empty where Keras publishes none.
@@ -34,6 +35,7 @@ class Entry:
     weights_file: str
     weights_url: str
     weights_hash: str
+    module: str = ""
 
     @property
     def layer_is_numbered(self) -> bool:
@@ -78,6 +80,7 @@ def _row(
         weights_file=file,
         weights_url=base + _REMOTE.get(file, file),
         weights_hash=hashed,
+        module=family,
     )
 
 

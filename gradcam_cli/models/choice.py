@@ -13,7 +13,19 @@ from gradcam_cli.models.digest import hash_of
 
 __all__ = ["ModelChoice", "file_digest", "is_file"]
 
-_MODEL_ENDINGS = (".keras", ".h5", ".hdf5")
+_MODEL_ENDINGS = (
+    *(".keras", ".h5", ".hdf5"),
+    *(
+        ".ckpt",
+        ".index",
+        ".onnx",
+        ".pb",
+        ".pkl",
+        ".pt",
+        ".pth",
+        ".tflite",
+    ),  # named for what they are
+)
 
 
 @dataclass(frozen=True, slots=True)

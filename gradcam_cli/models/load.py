@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models import lite0
-from gradcam_cli.models.backbone import recognise
+from gradcam_cli.models.backbone import application_of, recognise
 from gradcam_cli.models.catalog import Entry, find, names
 from gradcam_cli.models.choice import ModelChoice, file_digest, is_file
 from gradcam_cli.models.classes import Labels, check_count, imagenet_labels, read_labels
 from gradcam_cli.models.fetch import fetch
+from gradcam_cli.models.preprocessor import Preprocessor, own_preprocessor
 from gradcam_cli.models.scaling import (
     SCALINGS,
     Scaling,
@@ -26,11 +27,12 @@ from gradcam_cli.models.scaling import (
 )
 from gradcam_cli.models.weights import cached_file, is_installed
 from gradcam_cli.network.paths import named_operations
-from gradcam_cli.network.ports import Ports, find_ports, single_input
+from gradcam_cli.network.ports import Ports, find_ports, single_input, takes_any_size
 from gradcam_cli.network.survey import Survey, survey
 from gradcam_cli.opening.assign import assign_weights
 from gradcam_cli.opening.blank import blank_weights
 from gradcam_cli.opening.file import open_network
+from gradcam_cli.opening.foreign import checkpoint
 
 __all__ = ["Model", "load"]
 
@@ -174,6 +176,8 @@ def _with_file(entry: Entry, path: Path) -> Any:
 
 def _load_file(choice: ModelChoice, only_look: bool) -> Model:
     path = Path(choice.model)
+    if not path.exists() and path.with_name(f"{path.name}.index").exists():
+        raise checkpoint(path)
     if not path.exists():
         raise ModelError(
             f"there is no model file {path}",
@@ -189,14 +193,19 @@ def _load_file(choice: ModelChoice, only_look: bool) -> Model:
         unsafe=choice.unsafe,
         custom_objects=choice.custom_objects,
         architecture=choice.architecture,
+        application=application_of,
     )
     network = opened.network
+    own = own_preprocessor(network)
+    size = choice.input_size or (own.size if own and takes_any_size(network) else None)
     constants = _arrays(choice.constants)
-    ports = find_ports(network, choice.input_size, constants, choice.output, choice.transpose)
+    ports = find_ports(network, size, constants, choice.output, choice.transpose)
     found = survey(network, ports)
-    scaling, warnings = _file_scaling(choice, found, network, only_look)
+    scaling, warnings = _file_scaling(choice, found, network, own, only_look)
     check_channels(scaling, ports.channels)
     notes = [f"mended: {mend}" for mend in opened.mended]
+    if own is not None and own.resize != "squash":
+        notes.append(f"the model's own preprocessor resizes as --resize {own.resize} does")
     if found.inside not in ("", "nothing"):
         notes.append(f"scaling inside the model: to {found.inside}")
     return Model(
@@ -238,7 +247,7 @@ def _chosen_scaling(choice: ModelChoice) -> Scaling | None:
 
 
 def _file_scaling(
-    choice: ModelChoice, found: Survey, network: Any, only_look: bool
+    choice: ModelChoice, found: Survey, network: Any, own: Preprocessor | None, only_look: bool
 ) -> tuple[Scaling, tuple[str, ...]]:
     """Return how to scale for a user's model, and what to warn of; never silently a guess."""
     chosen = _chosen_scaling(choice)
@@ -250,6 +259,8 @@ def _file_scaling(
                 "scales them twice",
             )
         return chosen, ()
+    if own is not None:
+        return own.scaling, ()
     if scales_itself:
         return SCALINGS["none"], ()
     backbone = recognise(named_operations(network))

@@ -18,7 +18,7 @@ from gradcam_cli.network.axis_rules import sizes_of
 
 __all__ = ["Head", "behind_copies", "find_head", "pooled_features"]
 
-Kind = Literal["softmax", "sigmoid", "binary", "linear", "segmentation"]
+Kind = Literal["softmax", "sigmoid", "binary", "linear", "segmentation", "sequence"]
 
 _SAME_VALUES = (
     "Identity",
@@ -45,7 +45,8 @@ class Head:
     the network's own tensor that the logits were read from. ``found`` is False where no softmax or
     sigmoid was found, so that the output itself is the score.
 
-    A map of classes (``segmentation``) has ``cells``, its logits ``[N, M, C]`` cell by cell, and
+    A map of classes (``segmentation``) and a row of them (``sequence``: text read from left to
+    right, or a map that was flattened) have ``cells``, their logits ``[N, M, C]`` cell by cell, and
     ``own``, 1 where a class wins its cell; ``logits`` sums a class over its own cells, and
     ``output`` is its mean probability over all cells.
     """
@@ -89,7 +90,13 @@ def find_head(output: Any, binary: bool = False, class_axis: int = -1) -> Head:
         own = tf.one_hot(tf.argmax(logits, axis=-1), classes, dtype=tf.float32)
     own = tf.stop_gradient(own)
     score, share = tf.reduce_sum(logits * own, axis=1), tf.reduce_mean(values, axis=1)
-    return Head("segmentation", classes, score, share, source, found, logits, own)
+    return Head(_cells_kind(output, class_axis), classes, score, share, source, found, logits, own)
+
+
+def _cells_kind(output: Any, class_axis: int) -> Kind:
+    sizes = list(output.shape)
+    del sizes[class_axis % len(sizes)]
+    return "segmentation" if sum(size != 1 for size in sizes[1:]) > 1 else "sequence"
 
 
 def _by_class(tensor: Any, class_axis: int) -> Any:

@@ -68,6 +68,12 @@ def single_input(size: tuple[int, int], channels: int = 3) -> Ports:
     return Ports(size, channels)
 
 
+def takes_any_size(network: Any) -> bool:
+    """Return whether the rows of a network's first input are left open."""
+    sockets = keras.tree.flatten(_sockets(network))
+    return bool(sockets) and len(sockets[0].shape) == _PICTURE_RANK and sockets[0].shape[1] is None
+
+
 def find_ports(
     network: Any,
     size: tuple[int, int] | None = None,

@@ -16,6 +16,7 @@ import h5py
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.text import NotTextError, decoded
+from gradcam_cli.opening.foreign import damaged, folder, foreign, foreign_zip, weights_only
 
 __all__ = [
     "KERAS_MODULE",
@@ -26,8 +27,6 @@ __all__ = [
     "read_archive",
     "read_pair",
 ]
-
-_EMBEDDED = "`--model efficientnet-lite0` works without any file"
 
 # Classes whose configuration is a program: byte code, a pickle, or a graph in another file.
 _PROGRAMS = {
@@ -74,7 +73,7 @@ def read_archive(path: Path) -> Archive:
         return _read_zip(path)
     if start.startswith(b"\x89HDF\r\n\x1a\n"):
         return _read_hdf5(path)
-    raise _foreign(path, start)
+    raise foreign(path, start)
 
 
 def read_pair(path: Path, architecture: Path) -> Archive:
@@ -85,7 +84,7 @@ def read_pair(path: Path, architecture: Path) -> Archive:
     start = _beginning(path)
     if not start.startswith(b"\x89HDF\r\n\x1a\n"):
         raise (
-            _foreign(path, start)
+            foreign(path, start)
             if not start.startswith(b"PK")
             else ModelError(
                 f"{path} is no HDF5 file of weights",
@@ -93,10 +92,10 @@ def read_pair(path: Path, architecture: Path) -> Archive:
             )
         )
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             whole = "model_config" in file.attrs
     except OSError:
-        raise _damaged(path) from None
+        raise damaged(path) from None
     if whole:
         raise ModelError(f"{path} holds a whole model already", "leave out --architecture")
     try:
@@ -123,7 +122,7 @@ def read_pair(path: Path, architecture: Path) -> Archive:
 def _beginning(path: Path) -> bytes:
     """Return the first 4 KiB of a file that there is something in."""
     if path.is_dir():
-        raise _folder(path)
+        raise folder(path)
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -137,113 +136,41 @@ def _beginning(path: Path) -> bytes:
     return start
 
 
-def _folder(path: Path) -> ModelError:
-    if (path / "saved_model.pb").exists():
-        return ModelError(
-            f"{path} is a SavedModel folder, which Keras 3 does not open as a model",
-            "in the environment that trained it: "
-            f"tf.keras.models.load_model({str(path)!r}).save('model.h5')",
-        )
-    return ModelError(f"{path} is a folder, not a model file", "name the .keras or .h5 file in it")
-
-
 def _read_zip(path: Path) -> Archive:
     try:
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
             if "config.json" not in names:
-                raise _foreign_zip(path, names)
+                raise foreign_zip(path, names)
             config = json.loads(archive.read("config.json"))
             metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in names else {}
             has_weights = any(name.startswith("model.weights") for name in names)
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError):
-        raise _damaged(path) from None
+        raise damaged(path) from None
     if not isinstance(config, dict):
-        raise _damaged(path)
+        raise damaged(path)
     if not has_weights:
         raise ModelError(f"{path} holds no weights", "save the model again: model.save('x.keras')")
     return Archive(path, "keras", config, str(metadata.get("keras_version", "")))
 
 
-def _foreign_zip(path: Path, names: set[str]) -> ModelError:
-    if any(name.endswith("data.pkl") for name in names):
-        return _other(path, "a PyTorch file")
-    if any(name.endswith("saved_model.pb") for name in names):
-        return ModelError(f"{path} is a zipped SavedModel", "export the model as .keras or .h5")
-    if names and all(name.endswith(".npy") for name in names):
-        return _other(path, "a file of NumPy arrays")
-    inner = sorted(name for name in names if name.endswith((".keras", ".h5", ".hdf5")))
-    if inner:
-        return ModelError(f"{path} is a zip file with {inner[0]} in it", "unzip it first")
-    return ModelError(f"{path} is a zip file, but no Keras model", "a .keras file is needed")
-
-
 def _read_hdf5(path: Path) -> Archive:
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             raw = file.attrs.get("model_config")
             version = _text(file.attrs.get("keras_version", ""))
             if raw is None:
-                raise _weights_only(path)
+                raise weights_only(path)
             config = json.loads(_text(raw))
     except (OSError, KeyError, ValueError):
-        raise _damaged(path) from None
+        raise damaged(path) from None
     if not isinstance(config, dict):
-        raise _damaged(path)
+        raise damaged(path)
     return Archive(path, "hdf5", config, version)
 
 
 def _text(value: Any) -> str:
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
-
-
-def _weights_only(path: Path) -> ModelError:
-    beside = sorted(path.parent.glob("*.json"))
-    hint = "save the whole model with model.save('x.keras')"
-    if beside:
-        hint = f"if {beside[0].name} is its architecture, add --architecture {beside[0]}"
-    return ModelError(f"{path} holds weights only, no model", hint)
-
-
-def _damaged(path: Path) -> ModelError:
-    return ModelError(
-        f"{path} is damaged or cut short ({path.stat().st_size:,} bytes)",
-        "copy or download it again and compare the sizes",
-    )
-
-
-def _other(path: Path, what: str) -> ModelError:
-    return ModelError(
-        f"{path} is {what}, not a Keras model",
-        "gradcam explains Keras classifiers saved as .keras or .h5",
-    )
-
-
-def _foreign(path: Path, start: bytes) -> ModelError:
-    if start.startswith(b"version https://git-lfs"):
-        return ModelError(
-            f"{path} is a Git LFS pointer, not the model itself",
-            "run `git lfs pull` in that repository, or download the file itself",
-        )
-    if start[4:8] == b"TFL3":
-        return _other(path, "a TensorFlow Lite model, which has no gradients,")
-    # A protocol buffer whose first field is a small version number, followed by a string.
-    if start[:1] == b"\x08" and start[1:2] < b"\x20" and start[2:3] in (b"\x12", b"\x1a", b"\x3a"):
-        return _other(path, "an ONNX model")
-    if path.suffix.lower() == ".pb":
-        return _other(path, "a TensorFlow graph")
-    if start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        return _other(path, "a pickle (PyTorch or scikit-learn), which is never opened,")
-    if start.lstrip()[:1] == b"{":
-        return ModelError(
-            f"{path} is JSON: an architecture without weights, at best",
-            "name the .keras or .h5 file of the whole model",
-        )
-    if start.lstrip()[:1] == b"<":
-        return ModelError(
-            f"{path} is a web page, not a model", "the download went wrong: get the file itself"
-        )
-    return ModelError(f"{path} is no Keras model file", f"a .keras or .h5 file; {_EMBEDDED}")
 
 
 def code_inside(archive: Archive, known: Collection[str] = ()) -> list[str]:
@@ -266,8 +193,11 @@ def foreign_code(value: object, known: Collection[str] = ()) -> list[str]:
         inner = node.get("config")
         label = str(inner.get("name", "")) if isinstance(inner, dict) else ""
         if name == "Lambda":
-            if _function_named(inner) not in known:
+            function = _function_named(inner)
+            if not function:
                 found.append(f"Lambda layer {label!r}")
+            elif function not in known:
+                found.append(f"function {function!r} of Lambda layer {label!r}")
         elif name in _PROGRAMS:
             found.append(_PROGRAMS[name])
         elif name not in _VALUES and not _is_known(node, name, known):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
-import tempfile
 import warnings
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcam_cli.errors import ModelError
+from gradcam_cli.opening.link import named
 from gradcam_cli.opening.memory import aligned_zeros, shared
 
 __all__ = ["assign_weights"]
@@ -33,7 +32,7 @@ def assign_weights(network: Any, path: Path, name: str) -> None:
     """
     try:
         if h5py.is_hdf5(path):
-            with h5py.File(path, "r") as file:
+            with h5py.File(path, "r", locking=False) as file:
                 group = file if _names(file, "layer_names") else file.get("model_weights", file)
                 if _names(group, "layer_names"):
                     _assign_layers(network, group, path)
@@ -62,15 +61,9 @@ def _reason(error: Exception) -> str:
 
 def _load_by_keras(network: Any, path: Path, ending: str) -> None:
     """Load a file, whatever it is called: Keras goes by the name's ending."""
-    with tempfile.TemporaryDirectory(prefix="gradcam-") as folder:
-        link = Path(folder) / f"weights{ending}"
-        try:
-            link.symlink_to(path.resolve())
-        except OSError:  # not allowed here
-            shutil.copyfile(path, link)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what does not fit raises an error as well
-            network.load_weights(link)
+    with named(path, f"weights{ending}") as link, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what does not fit raises an error as well
+        network.load_weights(link)
 
 
 def _assign_layers(network: Any, group: Any, path: Path) -> None:

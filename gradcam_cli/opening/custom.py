@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,7 +14,7 @@ import keras
 
 from gradcam_cli.errors import ModelError
 
-__all__ = ["read_custom_objects"]
+__all__ = ["CustomObjects", "read_custom_objects"]
 
 _BASES = (
     keras.Operation,
@@ -26,33 +27,43 @@ _BASES = (
 )
 
 
-def read_custom_objects(path: Path) -> dict[str, Any]:
-    """Run a Python file and return its Keras classes and its functions by name.
+@dataclass(frozen=True, slots=True)
+class CustomObjects:
+    """What a user's Python file gives.
 
-    Classes that it imports from elsewhere count too, and what it registered under a package's
-    name. Raises ModelError when there is no such file, it fails, or nothing in it is of use.
+    ``objects`` are classes and functions by the names that a model file has for them, ``names``
+    all that the file defines or imports, modules too, for the code of lambdas.
+    """
+
+    objects: dict[str, Any] = field(default_factory=dict)
+    names: dict[str, Any] = field(default_factory=dict)
+
+
+def read_custom_objects(path: Path) -> CustomObjects:
+    """Run a Python file and return what it defines, imports and registers.
+
+    Classes and functions that it imports from elsewhere count too, and so do those that modules
+    register with Keras as they are imported. Raises ModelError when there is no such file, it
+    fails, or nothing in it is of use.
     """
     if not path.is_file():
         raise ModelError(f"there is no file {path}", "--custom-objects takes a Python file")
+    before = dict(keras.saving.get_custom_objects())
     module = _run(path)
+    registered = dict(keras.saving.get_custom_objects())
+    names = {name: value for name, value in vars(module).items() if not name.startswith("__")}
     found = {
         name: value
-        for name, value in vars(module).items()
-        if (inspect.isclass(value) and issubclass(value, _BASES))
-        or (inspect.isfunction(value) and value.__module__ == module.__name__)
+        for name, value in names.items()
+        if inspect.isroutine(value) or (inspect.isclass(value) and issubclass(value, _BASES))
     }
-    registered = keras.saving.get_custom_objects().items()
-    found |= {
-        name: value
-        for name, value in registered
-        if getattr(value, "__module__", "") == module.__name__
-    }
-    if not found:
+    modules = any(inspect.ismodule(value) for value in names.values())
+    if not found and not modules and registered == before:
         raise ModelError(
-            f"{path} defines no Keras layer, model or function",
+            f"{path} defines no Keras layer, model or function, and imports nothing",
             "--custom-objects takes the Python file that defines what the model needs",
         )
-    return found
+    return CustomObjects(registered | found, names)
 
 
 def _run(path: Path) -> ModuleType:

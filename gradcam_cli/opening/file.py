@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
-import platform
 import shutil
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,18 @@ import h5py
 import keras
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.opening.archive import (
-    Archive,
-    code_inside,
-    objects,
-    read_archive,
-    read_pair,
-)
+from gradcam_cli.opening.archive import Archive, objects, read_archive, read_pair
 from gradcam_cli.opening.blank import blank_weights
-from gradcam_cli.opening.custom import read_custom_objects
-from gradcam_cli.opening.known import unknown_classes
+from gradcam_cli.opening.custom import CustomObjects, read_custom_objects
+from gradcam_cli.opening.lambdas import own_functions, trusted_code
+from gradcam_cli.opening.link import named
+from gradcam_cli.opening.refusal import (
+    cannot_open,
+    first_line,
+    refuse_code,
+    refuse_unknown,
+    without_size,
+)
 from gradcam_cli.opening.regroup import keras_2_groups, regroup
 from gradcam_cli.opening.repair import mend
 
@@ -58,24 +59,31 @@ def open_network(
     unsafe: bool = False,
     custom_objects: Path | None = None,
     architecture: Path | None = None,
+    application: Callable[[Iterable[str]], str] = lambda _: "",
 ) -> Opened:
     """Open a model file without compiling it and without running code from it.
 
     ``unsafe`` lets Lambda layers and pickled code in the file run, ``custom_objects`` is a Python
     file with the user's own layers and functions, ``architecture`` the JSON that belongs to a file
-    of weights. The file itself is never changed.
+    of weights, ``application`` what ``own_functions`` asks. The file itself is never changed.
 
     Raises ModelError when the file is no Keras model, is damaged, holds code or classes that are
     not allowed, or cannot be mended; the sentence says which, the hint says what helps.
     """
     archive = read_archive(path) if architecture is None else read_pair(path, architecture)
-    custom = {} if custom_objects is None else read_custom_objects(custom_objects)
-    config, mended = mend(archive.config)
-    if not unsafe:
-        _refuse_code(replace(archive, config=config), custom)
+    mine = CustomObjects() if custom_objects is None else read_custom_objects(custom_objects)
+    config, functions, taken = own_functions(archive.config, mine.objects, application)
+    config, mended = mend(config)
+    mended = (*taken, *mended)
+    custom = mine.objects | functions
+    refuse_code(replace(archive, config=config), custom, unsafe)
+    if unsafe:
+        config, trusted = trusted_code(config, mine.names, path)
+        functions |= trusted
+        custom |= trusted
     custom |= _registered_names(archive, custom)
-    _refuse_unknown(archive, config, custom)
-    if _without_size(config):
+    refuse_unknown(archive, config, custom)
+    if without_size(config):
         raise ModelError(
             f"{path} does not tell the size of its pictures",
             "in the environment that saved it: model.build((None, HEIGHT, WIDTH, CHANNELS)), "
@@ -85,15 +93,15 @@ def open_network(
         with contextlib.ExitStack() as stack, warnings.catch_warnings():
             # What Keras has to say about an old file is not for the user of this program.
             warnings.simplefilter("ignore")
-            stack.enter_context(contextlib.nullcontext() if custom else blank_weights())
-            if mended or archive.weights_only or _old_groups(archive):
+            stack.enter_context(contextlib.nullcontext() if custom_objects else blank_weights())
+            if mended or functions or archive.weights_only or _old_groups(archive):
                 network, matched = _rebuild(archive, config, custom, unsafe)
             else:
                 network, matched = _load(archive, custom, unsafe), ()
     except (ModelError, MemoryError):
         raise
     except Exception as error:
-        raise _cannot_open(archive, error) from error
+        raise cannot_open(archive, functions, error) from error
     return Opened(
         network=network,
         mended=(*mended, *matched),
@@ -123,59 +131,11 @@ def save_repaired(network: Any, path: Path, source: Path) -> None:
         raise ModelError(f"cannot write {path}: {reason}", "check the folder") from error
     except (TypeError, ValueError, NotImplementedError) as error:
         raise ModelError(
-            f"{path} cannot be saved: {_first_line(error)}",
+            f"{path} cannot be saved: {first_line(error)}",
             "a class of your own needs a get_config method",
         ) from error
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-def _refuse_code(archive: Archive, custom: dict[str, Any]) -> None:
-    code = code_inside(archive, custom)
-    if not code:
-        return
-    what = f"{'; '.join(code[:3])}{f' and {len(code) - 3} more' if len(code) > 3 else ''}"
-    if all("class" in one or one.startswith("function") for one in code):
-        raise ModelError(
-            f"{archive.path} needs code of its author that is not in the file: {what}",
-            "give the Python file that defines it: --custom-objects FILE.py",
-        )
-    raise ModelError(
-        f"{archive.path} carries code that would run here: {what}",
-        "a Lambda layer is the author's own program and can do anything; "
-        "if you trust the file's author, add --unsafe-load",
-    )
-
-
-def _refuse_unknown(archive: Archive, config: dict[str, Any], custom: dict[str, Any]) -> None:
-    model = {key: value for key, value in config.items() if key != "compile_config"}
-    unknown = unknown_classes(model, custom)
-    if unknown:
-        saved = f", saved by Keras {archive.keras_version}" if archive.keras_version else ""
-        raise ModelError(
-            f"{archive.path}{saved}, has the class {unknown[0]!r}, which Keras "
-            f"{keras.__version__} does not have",
-            "if it is your own, give the Python file that defines it: --custom-objects FILE.py"
-            + (
-                "; if not, install a newer Keras: pip install --upgrade keras"
-                if _is_newer(archive.keras_version)
-                else ""
-            ),
-        )
-
-
-def _without_size(model: dict[str, Any]) -> bool:
-    """Tell whether a Sequential model begins with a layer for which no input is known."""
-    layers = model["config"].get("layers") if isinstance(model.get("config"), dict) else None
-    if model["class_name"] != "Sequential" or not layers:
-        return False
-    if model["config"].get("build_input_shape") or model.get("build_config"):
-        return False
-    first = layers[0]
-    if first["class_name"] == "Sequential":
-        return _without_size(first)
-    shapes = ("batch_input_shape", "batch_shape", "input_shape", "layers")
-    return not any(first["config"].get(key) for key in shapes)
 
 
 def _registered_names(archive: Archive, custom: dict[str, Any]) -> dict[str, Any]:
@@ -187,61 +147,10 @@ def _registered_names(archive: Archive, custom: dict[str, Any]) -> dict[str, Any
     }
 
 
-def _cannot_open(archive: Archive, error: Exception) -> ModelError:
-    saved = f" (saved by Keras {archive.keras_version})" if archive.keras_version else ""
-    if _is_newer(archive.keras_version):
-        return ModelError(
-            f"{archive.path} was saved by Keras {archive.keras_version}, newer than Keras "
-            f"{keras.__version__} here, which cannot open it: {_first_line(error)}",
-            "pip install --upgrade keras",
-        )
-    if "marshal data" in str(error) or "EOF read where object" in str(error):
-        return ModelError(
-            f"the code in a Lambda layer of {archive.path}{saved} was written by another version "
-            f"of Python than {platform.python_version()}, which cannot read it",
-            "open it in the Python that saved it, put a Keras layer in place of the Lambda layer "
-            "and save it again",
-        )
-    return ModelError(
-        f"Keras {keras.__version__} cannot open {archive.path}{saved}: {_first_line(error)}",
-        "open it in the Keras that saved it and save it again as .keras",
-    )
-
-
-def _is_newer(version: str) -> bool:
-    try:
-        saved, here = (
-            tuple(int(part) for part in one.split(".")[:2]) for one in (version, keras.__version__)
-        )
-    except ValueError:
-        return False
-    return saved > here
-
-
-def _first_line(error: Exception) -> str:
-    """Return the telling line of an error: Keras wraps the cause in the configuration."""
-    text = str(error).strip() or type(error).__name__
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    causes = [line for line in lines if line.startswith("Exception encountered:")]
-    return (causes[-1].removeprefix("Exception encountered:").strip() if causes else lines[0])[:200]
-
-
-@contextlib.contextmanager
-def _named(path: Path, name: str) -> Iterator[Path]:
-    """Give a file another name for a while, since Keras goes by the name and not by content."""
-    with tempfile.TemporaryDirectory(prefix="gradcam-") as folder:
-        link = Path(folder) / name
-        try:
-            link.symlink_to(path.resolve())
-        except OSError:
-            shutil.copyfile(path, link)
-        yield link
-
-
 def _load(archive: Archive, custom: dict[str, Any], unsafe: bool) -> Any:
     """Let Keras load a file that needs no mending."""
     ending = "model.keras" if archive.container == "keras" else "model.h5"
-    with _named(archive.path, ending) as link:
+    with named(archive.path, ending) as link:
         return keras.saving.load_model(
             link, custom_objects=custom, compile=False, safe_mode=not unsafe
         )
@@ -277,9 +186,9 @@ def _rebuild(
 
 def _assign(network: Any, archive: Archive) -> None:
     """Read the weights of an HDF5 file, in the layout of Keras 2 or of Keras 3."""
-    with h5py.File(archive.path, "r") as file:
+    with h5py.File(archive.path, "r", locking=False) as file:
         whole_or_old = "model_weights" in file or "layer_names" in file.attrs
-    with _named(archive.path, "model.h5" if whole_or_old else _WEIGHTS) as link:
+    with named(archive.path, "model.h5" if whole_or_old else _WEIGHTS) as link:
         network.load_weights(link)
 
 

@@ -191,20 +191,6 @@ def _code_is_from(source: str, function: Any) -> bool:
         return False
 
 
-def _named_functions(config: _Json) -> list[str]:
-    """Write a function that a Lambda layer of an HDF5 file names as Keras 3 writes it."""
-    found = 0
-    for node in every_layer(config):
-        name = node["config"].get("function")
-        if node["class_name"] == "Lambda" and isinstance(name, str):
-            function = {"class_name": "function", "config": name, "registered_name": name}
-            node["config"]["function"] = {"module": "builtins", **function}
-            for key in ("function_type", "module", "output_shape_module", "output_shape_type"):
-                node["config"].pop(key, None)
-            found += 1
-    return [f"found the function of {counted(found, 'Lambda layer')}"] if found else []
-
-
 def _wrapped(config: _Json) -> Iterator[_Json]:
     """Yield the layers that TimeDistributed, Bidirectional and RNN layers hold."""
     for node in every_layer(config):
@@ -361,7 +347,6 @@ def _tidy(config: _Json) -> None:
 _MENDS: tuple[Callable[[_Json], list[str]], ...] = (
     _list_sequentials,
     _scaled_sums,
-    _named_functions,
     _old_classes,
     slash_names,
     single_outputs,

@@ -101,6 +101,14 @@ def test_a_map_of_classes_sums_a_class_over_the_cells_that_it_wins() -> None:
     np.testing.assert_allclose(output, p.mean((1, 2)), atol=1e-6)
 
 
+def test_a_row_of_classes_is_no_segmentation() -> None:
+    """What reads text gives one class a step: ``[N, T, C]``."""
+    for row in (MAP.reshape(1, 4, 3), MAP.reshape(1, 1, 4, 3), MAP.reshape(1, 4, 1, 3)):
+        head, logits, _ = headed(tf.nn.softmax, row)
+        assert (head.kind, head.classes) == ("sequence", 3)
+        np.testing.assert_allclose(logits, [[3 + 1, 2, -2]])
+
+
 def test_a_map_of_independent_classes_sums_each_where_it_is_likely() -> None:
     _, logits, _ = headed(tf.sigmoid, MAP)
     np.testing.assert_allclose(logits, [[3 + 1, 1 + 2, 1]])

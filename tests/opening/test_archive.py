@@ -51,6 +51,20 @@ def _folder(path: Path) -> None:
     path.mkdir()
 
 
+def _full_folder(path: Path) -> None:
+    path.mkdir()
+    for name in ("b.keras", "c.h5", "a.json"):
+        (path / name).write_bytes(b"")
+
+
+def _saved_model_graph(path: Path) -> None:
+    path.write_bytes(b"\x08\x01\x12\x88\xb5\x01\n\x81\x11\x12\xd1\x10\n^\n\x10AssignVa")
+
+
+def _checkpoint(path: Path) -> None:
+    path.write_bytes(b'model_checkpoint_path: "x.ckpt-1"\nall_model_checkpoint_paths: "x.ckpt-1"\n')
+
+
 def _tflite(path: Path) -> None:
     path.write_bytes(b"\x1c\x00\x00\x00TFL3" + bytes(64))
 
@@ -104,15 +118,22 @@ def _nothing(path: Path) -> None:
     [
         (_lfs, "is a Git LFS pointer, not the model itself", "git lfs pull"),
         (_savedmodel, "is a SavedModel folder", ".save('model.h5')"),
-        (_folder, "is a folder, not a model file", ".keras or .h5"),
-        (_tflite, "is a TensorFlow Lite model", ".keras or .h5"),
+        (_folder, "is a folder without a .keras or .h5 file", "efficientnet-lite0"),
+        (_full_folder, "is a folder, not a model file", "b.keras"),
+        (_saved_model_graph, "is the graph of a SavedModel, which", ".save('model.h5')"),
+        (_checkpoint, "is part of a TensorFlow checkpoint", "load_weights"),
+        (_tflite, "is a TensorFlow Lite model, which has no gradients, not a Keras", ".keras or"),
         (_onnx, "is an ONNX model", ".keras or .h5"),
         (_torch_zip, "is a PyTorch file", ".keras or .h5"),
-        (_torch_pickle, "is a pickle (PyTorch or scikit-learn), which is never opened", ".keras"),
+        (
+            _torch_pickle,
+            "is a pickle (PyTorch or scikit-learn), which is never opened, not a",
+            ".keras",
+        ),
         (_page, "is a web page, not a model", "get the file itself"),
         (_json, "is JSON: an architecture without weights", "whole model"),
         (_zipped_model, "is a zip file with converted_keras/keras_model.h5 in it", "unzip"),
-        (_zipped_savedmodel, "is a zipped SavedModel", "export"),
+        (_zipped_savedmodel, "is a zipped SavedModel", ".save('model.h5')"),
         (_arrays, "is a file of NumPy arrays", ".keras or .h5"),
         (_no_weights, "holds no weights", "save the model again"),
         (_empty, "is empty", "download"),
@@ -135,6 +156,14 @@ def test_a_graph_is_known_by_its_ending(tmp_path: Path) -> None:
     path = tmp_path / "frozen.pb"
     path.write_bytes(b"\n\x0b\n\x05input\x12\x0bPlaceholder")
     with pytest.raises(ModelError, match="is a TensorFlow graph, not a Keras model"):
+        read_archive(path)
+
+
+@pytest.mark.parametrize("name", ["a.ckpt", "a.ckpt-1.index", "a.data-00000-of-00001"])
+def test_a_checkpoint_is_known_by_its_ending(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"\x01" + bytes(99))
+    with pytest.raises(ModelError, match="is part of a TensorFlow checkpoint"):
         read_archive(path)
 
 
@@ -173,7 +202,13 @@ def test_weights_only_names_the_json_beside_it(tmp_path: Path) -> None:
     network.save_weights(path)
     with pytest.raises(ModelError, match="holds weights only, no model") as caught:
         read_archive(path)
-    assert caught.value.hint == "save the whole model with model.save('x.keras')"
+    assert caught.value.hint.startswith("save the whole model with model.save('x.keras')")
+    (tmp_path / "class_indices.json").write_text('{"cat": 0, "dog": 1}')
+    (tmp_path / "damaged.json").write_text('{"class_name": ')
+    with pytest.raises(ModelError) as caught:
+        read_archive(path)
+    assert caught.value.hint.startswith("save the whole model with model.save('x.keras')")
+    (tmp_path / "another.json").write_text(network.to_json())
     (tmp_path / "model.json").write_text(network.to_json())
     with pytest.raises(ModelError) as caught:
         read_archive(path)
@@ -286,7 +321,7 @@ def test_names_that_the_user_brings_do_not_open_the_door_to_lambdas() -> None:
     named = {"config": {"name": "l", "function": "mine"}}
     assert _code(lamb | carried, "mine", "Lambda") == ["Lambda layer 'l'"]
     assert _code(lamb | named, "mine") == []
-    assert _code(lamb | named) == ["Lambda layer 'l'"]
+    assert _code(lamb | named) == ["function 'mine' of Lambda layer 'l'"]
     custom: dict[str, object] = {
         "class_name": "Mine",
         "module": None,

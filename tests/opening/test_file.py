@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import marshal
 import pickle
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 
 import h5py
 import keras
+import numpy as np
 import pytest
 
 from gradcam_cli.errors import ModelError
+from gradcam_cli.opening.assign import assign_weights
 from gradcam_cli.opening.file import open_network, save_repaired
 from tests.opening.rewriting import (
     SIZE,
@@ -166,8 +169,11 @@ def test_an_architecture_of_another_model(tmp_path: Path) -> None:
     weights, architecture = tmp_path / "m.weights.h5", tmp_path / "m.json"
     small().save_weights(weights)
     architecture.write_text(small(L.Conv2D(5, 3)).to_json())
-    with pytest.raises(ModelError, match="cannot open"):
+    with pytest.raises(
+        ModelError, match=r"do not fit the architecture: conv2d: The shape of .* must match"
+    ) as caught:
         open_network(weights, architecture=architecture)
+    assert "model.to_json()" in caught.value.hint
 
 
 def touching(marker: Path) -> str:
@@ -241,10 +247,12 @@ def test_a_lambda_layer_of_keras_2_in_a_keras_file(tmp_path: Path, marker: Path)
         "dropped `function_type`, `module`, `output_shape_module`, `output_shape_type` "
         "from 1 Lambda layer",
     )
+    found.network(noise(1, *SIZE))
+    assert marker.exists()
 
 
 @pytest.mark.parametrize("code", ["4wEAAAAA", "4wEAAAAAAAAAAAAAAAEAAAACAAAAUwAAAHMIAAAA"])
-def test_code_of_another_python(tmp_path: Path, code: str) -> None:
+def test_code_that_is_not_whole(tmp_path: Path, code: str) -> None:
     path = save(small(L.ReLU(name="scale")), tmp_path / "m.h5")
 
     def put(config: Json) -> None:
@@ -252,7 +260,7 @@ def test_code_of_another_python(tmp_path: Path, code: str) -> None:
         layer(config, "scale")["config"]["function"] = [code, None, None]
 
     rewrite(path, put)
-    with pytest.raises(ModelError, match="was written by another version of Python than"):
+    with pytest.raises(ModelError, match="is damaged, or of a Python that is not known here"):
         open_network(path, unsafe=True)
 
 
@@ -355,7 +363,9 @@ def test_modules_named_in_a_file_are_not_imported(
 
 def test_ones_own_classes_do_not_let_a_lambda_in(tmp_path: Path, marker: Path) -> None:
     mine = tmp_path / "mine.py"
-    mine.write_text("def scale(x):\n    return x\n\n\nclass Lambda:\n    pass\n")
+    mine.write_text(
+        "def other(x):\n    return x\n\n\nclass Lambda:\n    pass\n\n\nclass scale:\n    pass\n"
+    )
     path = save(small(L.ReLU(name="scale")), tmp_path / "m.h5")
     rewrite(path, lambda config: put_lambda(config, marker))
     with pytest.raises(ModelError, match="Lambda layer 'scale'"):
@@ -429,3 +439,58 @@ def test_a_zip_with_weights_missing(tmp_path: Path) -> None:
     write_zip(path, members)
     with pytest.raises(ModelError, match="holds no weights"):
         open_network(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "cure"),
+    [("PruneLowMagnitude", "strip_pruning"), ("QuantizeWrapperV2", "quantize_scope")],
+)
+def test_wrappers_of_model_optimization(tmp_path: Path, kind: str, cure: str) -> None:
+    path = save(small(L.TimeDistributed(L.ReLU(), name="scale")), tmp_path / "m.h5")
+    rewrite(path, lambda config: layer(config, "scale").update(class_name=kind), "2.15.0")
+    with pytest.raises(ModelError, match="wrappers of tensorflow_model_optimization") as caught:
+        open_network(path)
+    assert cure in caught.value.hint
+
+
+WRITER = """
+import fcntl, sys
+files = [open(path, "r+b") for path in sys.argv[1:]]
+for file in files:
+    fcntl.flock(file, fcntl.LOCK_EX)
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_files_that_another_program_has_open_for_writing(tmp_path: Path) -> None:
+    """What HDF5 takes is flock; a file system without locks fails at the same place."""
+    network = small(L.DepthwiseConv2D(3, name="depthwise"))
+    whole, old, zipped, weights = (
+        save(network, tmp_path / "whole.h5"),
+        save(network, tmp_path / "old.h5"),
+        save(network, tmp_path / "m.keras"),
+        tmp_path / "m.weights.h5",
+    )
+    network.save_weights(weights)
+    rewrite(old, lambda config: layer(config, "depthwise")["config"].update(groups=1))
+    architecture = tmp_path / "m.json"
+    architecture.write_text(network.to_json())
+    command = [sys.executable, "-c", WRITER, *map(str, (whole, old, zipped, weights))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"locked\n"
+        with pytest.raises(OSError, match="lock"):
+            h5py.File(whole, "r")
+        pictures = noise(2, *SIZE)
+        for path in (whole, old, zipped):
+            assert_same(open_network(path).network, network, pictures)
+        pair = open_network(weights, architecture=architecture)
+        assert_same(pair.network, network, pictures)
+        other = small(L.DepthwiseConv2D(3, name="depthwise"))
+        for path in (whole, weights):
+            for weight in other.weights:
+                weight.assign(np.zeros(weight.shape))
+            assign_weights(other, path, "it")
+            assert_same(other, network, pictures)
+        writer.communicate()
