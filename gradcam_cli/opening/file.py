@@ -29,6 +29,7 @@ from gradcam_cli.opening.archive import (
 from gradcam_cli.opening.blank import blank_weights
 from gradcam_cli.opening.custom import read_custom_objects
 from gradcam_cli.opening.known import unknown_classes
+from gradcam_cli.opening.oldweights import assign_converted, conversion
 from gradcam_cli.opening.regroup import keras_2_groups, regroup
 from gradcam_cli.opening.repair import mend
 
@@ -70,7 +71,7 @@ def open_network(
     """
     archive = read_archive(path) if architecture is None else read_pair(path, architecture)
     custom = {} if custom_objects is None else read_custom_objects(custom_objects)
-    config, mended = mend(archive.config)
+    config, mended = mend(archive.config, archive.keras_version)
     if not unsafe:
         _refuse_code(replace(archive, config=config), custom)
     custom |= _registered_names(archive, custom)
@@ -86,7 +87,7 @@ def open_network(
             # What Keras has to say about an old file is not for the user of this program.
             warnings.simplefilter("ignore")
             stack.enter_context(contextlib.nullcontext() if custom else blank_weights())
-            if mended or archive.weights_only or _old_groups(archive):
+            if mended or archive.weights_only or _old_groups(archive) or _conversion(archive):
                 network, matched = _rebuild(archive, config, custom, unsafe)
             else:
                 network, matched = _load(archive, custom, unsafe), ()
@@ -262,8 +263,7 @@ def _rebuild(
         copy.deepcopy(top), custom_objects=custom, safe_mode=not unsafe
     )
     if archive.container == "hdf5":
-        _assign(network, archive)
-        return network, ()
+        return network, _assign(network, archive)
     with tempfile.TemporaryDirectory(prefix="gradcam-") as folder:
         weights = Path(folder) / _WEIGHTS
         with zipfile.ZipFile(archive.path) as zipped, weights.open("wb") as file:
@@ -275,12 +275,33 @@ def _rebuild(
     return network, (f"matched the weights of {matched} layer{'s' * (matched > 1)} by their order",)
 
 
-def _assign(network: Any, archive: Archive) -> None:
-    """Read the weights of an HDF5 file, in the layout of Keras 2 or of Keras 3."""
+def _assign(network: Any, archive: Archive) -> tuple[str, ...]:
+    """Read the weights of an HDF5 file, in the layout of Keras 1 and 2 or of Keras 3."""
+    why = _conversion(archive)
     with h5py.File(archive.path, "r") as file:
         whole_or_old = "model_weights" in file or "layer_names" in file.attrs
+        if why:
+            turned = assign_converted(network, file.get("model_weights", file), why)
+            return _converted(why, turned)
     with _named(archive.path, "model.h5" if whole_or_old else _WEIGHTS) as link:
         network.load_weights(link)
+    return ()
+
+
+def _conversion(archive: Archive) -> str:
+    """Return why the weights of an HDF5 file must be converted; empty if they need not."""
+    if archive.container != "hdf5":
+        return ""
+    with h5py.File(archive.path, "r") as file:
+        group = file.get("model_weights", file)
+        old = any(key in group.attrs for key in ("layer_names", "layer_names0"))
+        return conversion(group, archive.keras_version) if old else ""
+
+
+def _converted(why: str, turned: int) -> tuple[str, ...]:
+    if "Theano" in why:
+        return (f"turned {turned} kernel{'s' * (turned != 1)} of Theano by 180 degrees",)
+    return (f"brought the weights of {why} into the order of Keras 3",)
 
 
 def _old_groups(archive: Archive) -> bool:
