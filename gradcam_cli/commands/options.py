@@ -155,7 +155,7 @@ class OpenOptions:
     custom_objects: Annotated[
         Path | None,
         _option(
-            "A Python file that defines or imports the model's own layers and functions; it is run.",
+            "A Python file that defines or imports the model's own layers and functions; it runs.",
             "--custom-objects",
             panel=_MODEL,
             metavar="FILE.py",

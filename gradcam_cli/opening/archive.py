@@ -15,8 +15,8 @@ from typing import Any, Literal
 import h5py
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.text import NotTextError, decoded
 from gradcam_cli.opening.foreign import damaged, folder, foreign, foreign_zip, weights_only
+from gradcam_cli.text import NotTextError, decoded
 
 __all__ = [
     "KERAS_MODULE",
@@ -38,9 +38,9 @@ _PROGRAMS = {
 }
 # Values, not classes.
 _VALUES = ("__bytes__", "__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__")
-# Where Keras 3, Keras 2, tf.keras and keras-core keep their own classes and functions.
+# Where Keras 3, Keras 2, tf.keras, tf_keras and keras-core keep their own classes and functions.
 KERAS_MODULE = re.compile(
-    r"(tensorflow\.(python\.)?)?(keras|keras_core)"
+    r"(tensorflow\.(python\.)?)?(keras|keras_core|tf_keras)"
     r"(\.(src|api|_v2|_tf_keras|engine|experimental|legacy))*"
     r"(\.(activations|applications|constraints|dtype_policies|initializers|layers|losses|metrics"
     r"|mixed_precision|models|ops|optimizers|quantizers|random|regularizers|saving|functional"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from gradcam_cli.errors import ModelError
 from gradcam_cli.opening.link import named
 from gradcam_cli.opening.memory import aligned_zeros, shared
+from gradcam_cli.opening.oldweights import assign_converted, written_by_theano
 
 __all__ = ["assign_weights"]
 
@@ -34,6 +35,9 @@ def assign_weights(network: Any, path: Path, name: str) -> None:
         if h5py.is_hdf5(path):
             with h5py.File(path, "r", locking=False) as file:
                 group = file if _names(file, "layer_names") else file.get("model_weights", file)
+                if written_by_theano(group):
+                    assign_converted(network, group, "Theano")
+                    return
                 if _names(group, "layer_names"):
                     _assign_layers(network, group, path)
                     return

@@ -23,6 +23,7 @@ from gradcam_cli.opening.blank import blank_weights
 from gradcam_cli.opening.custom import CustomObjects, read_custom_objects
 from gradcam_cli.opening.lambdas import own_functions, trusted_code
 from gradcam_cli.opening.link import named
+from gradcam_cli.opening.oldweights import assign_converted, conversion
 from gradcam_cli.opening.refusal import (
     cannot_open,
     first_line,
@@ -73,7 +74,7 @@ def open_network(
     archive = read_archive(path) if architecture is None else read_pair(path, architecture)
     mine = CustomObjects() if custom_objects is None else read_custom_objects(custom_objects)
     config, functions, taken = own_functions(archive.config, mine.objects, application)
-    config, mended = mend(config)
+    config, mended = mend(config, archive.keras_version)
     mended = (*taken, *mended)
     custom = mine.objects | functions
     refuse_code(replace(archive, config=config), custom, unsafe)
@@ -94,7 +95,8 @@ def open_network(
             # What Keras has to say about an old file is not for the user of this program.
             warnings.simplefilter("ignore")
             stack.enter_context(contextlib.nullcontext() if custom_objects else blank_weights())
-            if mended or functions or archive.weights_only or _old_groups(archive):
+            changed = mended or functions or archive.weights_only
+            if changed or _old_groups(archive) or _conversion(archive):
                 network, matched = _rebuild(archive, config, custom, unsafe)
             else:
                 network, matched = _load(archive, custom, unsafe), ()
@@ -171,8 +173,7 @@ def _rebuild(
         copy.deepcopy(top), custom_objects=custom, safe_mode=not unsafe
     )
     if archive.container == "hdf5":
-        _assign(network, archive)
-        return network, ()
+        return network, _assign(network, archive)
     with tempfile.TemporaryDirectory(prefix="gradcam-") as folder:
         weights = Path(folder) / _WEIGHTS
         with zipfile.ZipFile(archive.path) as zipped, weights.open("wb") as file:
@@ -184,12 +185,33 @@ def _rebuild(
     return network, (f"matched the weights of {matched} layer{'s' * (matched > 1)} by their order",)
 
 
-def _assign(network: Any, archive: Archive) -> None:
-    """Read the weights of an HDF5 file, in the layout of Keras 2 or of Keras 3."""
+def _assign(network: Any, archive: Archive) -> tuple[str, ...]:
+    """Read the weights of an HDF5 file, in the layout of Keras 1 and 2 or of Keras 3."""
+    why = _conversion(archive)
     with h5py.File(archive.path, "r", locking=False) as file:
         whole_or_old = "model_weights" in file or "layer_names" in file.attrs
+        if why:
+            turned = assign_converted(network, file.get("model_weights", file), why)
+            return _converted(why, turned)
     with named(archive.path, "model.h5" if whole_or_old else _WEIGHTS) as link:
         network.load_weights(link)
+    return ()
+
+
+def _conversion(archive: Archive) -> str:
+    """Return why the weights of an HDF5 file must be converted; empty if they need not."""
+    if archive.container != "hdf5":
+        return ""
+    with h5py.File(archive.path, "r", locking=False) as file:
+        group = file.get("model_weights", file)
+        old = any(key in group.attrs for key in ("layer_names", "layer_names0"))
+        return conversion(group, archive.keras_version) if old else ""
+
+
+def _converted(why: str, turned: int) -> tuple[str, ...]:
+    if "Theano" in why:
+        return (f"turned {turned} kernel{'s' * (turned != 1)} of Theano by 180 degrees",)
+    return (f"brought the weights of {why} into the order of Keras 3",)
 
 
 def _old_groups(archive: Archive) -> bool:

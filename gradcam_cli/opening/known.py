@@ -84,16 +84,21 @@ def every_model(config: _Json) -> Iterator[_Json]:
 
 
 @functools.cache
-def accepted_arguments(kind: type) -> set[str]:
-    """Return the arguments that a class's constructor takes; empty when that cannot be told."""
+def accepted_arguments(kind: type) -> frozenset[str] | None:
+    """Return the arguments that a class's constructor takes; None when that cannot be told.
+
+    A class without a constructor of its own takes none.
+    """
     names: set[str] = set()
+    open_ended = False
     for base in kind.__mro__:
-        if "__init__" not in vars(base):
+        if base is object or "__init__" not in vars(base):
             continue
         parameters = inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
         names |= {one.name for one in parameters}
         if base is keras.layers.Layer:
-            return names | {"input_shape", "input_dim"}
-        if not any(one.kind is one.VAR_KEYWORD for one in parameters):
-            return names
-    return set()
+            return frozenset(names | {"input_shape", "input_dim"})
+        open_ended = any(one.kind is one.VAR_KEYWORD for one in parameters)
+        if not open_ended:
+            break
+    return None if open_ended else frozenset(names)

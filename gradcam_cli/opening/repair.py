@@ -27,6 +27,12 @@ from gradcam_cli.opening.known import (
     every_layer,
     every_model,
 )
+from gradcam_cli.opening.meanings import (
+    before_keras_3,
+    lost_arguments,
+    old_defaults,
+    old_functions,
+)
 from gradcam_cli.opening.rewire import (
     counted,
     input_shapes,
@@ -58,7 +64,9 @@ _ACTIVATIONS = {
     "hard_swish": "hard_silu",
     "h_swish": "hard_silu",
     "hswish": "hard_silu",
+    "log_softmax_v2": "log_softmax",
     "relu_6": "relu6",
+    "softmax_v2": "softmax",
     "swish_activation": "silu",
 }
 # Arguments that Keras 3 no longer takes and that change nothing with these values; () is any value.
@@ -68,6 +76,7 @@ _IDLE: dict[str, tuple[Any, ...]] = {
     "dynamic": (False, None),
     "experimental_run_tf_function": (),
     "function_type": (),
+    "force_generator": (),
     "fused": (),
     "groups": (1,),
     "interpolation_antialias": (False,),
@@ -82,6 +91,9 @@ _IDLE: dict[str, tuple[Any, ...]] = {
     "renorm": (False,),
     "renorm_clipping": (None, {}),
     "renorm_momentum": (),
+    "rng_type": (),
+    "robust_masking": (),
+    "softmax_robust_masking": (),
     "sparse": (False,),
     "stateful": (False,),
     "synchronized": (),
@@ -95,13 +107,15 @@ _BLOCK = re.compile(r"block(35|17|8)_\d+")
 _KERNEL = ("kernel_initializer", "kernel_regularizer", "kernel_constraint")
 
 
-def mend(config: _Json) -> tuple[_Json, tuple[str, ...]]:
+def mend(config: _Json, version: str = "") -> tuple[_Json, tuple[str, ...]]:
     """Return a mended copy of a model's configuration, and one sentence for each mend.
 
-    Raises ModelError for a TensorFlow operation inside the model that has no Keras counterpart.
+    ``version`` is that of the Keras that saved it, empty where it is not known. Raises ModelError
+    for a TensorFlow operation inside the model that has no Keras counterpart.
     """
     mended = copy.deepcopy(config)
-    sentences = [sentence for one in _MENDS for sentence in one(mended)]
+    mends = (*_MEANINGS, *_MENDS) if before_keras_3(config, version) else _MENDS
+    sentences = [sentence for one in mends for sentence in one(mended)]
     if sentences:
         _tidy(mended)
     return (mended, tuple(sentences)) if sentences else (config, ())
@@ -298,7 +312,9 @@ def _unknown_arguments(config: _Json) -> list[str]:
         if kind is None or "layers" in node["config"] or node["class_name"] == "InputLayer":
             continue
         accepted = accepted_arguments(kind)
-        unknown = [key for key in node["config"] if accepted and key not in accepted]
+        if accepted is None:
+            continue
+        unknown = [key for key in node["config"] if key not in accepted]
         dropped = tuple(sorted(key for key in unknown if _says_nothing(key, node, kind)))
         for key in dropped:
             del node["config"][key]
@@ -320,12 +336,12 @@ def _word(kind: type) -> str:
 
 def _says_nothing(key: str, node: _Json, kind: type) -> bool:
     value = node["config"][key]
-    if value is None:
+    if value is None or kind is keras.layers.Identity:
         return True
     if key == "dtype":
         return not issubclass(kind, keras.layers.Layer)
     if key in _KERNEL:
-        return f"depthwise{key.removeprefix('kernel')}" in accepted_arguments(kind)
+        return f"depthwise{key.removeprefix('kernel')}" in (accepted_arguments(kind) or ())
     if key == "batch_input_shape":
         return "module" in node
     return key in _IDLE and (not _IDLE[key] or value in _IDLE[key])
@@ -344,6 +360,11 @@ def _tidy(config: _Json) -> None:
             inner["negative_slope"] = inner.pop("alpha")
 
 
+_MEANINGS: tuple[Callable[[_Json], list[str]], ...] = (
+    _list_sequentials,
+    old_defaults,
+    old_functions,
+)
 _MENDS: tuple[Callable[[_Json], list[str]], ...] = (
     _list_sequentials,
     _scaled_sums,
@@ -361,6 +382,7 @@ _MENDS: tuple[Callable[[_Json], list[str]], ...] = (
     _initializers,
     _rescalings,
     _axis_lists,
+    lost_arguments,
     _activations,
     _unknown_arguments,
 )
