@@ -84,7 +84,8 @@ def _wait(child: int, watched: set[signal.Signals]) -> int:
             ended, status = os.waitpid(child, os.WNOHANG)
             if ended:
                 return status
-        elif arrived.si_code <= 0:  # of a process; the terminal's own reach the child as well
+        elif arrived.si_signo != signal.SIGINT or arrived.si_code <= 0:
+            # The terminal's Ctrl-C reaches the child as well, a hang-up perhaps this process alone.
             with suppress(ProcessLookupError):
                 os.kill(child, arrived.si_signo)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -23,6 +27,9 @@ cli.app.command()(end)
 sys.argv = ["gradcam", *sys.argv[1:], "end"]
 cli.main()
 """
+
+
+READY = "print('ready', flush=True); time.sleep(30)"
 
 
 def ends(end: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -94,8 +101,25 @@ def test_a_signal_to_the_process_reaches_the_worker(number: int) -> None:
 
 
 def test_a_worker_dies_with_its_parent() -> None:
-    process = start("print(os.getpid(), flush=True); print('more', flush=True); time.sleep(60)")
+    process = start(READY)
     process.kill()
     assert process.wait(20) == -signal.SIGKILL
-    out, _ = process.communicate(timeout=20)  # ends when no process has the pipe any more
-    assert "more" in out
+    process.communicate(timeout=20)  # comes to an end when no process has the pipe any more
+
+
+def test_a_terminal_that_closes_ends_the_session_leader() -> None:
+    here, there = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM.format(end=READY)],
+        stdin=there,
+        stdout=there,
+        stderr=there,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(there)
+    seen = b""
+    while b"ready" not in seen:
+        seen += os.read(here, 4096)
+    os.close(here)
+    assert process.wait(20) == 129
