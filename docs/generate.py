@@ -20,10 +20,13 @@ ROOT = Path(__file__).parent.parent
 EXIT_CODES = {
     ExitCode.DONE: "everything was done",
     ExitCode.GATE_FAILED: "a gate failed: `--fail-on-empty`, or `doctor` found a wrong gradient",
-    ExitCode.USAGE: "wrong usage, configuration, model, or an output folder that cannot be written",
+    ExitCode.USAGE: "wrong usage, configuration or model, or an output that cannot be written",
     ExitCode.SOME_FAILED: "finished, but some pictures failed; their records say why",
     ExitCode.NO_PICTURE: "no usable picture",
+    ExitCode.BROKEN: "a bug in gradcam, or a library ended the process; its last lines are shown",
+    ExitCode.HUNG_UP: "the terminal was closed; otherwise like 130",
     ExitCode.INTERRUPTED: "interrupted; the same command goes on from there",
+    ExitCode.TERMINATED: "terminated by SIGTERM; otherwise like 130",
 }
 
 

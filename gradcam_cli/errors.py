@@ -51,7 +51,10 @@ class ExitCode(IntEnum):
     USAGE = 2
     SOME_FAILED = 3
     NO_PICTURE = 4
+    BROKEN = 70
+    HUNG_UP = 129
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 class GradcamError(Exception):

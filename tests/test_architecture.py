@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "gradcam_cli"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 ARROWS = {
-    "cli": {"commands"},
+    "cli": {"commands", "process"},
     "commands": {
         "commands",
         "batch",
@@ -33,6 +33,7 @@ ARROWS = {
     "network": {"network"},
     "images": {"images"},
     "cam": {"cam"},
+    "process": {"process"},
     "errors": set(),
     "text": set(),
     "__main__": {"cli"},

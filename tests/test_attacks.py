@@ -144,16 +144,19 @@ def test_a_run_killed_again_and_again_ends_like_one_that_was_not(
     assert hidden(output) == {".gradcam.lock", ".gradcam-leftover.part"}
 
 
-def test_ctrl_c_finishes_what_is_in_flight(
-    pictures: Path, words: tuple[str, ...], whole: dict[str, object]
+@pytest.mark.parametrize(
+    ("number", "again"), [(signal.SIGINT, "Ctrl-C again"), (signal.SIGTERM, "a second signal")]
+)
+def test_a_signal_finishes_what_is_in_flight(
+    pictures: Path, words: tuple[str, ...], whole: dict[str, object], number: int, again: str
 ) -> None:
-    output = pictures / "interrupted"
-    with running(*words, "-o", "interrupted", cwd=pictures) as process:
+    output = pictures / f"interrupted-{number}"
+    with running(*words, "-o", output.name, cwd=pictures) as process:
         wait_for_lines(6, output, process)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert "stopping after the pictures in flight; Ctrl-C again stops at once" in said
+    assert process.returncode == 128 + number, said
+    assert f"stopping after the pictures in flight; {again} stops at once" in said
     done = sum(record["status"] == "ok" for record in records(output))
     assert said.splitlines()[-2].startswith(f"{done} pictures done"), said
     assert said.splitlines()[-1] == "warning: interrupted; the same command goes on from here"
@@ -163,18 +166,21 @@ def test_ctrl_c_finishes_what_is_in_flight(
     written = {str(path.relative_to(output)) for path in output.rglob("*.*") if path.is_file()}
     recorded = {n for r in records(output) for e in r["explanations"] for n in e["files"].values()}
     assert written - {".gradcam.lock", "manifest.jsonl"} == recorded
-    assert gradcam(*words, "-o", "interrupted", "-q", cwd=pictures).returncode == 3
+    assert gradcam(*words, "-o", output.name, "-q", cwd=pictures).returncode == 3
     assert left_behind(output) == whole
 
 
-def test_ctrl_c_while_the_model_is_loaded(pictures: Path, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_model_is_loaded(
+    pictures: Path, words: tuple[str, ...], number: int
+) -> None:
     output = pictures / "early"
     with running(*words, "-o", "early", cwd=pictures) as process:
         wait_for(lambda: (output / ".manifest.jsonl.running").exists(), process)
         time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert "Traceback" not in said
     assert "bug" not in said
     assert not output.exists(), "nothing was made, so nothing is left"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -207,10 +208,11 @@ def test_codes_of_runs_with_failures() -> None:
         tally = Tally(None, done=done, resumed=resumed)
         tally.failed["empty"] = 1
         assert tally.end(quiet=True) == code
-        tally.interrupted = True
-        assert tally.end(quiet=True) == ExitCode.INTERRUPTED
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            tally.interrupted = number
+            assert tally.end(quiet=True) == 128 + number
 
 
 def test_exit_codes_are_what_scripts_know() -> None:
-    assert [int(code) for code in ExitCode] == [0, 1, 2, 3, 4, 130]
+    assert [int(code) for code in ExitCode] == [0, 1, 2, 3, 4, 70, 129, 130, 143]
     assert os.EX_OK == ExitCode.DONE

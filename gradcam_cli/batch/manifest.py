@@ -24,6 +24,7 @@ from gradcam_cli.text import line_text
 
 __all__ = ["Manifest", "open_manifest"]
 
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 _A_MOMENT = 2.0
 """Seconds that a shard waits for other shards to have looked for a whole run."""
 
@@ -221,7 +222,11 @@ def open_manifest(
                 f"another gradcam is writing to {folder}",
                 "wait for it, or choose another folder with -o",
             ) from None
+        except NotImplementedError as error:  # some versions of filelock say ENOSYS so
+            raise _no_locks(folder) from error
         except OSError as error:
+            if error.errno in _NO_LOCKS:
+                raise _no_locks(folder) from error
             raise _cannot_write(folder, error) from error
         stack.callback(manifest.close)
         if overwrite:
@@ -306,6 +311,13 @@ def _of_other_settings(path: Path) -> GradcamError:
     return GradcamError(
         f"{path} is of a run with other settings",
         "give the same options to every shard, or choose another folder with -o",
+    )
+
+
+def _no_locks(folder: Path) -> GradcamError:
+    return GradcamError(
+        f"the disk of {folder} has no file locks, which keep two runs apart",
+        "choose a folder on another disk with -o, and copy it afterwards",
     )
 
 

@@ -133,7 +133,7 @@ def _walk(
     from gradcam_cli.batch.select import selected
     from gradcam_cli.images.find import find_pictures
 
-    stdin = sys.stdin.buffer if "-" in sources else None
+    stdin = sys.stdin.buffer if "-" in sources and sys.stdin else None  # None when it is closed
     found = find_pictures(sources, stdin, nul=select.nul, output_dir=output)
     aside = None if select.strict_types else unread
     part = shard(select.shard)
@@ -252,7 +252,7 @@ def _go(
                 stop.set()
                 tally.gave_up = True
     tally.slowest = stages.slowest()
-    tally.interrupted = stop.is_set() and not tally.gave_up
+    tally.interrupted = 0 if tally.gave_up else stop.number
 
 
 def _sized(

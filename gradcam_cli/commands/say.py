@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -53,7 +53,8 @@ def note(sentence: str) -> None:
 
 def at_once(sentence: str) -> None:
     """Print from a signal handler, which must not enter a buffered stream a second time."""
-    os.write(sys.stderr.fileno(), f"{sentence}\n".encode())
+    with suppress(OSError):  # the terminal may be what has gone
+        os.write(sys.stderr.fileno(), f"{sentence}\n".encode())
 
 
 def _one_line(text: str) -> str:

@@ -35,7 +35,8 @@ class Tally:
     failed: Counter[str] = field(default_factory=Counter)
     unread: Counter[str] = field(default_factory=Counter)
     slowest: str = ""
-    interrupted: bool = False
+    interrupted: int = 0
+    """The number of the signal that ended the run early, or 0."""
     gave_up: bool = False
 
     @property
@@ -61,7 +62,7 @@ class Tally:
             say.warn(f"stopped after {self.failures} failures (--max-failures)")
         if self.interrupted:
             say.warn("interrupted; the same command goes on from here")
-            return ExitCode.INTERRUPTED
+            return ExitCode(128 + self.interrupted)
         if self.failed:
             alive = self.done or self.resumed
             return ExitCode.SOME_FAILED if alive or self.gave_up else ExitCode.NO_PICTURE

@@ -22,11 +22,10 @@ def cache_folder() -> Path:
     home = os.environ.get("KERAS_HOME")
     if home:
         return Path(home).expanduser()
-    base = Path(tempfile.gettempdir())
     with contextlib.suppress(RuntimeError):  # a user without a home
         if os.access(Path.home(), os.W_OK):
-            base = Path.home()
-    return base / ".keras"
+            return Path.home() / ".keras"
+    return Path(tempfile.gettempdir()) / ".keras"
 
 
 def is_installed(entry: Entry) -> bool:

@@ -1,0 +1,114 @@
+"""What ended a command becomes two lines for people and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import traceback
+from contextlib import suppress
+
+from gradcam_cli.commands import say
+from gradcam_cli.errors import ExitCode, GradcamError, printable
+
+__all__ = ["explain_death", "explain_error", "explain_output"]
+
+_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_DEBUG = "--debug shows where it happened"
+
+
+def explain_error(error: Exception, debug: bool) -> int:
+    """Print an exception, with ``debug`` after its traceback, and return the exit code."""
+    if hasattr(error, "format_message"):  # the command line itself was wrong
+        context = getattr(error, "ctx", None)
+        verb = context.command_path if context else "gradcam"
+        hint = f"`{verb} --help` lists what can be given"
+        return _print(GradcamError(error.format_message(), hint))
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, GradcamError):
+        return _print(error)
+    named = _surroundings(error)
+    if named is not None:
+        return _print(named)
+    kind = type(error).__name__
+    say.error(GradcamError(f"{kind}: {error}", f"this is a bug; {_DEBUG}"))
+    return ExitCode.BROKEN
+
+
+def explain_output(fault: OSError) -> int:
+    """Print why standard output cannot be written, and return the exit code."""
+    if isinstance(fault, BrokenPipeError):  # whoever read it has enough (`| head`)
+        return ExitCode.INTERRUPTED
+    if fault.errno == errno.EBADF:
+        return _print(
+            GradcamError("standard output is closed", "lead it to a file or to /dev/null")
+        )
+    return _print(
+        GradcamError(f"cannot write standard output: {_reason(fault)}", _hint(fault.errno))
+    )
+
+
+def explain_death(status: int, last_lines: list[str]) -> int:
+    """Print how a process ended that did not say so itself, and return the exit code.
+
+    ``status`` is its exit code, or minus the number of the signal that ended it.
+    """
+    for line in last_lines:
+        sys.stderr.write(printable(line) + "\n")
+    above = "; its last lines are above" if last_lines else ""
+    if status >= 0:
+        what = f"a library ended the process{above}"
+        say.error(GradcamError(what, "environment variables, such as XLA_FLAGS, may set it so"))
+        return ExitCode.BROKEN
+    name = str(-status)
+    with suppress(ValueError):
+        name = signal.Signals(-status).name
+    hint = f"a library failed, or a file that it cannot bear; {_DEBUG}"
+    if -status == getattr(signal, "SIGKILL", 9):
+        hint = "the system does so when memory runs out; a smaller --batch-size takes less"
+    say.error(GradcamError(f"the process was ended by {name}{above}", hint))
+    return 128 - status
+
+
+def _print(error: GradcamError) -> int:
+    say.error(error)
+    return error.exit_code
+
+
+def _surroundings(error: Exception) -> GradcamError | None:
+    """Return an error that this machine, and not the program, has to answer for."""
+    if isinstance(error, MemoryError):
+        return GradcamError("there is not enough memory", "close other programs (ulimit -v)")
+    if isinstance(error, ModuleNotFoundError):
+        return None
+    if isinstance(error, ImportError):
+        return GradcamError(
+            f"a library cannot be loaded: {error}",
+            "there may be too little memory for it (ulimit -v), or it has to be installed anew",
+        )
+    if not isinstance(error, OSError):
+        return None
+    if "temporary directory" in str(error):
+        return GradcamError(
+            "there is no folder for temporary files", "name one that can be written in TMPDIR"
+        )
+    try:
+        os.getcwd()  # noqa: PTH109  Path.cwd() would do the same
+    except OSError:
+        return GradcamError("the working folder does not exist any more", "cd to another one")
+    what = printable(str(error.filename)) if error.filename is not None else "a file"
+    return GradcamError(f"cannot use {what}: {_reason(error)}", _hint(error.errno))
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error) or type(error).__name__
+
+
+def _hint(number: int | None) -> str:
+    if number in _SPACE:
+        return "check the disk's free space (and ulimit -f)"
+    if number in (errno.EMFILE, errno.ENFILE):
+        return "allow more open files (ulimit -n)"
+    return _DEBUG

@@ -1,0 +1,1 @@
+"""The program as a process: its standard streams, the signals it heeds, and how it ends."""
