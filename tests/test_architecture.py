@@ -34,10 +34,11 @@ ARROWS = {
     "images": {"images"},
     "cam": {"cam"},
     "errors": set(),
+    "isolation": set(),
     "__main__": {"cli"},
     "__init__": set(),
 }
-"""Which room may import which; everything may import errors and the version."""
+"""Which room may import which; everything may import errors, isolation and the version."""
 
 
 def room(module: Path) -> str:
@@ -55,7 +56,7 @@ def imported_rooms(module: Path) -> set[str]:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         for name in names:
             parts = name.split(".")
-            if parts[0] == "gradcam_cli" and parts[1] not in ("errors", "__version__"):
+            if parts[0] == "gradcam_cli" and parts[1] not in ("errors", "isolation", "__version__"):
                 rooms.add(parts[1])
     return rooms
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import keras
 
 from gradcam_cli.errors import ModelError
+from gradcam_cli.isolation import keras
 from gradcam_cli.opening.archive import (
     Archive,
     code_inside,
