@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from gradcam_cli.cam.methods import METHODS, Method
 from gradcam_cli.errors import GradcamError, ModelError, suggestion
+from gradcam_cli.isolation import keras, tf
 from gradcam_cli.models.classes import ClassChoice
 from gradcam_cli.models.load import Model
 from gradcam_cli.network.anatomy import Anatomy, FeatureMap, dissect, find_map

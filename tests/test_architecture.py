@@ -35,11 +35,13 @@ ARROWS = {
     "cam": {"cam"},
     "process": {"process"},
     "errors": set(),
+    "isolation": set(),
     "text": set(),
     "__main__": {"cli"},
     "__init__": set(),
 }
-"""Which room may import which; everything may import errors, text and the version."""
+"""Which room may import which; everything may import errors, isolation, text and the version."""
+_EVERYWHERE = ("errors", "isolation", "text", "__version__")
 
 
 def room(module: Path) -> str:
@@ -57,7 +59,7 @@ def imported_rooms(module: Path) -> set[str]:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         for name in names:
             parts = name.split(".")
-            if parts[0] == "gradcam_cli" and parts[1] not in ("errors", "text", "__version__"):
+            if parts[0] == "gradcam_cli" and parts[1] not in _EVERYWHERE:
                 rooms.add(parts[1])
     return rooms
 

@@ -10,7 +10,10 @@ import keras
 import numpy as np
 import pytest
 
+from gradcam_cli.cli import app
+from gradcam_cli.images.files import encode, write_bytes
 from tests.processes import SAMPLES, gradcam, problem, records, refusal
+from tests.tiny import noise
 
 
 def small_net(scaled: bool = True) -> Any:
@@ -204,3 +207,24 @@ def test_bench_prints_every_stage(files: Path, tmp_path: Path) -> None:
     assert rows[0]["share_of_bare_prediction"] == 1
     assert all(row["pictures_per_second"] > 0 for row in rows)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_channels_bgr_is_the_same_as_images_with_swapped_channels(
+    files: Path, tmp_path: Path
+) -> None:
+    pixels = noise(3, 32, 32)
+    write_bytes(tmp_path / "rgb.png", encode(pixels, "png"))
+    write_bytes(tmp_path / "swapped.png", encode(pixels[..., ::-1].copy(), "png"))
+    maps, digests = [], set()
+    for name, channels in (("rgb", "bgr"), ("swapped", "rgb"), ("rgb", "rgb")):
+        out = tmp_path / f"{name}-{channels}"
+        words = ["run", tmp_path / f"{name}.png", "-m", files / "scaled.keras", "-q", "-o", out]
+        words += ["--save", "array", "--channels", channels]
+        assert app([str(word) for word in words], standalone_mode=False) == 0
+        (record,) = records(out)
+        maps.append(np.load(out / record["explanations"][0]["files"]["array"]))
+        digests.add(record["settings"])
+        assert any("BGR" in note for note in record["notes"]) == (channels == "bgr")
+    assert np.array_equal(maps[0], maps[1])
+    assert not np.array_equal(maps[0], maps[2])
+    assert len(digests) == 2

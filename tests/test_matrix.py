@@ -21,6 +21,7 @@ from gradcam_cli.models.scaling import SCALINGS
 from gradcam_cli.network.ports import Ports, find_ports, run
 from gradcam_cli.network.survey import survey
 from gradcam_cli.opening.file import open_network
+from gradcam_cli.verify import check_gradient
 from tests.oracles import grad_cam
 from tests.processes import records
 from tests.zoo import CASES, Built, Case, parts
@@ -54,8 +55,8 @@ def opened(path: Path, case: Case) -> Any:
     return open_network(path, unsafe=case.unsafe, custom_objects=Path(parts.__file__)).network
 
 
-def explain(network: Any, ports: Ports, case: Case, pixels: Pixels) -> list[Explained]:
-    model = Model(
+def made(network: Any, ports: Ports, case: Case) -> Model:
+    return Model(
         name=case.name,
         network=network,
         weights="file",
@@ -65,6 +66,10 @@ def explain(network: Any, ports: Ports, case: Case, pixels: Pixels) -> list[Expl
         labels=Labels(names=(), ids=()),
         classes=3,
     )
+
+
+def explain(network: Any, ports: Ports, case: Case, pixels: Pixels) -> list[Explained]:
+    model = made(network, ports, case)
     question = Question(ClassChoice(0, case.classes), layer=case.layer, call=case.call)
     explainer = Explainer(model, question, len(pixels))
     assert explainer.grid == case.grid
@@ -119,6 +124,9 @@ def test_every_structure(case: Case, tmp_path: Path) -> None:
     run(network, ports, tf.constant(pixels, tf.float32))  # layers may set up something lazily
     remembered = state(network)
     explained = explain(network, ports, case, pixels)
+    check = check_gradient(made(network, ports, case), case.layer, seed=len(case.name))
+    assert check.passed, check
+    assert check.clear
     assert state(network) == remembered
     assert hashlib.sha256(path.read_bytes()).digest() == before
     raw = np.stack([[item.raw for item in each.explanations] for each in explained], axis=1)

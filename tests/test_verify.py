@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -10,10 +11,11 @@ import tensorflow as tf
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models.classes import Labels
 from gradcam_cli.models.load import Model
-from gradcam_cli.models.scaling import SCALINGS
+from gradcam_cli.models.scaling import SCALINGS, UNKNOWN
 from gradcam_cli.network.ports import find_ports
 from gradcam_cli.verify import Check, check_gradient, self_test
 from tests.zoo import CASES
+from tests.zoo.case import shaken
 
 L = keras.layers
 GRADIENT = ["gradient along rising directions", "gradient along random directions"]
@@ -75,6 +77,52 @@ def built(behind: Callable[[Any], Any]) -> Model:
     x = L.Conv2D(4, 3, activation="relu", name="conv")(L.Rescaling(1 / 255)(inputs))
     x = L.Lambda(behind)(x)
     return model_of(keras.Model(inputs, L.Dense(3)(L.Flatten()(x))))
+
+
+def pooled(front: Any, activation: Any, scaled: bool, behind: Any = None) -> Model:
+    """A network that chooses between activations, many of which are equal."""
+    inputs = keras.Input((16, 16, 3))
+    x = L.Rescaling(1 / 255)(inputs) if scaled else inputs
+    x = L.BatchNormalization(name="conv")(L.Conv2D(6, 3, activation=activation)(x))
+    x = L.MaxPooling2D(2)(x if front is None else front(x))
+    if behind is not None:
+        x = L.Lambda(behind)(x)
+    return model_of(shaken(keras.Model(inputs, L.Dense(3)(L.Flatten()(x)))))
+
+
+@pytest.mark.parametrize("activation", ["relu", "relu6", "hard_sigmoid", "tanh"])
+@pytest.mark.parametrize("scaled", [True, False])
+def test_equal_activations_that_pooling_chooses_between_pass(activation: str, scaled: bool) -> None:
+    keras.utils.set_random_seed(2)
+    found = verdicts(pooled(None, activation, scaled))
+    assert all(found[name].passed and found[name].clear for name in GRADIENT), found
+
+
+@pytest.mark.parametrize("front", [L.UpSampling2D(2), L.ZeroPadding2D(2)])
+def test_copies_and_padding_that_pooling_chooses_between_pass(front: Any) -> None:
+    keras.utils.set_random_seed(2)
+    found = verdicts(pooled(front, "relu", True))
+    assert all(found[name].passed and found[name].clear for name in GRADIENT), found
+
+
+def test_a_wrong_gradient_behind_equal_activations_fails() -> None:
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def doubled(x: Any) -> Any:
+        return x * 1, lambda slope: slope * 2
+
+    keras.utils.set_random_seed(2)
+    found = verdicts(pooled(None, "relu", True, doubled))
+    assert found[GRADIENT[0]].error == pytest.approx(0.5, abs=0.05)
+    assert not found[GRADIENT[0]].passed
+
+
+def test_a_network_saturated_by_unscaled_images_is_tested_on_scaled_ones() -> None:
+    keras.utils.set_random_seed(2)
+    inputs = keras.Input((12, 12, 3))
+    x = L.Flatten()(L.Conv2D(6, 3, activation="relu", name="conv")(inputs))
+    network = keras.Model(inputs, L.Dense(3)(L.Dense(8, activation="sigmoid")(x)))
+    unknown = replace(model_of(shaken(network)), scaling=UNKNOWN)
+    assert all(check.passed and check.clear for check in self_test(unknown, "conv"))
 
 
 def verdicts(model: Model) -> dict[str, Check]:

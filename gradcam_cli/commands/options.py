@@ -8,7 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from gradcam_cli.commands.values import Blend, Format, Interpolation, Precision, Resize, Score
+from gradcam_cli.commands.values import (
+    Blend,
+    Channels,
+    Format,
+    Interpolation,
+    Precision,
+    Resize,
+    Score,
+)
 
 _MODEL = "Model"
 _WHAT = "What is explained"
@@ -83,6 +91,15 @@ class OpenOptions:
             metavar="auto|none|unit|tf|torch|caffe|NAME|try",
         ),
     ] = "auto"
+    channels: Annotated[
+        Channels,
+        _option(
+            "The order in which training read a pixel's channels, before --preprocess: OpenCV's "
+            "imread gives bgr; auto is rgb.",
+            "--channels",
+            panel=_MODEL,
+        ),
+    ] = Channels.auto
     mean: Annotated[
         str,
         _option(

@@ -29,6 +29,7 @@ def model_choice(model: str, opening: OpenOptions) -> ModelChoice:
         seed=opening.seed,
         labels=opening.labels,
         preprocess=opening.preprocess,
+        channels=opening.channels.value,
         mean=numbers("--mean", opening.mean),
         std=numbers("--std", opening.std),
         input_size=size(opening.input_size),

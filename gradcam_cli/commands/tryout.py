@@ -26,6 +26,8 @@ __all__ = ["try_scalings"]
 
 _PICTURES = 4
 _SHOWN = 3
+_ALSO_BGR = ("none", "unit", "tf", "torch")
+"""Scalings that go with images read by OpenCV."""
 
 
 def try_scalings(pictures: Iterable[Found], choice: ModelChoice, look: LookOptions) -> None:
@@ -40,7 +42,7 @@ def try_scalings(pictures: Iterable[Found], choice: ModelChoice, look: LookOptio
         raise GradcamError(
             "--preprocess try shows the named scalings only", "leave out --mean and --std"
         )
-    model = load(replace(choice, preprocess="auto"), only_look=True)
+    model = load(replace(choice, preprocess="auto", channels="auto"), only_look=True)
     plan = plan_for(model, settings(choice, look, None, None))
     jobs: list[Job] = []
     for item in (prepare(found, plan) for found in islice(pictures, _PICTURES)):
@@ -61,7 +63,7 @@ def try_scalings(pictures: Iterable[Found], choice: ModelChoice, look: LookOptio
     if not look.json:
         say.note(
             "the right scaling gives the right classes on most pictures, seldom the surest; "
-            "give it with --preprocess"
+            "give it with --preprocess (and --channels, where it says so)"
         )
 
 
@@ -84,10 +86,12 @@ def _rows(model: Model, jobs: Sequence[Job], shown: int) -> list[list[tuple[str,
     """Return each picture's rows: a scaling, what it does, the likeliest classes."""
     from gradcam_cli.explain import Explainer, Question
     from gradcam_cli.models.classes import ClassChoice, describe
-    from gradcam_cli.models.scaling import SCALINGS
+    from gradcam_cli.models.scaling import SCALINGS, of_bgr
 
     rows: list[list[tuple[str, str, str]]] = [[] for _ in jobs]
-    for name, scaling in SCALINGS.items():
+    ways = [(name, scaling) for name, scaling in SCALINGS.items()]
+    ways += [(f"{name} --channels bgr", of_bgr(SCALINGS[name])) for name in _ALSO_BGR]
+    for name, scaling in ways:
         if model.ports.channels == 1 and (scaling.bgr or len(scaling.mean) > 1):
             continue
         explainer = Explainer(replace(model, scaling=scaling), Question(ClassChoice()), len(jobs))
@@ -107,5 +111,12 @@ def _show(source: str, rows: Sequence[tuple[str, str, str]], json: bool) -> None
         say.table(("--preprocess", "pixels become", "predictions"), rows, title=source)
         return
     for name, says, best in rows:
-        values = {"source": source, "preprocess": name, "pixels": says, "best": best}
+        name, _, channels = name.partition(" --channels ")
+        values = {
+            "source": source,
+            "preprocess": name,
+            "channels": channels or "rgb",
+            "pixels": says,
+            "best": best,
+        }
         sys.stdout.write(jsonlib.dumps(values) + "\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["Blend", "Format", "Interpolation", "Precision", "Resize", "Score"]
+__all__ = ["Blend", "Channels", "Format", "Interpolation", "Precision", "Resize", "Score"]
 
 
 class Score(str, Enum):
@@ -19,6 +19,14 @@ class Blend(str, Enum):
 
     add = "add"
     mix = "mix"
+
+
+class Channels(str, Enum):
+    """The order of a pixel's channels in the images that the model was trained on."""
+
+    auto = "auto"
+    rgb = "rgb"
+    bgr = "bgr"
 
 
 class Precision(str, Enum):

@@ -42,6 +42,7 @@ class ModelChoice:
     seed: int = 0
     labels: Path | None = None
     preprocess: str = "auto"
+    channels: str = "auto"
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     input_size: tuple[int, int] | None = None
@@ -84,6 +85,7 @@ class ModelChoice:
             "weights": weights,
             "labels": file_digest(self.labels) if self.labels else "",
             "preprocess": self.preprocess,
+            "channels": "bgr" if self.channels == "bgr" else "rgb",
             "mean": self.mean,
             "std": self.std,
             "input_size": self.input_size,

@@ -12,9 +12,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import keras
-
 from gradcam_cli.errors import ModelError
+from gradcam_cli.isolation import keras
 from gradcam_cli.models.catalog import EMBEDDED, Entry
 from gradcam_cli.models.weights import cache_folder, cached_file, file_hash, is_whole
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from gradcam_cli.isolation import keras
 from gradcam_cli.models.torchfile import read_weights, weights_file
 
 __all__ = [

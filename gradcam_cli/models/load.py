@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from gradcam_cli.errors import ModelError
+from gradcam_cli.isolation import keras, own_settings
 from gradcam_cli.models import lite0
 from gradcam_cli.models.backbone import application_of, recognise
 from gradcam_cli.models.catalog import Entry, find, names
@@ -20,10 +20,12 @@ from gradcam_cli.models.fetch import fetch
 from gradcam_cli.models.preprocessor import Preprocessor, own_preprocessor
 from gradcam_cli.models.scaling import (
     SCALINGS,
+    UNKNOWN,
     Scaling,
     check_channels,
     custom_scaling,
     find_scaling,
+    of_bgr,
 )
 from gradcam_cli.models.weights import cached_file, is_installed
 from gradcam_cli.network.paths import named_operations
@@ -71,12 +73,22 @@ def load(choice: ModelChoice, only_look: bool = False) -> Model:
     Raises ModelError when it cannot be had or does not fit the other choices, and GradcamError for
     preprocessing or labels that make no sense.
     """
-    model = (_load_file if is_file(choice.model) else _load_named)(choice, only_look)
+    with own_settings():
+        model = (_load_file if is_file(choice.model) else _load_named)(choice, only_look)
+    if choice.channels == "bgr":
+        model = _in_bgr(model)
     if choice.labels is not None:
         model = replace(model, labels=read_labels(choice.labels))
     if model.labels.names:
         check_count(model.labels, model.classes)
     return model
+
+
+def _in_bgr(model: Model) -> Model:
+    scaling = of_bgr(model.scaling)
+    check_channels(replace(scaling, bgr=True), model.ports.channels)
+    note = f"channels before the model, by --channels bgr: {scaling.says}"
+    return replace(model, scaling=scaling, notes=(*model.notes, note))
 
 
 def _load_named(choice: ModelChoice, only_look: bool) -> Model:
@@ -271,7 +283,7 @@ def _file_scaling(
             f"preprocess_input does ({scaling.says}); --preprocess says otherwise",
         )
     if only_look:
-        return SCALINGS["none"], ("nothing in the model tells how its pictures must be scaled",)
+        return UNKNOWN, ("nothing in the model tells how its pictures must be scaled",)
     raise ModelError(
         f"nothing in {choice.model} tells how its pictures must be scaled",
         "say it with --preprocess: look in the training code for rescale=1/255 (unit), "

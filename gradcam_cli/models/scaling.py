@@ -7,12 +7,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gradcam_cli.errors import GradcamError, suggestion
 
-__all__ = ["SCALINGS", "Scaling", "check_channels", "custom_scaling", "find_scaling"]
+__all__ = [
+    "SCALINGS",
+    "UNKNOWN",
+    "Scaling",
+    "check_channels",
+    "custom_scaling",
+    "find_scaling",
+    "of_bgr",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,10 @@ SCALINGS: dict[str, Scaling] = {
 }
 
 
+UNKNOWN = Scaling("unknown", "not known: --preprocess must say it")
+"""Where a model is only shown: pixels as they are."""
+
+
 def find_scaling(name: str, families: Sequence[tuple[str, str]] = ()) -> Scaling:
     """Return the scaling of a row of SCALINGS, or of an application (``vgg16`` is ``caffe``).
 
@@ -144,6 +156,16 @@ def custom_scaling(base: Scaling, mean: Sequence[float], std: Sequence[float]) -
     )
 
 
+def of_bgr(scaling: Scaling) -> Scaling:
+    """Return what a scaling does when it is given pixels in OpenCV's order, blue first.
+
+    Numbers a channel keep their places, as they do in code that reads its images with OpenCV.
+    """
+    order = "RGB, since it turns OpenCV's BGR round" if scaling.bgr else "BGR"
+    says = scaling.says.removeprefix("BGR, ")
+    return replace(scaling, says=f"{order}; {says}", bgr=not scaling.bgr)
+
+
 def check_channels(scaling: Scaling, channels: int) -> None:
     """Raise GradcamError when a scaling tells channels apart that a model's pictures lack."""
     count = max(len(scaling.mean), len(scaling.std), 3 if scaling.bgr else 1)
@@ -151,7 +173,8 @@ def check_channels(scaling: Scaling, channels: int) -> None:
         raise GradcamError(
             f"preprocessing {scaling.name} is for pictures of {count} channels, but the model "
             f"takes {channels}",
-            "for grey pictures: --preprocess none, unit or tf, and one number for --mean and --std",
+            "for grey pictures: --preprocess none, unit or tf, one number for --mean and "
+            "--std, no --channels bgr",
         )
 
 

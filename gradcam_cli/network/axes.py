@@ -11,8 +11,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-import tensorflow as tf
-
+from gradcam_cli.isolation import tf
 from gradcam_cli.network.axis_rules import RULES, Atom, Layout, like_inputs, size_of, sizes_of
 
 __all__ = ["Axes", "Features", "features_of", "follow", "guess_features"]

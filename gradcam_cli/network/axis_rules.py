@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
+
+from gradcam_cli.isolation import tf
 
 __all__ = ["RULES", "Atom", "Axis", "Inputs", "Layout", "like_inputs", "size_of", "sizes_of"]
 

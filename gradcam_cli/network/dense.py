@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import tensorflow as tf
 from tensorflow.python.framework.ops import gradient_registry
+
+from gradcam_cli.isolation import tf
 
 __all__ = ["is_dense", "weights_in_order"]
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
+from gradcam_cli.isolation import tf
 from gradcam_cli.network.anatomy import ancestors
 
 __all__ = ["free_bytes", "on_gpu", "working_bytes"]

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, Literal
 
-import tensorflow as tf
-
 from gradcam_cli.errors import ModelError
+from gradcam_cli.isolation import tf
 from gradcam_cli.network.axis_rules import sizes_of
 
 __all__ = ["Head", "behind_copies", "find_head", "pooled_features"]

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import keras
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from gradcam_cli.errors import ModelError, suggestion
+from gradcam_cli.isolation import keras, tf
 from gradcam_cli.network.tap import trace
 
 __all__ = ["Ports", "find_ports", "output_names", "run", "single_input"]

@@ -7,9 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import keras
-import tensorflow as tf
-
+from gradcam_cli.isolation import keras, tf
 from gradcam_cli.network.anatomy import Anatomy, FeatureMap, ancestors
 from gradcam_cli.network.footprint import on_gpu
 

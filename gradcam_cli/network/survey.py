@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from gradcam_cli.errors import ModelError
+from gradcam_cli.isolation import tf
 from gradcam_cli.network.anatomy import Anatomy, FeatureMap, ancestors, default_map, dissect
 from gradcam_cli.network.head import behind_copies, pooled_features
 from gradcam_cli.network.inside import arriving_pixels, read_scaling

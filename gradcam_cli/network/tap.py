@@ -16,9 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import tensorflow as tf
-
 from gradcam_cli.errors import GradcamError, ModelError
+from gradcam_cli.isolation import own_settings, tf
 
 __all__ = ["Step", "recording", "trace"]
 
@@ -45,7 +44,8 @@ def trace(function: Callable[..., Any], *signature: Any) -> Any:
     Raises ModelError when the network cannot be run.
     """
     try:
-        return tf.function(function, autograph=False).get_concrete_function(*signature)
+        with own_settings():
+            return tf.function(function, autograph=False).get_concrete_function(*signature)
     except GradcamError:
         raise
     except Exception as error:

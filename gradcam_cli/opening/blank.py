@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import keras
-
+from gradcam_cli.isolation import keras
 from gradcam_cli.opening.memory import aligned_zeros, shared
 
 __all__ = ["blank_weights"]

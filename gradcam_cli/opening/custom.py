@@ -10,9 +10,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import keras
-
 from gradcam_cli.errors import ModelError
+from gradcam_cli.isolation import keras
 
 __all__ = ["CustomObjects", "read_custom_objects"]
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import keras
 
 from gradcam_cli.errors import ModelError
+from gradcam_cli.isolation import keras
 from gradcam_cli.opening.archive import Archive, objects, read_archive, read_pair
 from gradcam_cli.opening.blank import blank_weights
 from gradcam_cli.opening.custom import CustomObjects, read_custom_objects

@@ -8,8 +8,7 @@ import inspect
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import keras
-
+from gradcam_cli.isolation import keras
 from gradcam_cli.opening.archive import KERAS_MODULE, objects
 
 __all__ = [

@@ -24,11 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from gradcam_cli.errors import ModelError
+from gradcam_cli.isolation import keras, tf
 from gradcam_cli.opening.archive import objects
 from gradcam_cli.opening.bytecode import Bytecode, read_bytecode
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-import keras
-
+from gradcam_cli.isolation import keras
 from gradcam_cli.opening.archive import objects
 from gradcam_cli.opening.known import class_of, every_layer
 from gradcam_cli.opening.rewire import counted

@@ -6,8 +6,9 @@ import math
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
+
+from gradcam_cli.isolation import tf
 
 __all__ = ["aligned_zeros", "shared"]
 

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import h5py
-import keras
 import numpy as np
 from numpy.typing import NDArray
+
+from gradcam_cli.isolation import keras
 
 __all__ = ["assign_converted", "conversion", "written_by_theano"]
 

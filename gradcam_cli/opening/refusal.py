@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import keras
-
 from gradcam_cli.errors import ModelError
+from gradcam_cli.isolation import keras
 from gradcam_cli.opening.archive import Archive, code_inside, objects
 from gradcam_cli.opening.known import class_of, every_model, unknown_classes
 from gradcam_cli.opening.lambdas import failing_layer, function_called, quoted

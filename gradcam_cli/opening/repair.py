@@ -16,8 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import keras
-
+from gradcam_cli.isolation import keras
 from gradcam_cli.opening import tfops
 from gradcam_cli.opening.archive import KERAS_MODULE, foreign_code, objects
 from gradcam_cli.opening.known import (

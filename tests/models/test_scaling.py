@@ -14,6 +14,7 @@ from gradcam_cli.models.scaling import (
     check_channels,
     custom_scaling,
     find_scaling,
+    of_bgr,
 )
 
 FAMILIES = [(name, find(name).preprocess) for name in names()]
@@ -174,3 +175,11 @@ def test_channels_that_are_told_apart_must_be_there() -> None:
         if scaling not in apart:
             check_channels(scaling, 1)
             check_channels(scaling, 3)
+
+
+@pytest.mark.parametrize("name", ["caffe", "tf", "torch"])
+def test_bgr_pixels_are_scaled_as_code_that_reads_them_with_opencv_does(name: str) -> None:
+    rgb = np.random.default_rng(0).uniform(0, 255, (4, 4, 3)).astype(np.float32)
+    of_opencv = rgb[..., ::-1].copy()
+    expected = keras.applications.imagenet_utils.preprocess_input(of_opencv, mode=name)
+    assert np.allclose(of_bgr(SCALINGS[name]).apply(rgb), expected, atol=1e-4)
