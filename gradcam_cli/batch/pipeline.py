@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcam_cli.batch.records import Kept, Record
-from gradcam_cli.batch.steps import HELD_BYTES, Job, Plan, failed, finish, prepare
+from gradcam_cli.batch.steps import HELD_BYTES, UNPLACED, Job, Plan, failed, finish, prepare
 from gradcam_cli.errors import GradcamError, ImageError
 from gradcam_cli.explain import Explained, Explainer, OutOfMemory
 from gradcam_cli.images.find import Found
@@ -50,6 +50,8 @@ class Stages:
     writing: float = 0.0
     too_large: int = 0
     """The batch size that did not fit into memory, if one did not."""
+    unplaced: bool = False
+    """Whether it is not known where in the picture the grid of the layer lies."""
 
     def slowest(self) -> str:
         """Return the name of the stage that was waited for most."""
@@ -211,6 +213,7 @@ def _answers(
             squares = [item.square if isinstance(item, Job) else blank for item in places]
             explainer, found = _explained(explainer, trace, squares, stages)
             plan = plan.explained_by(explainer)
+            stages.unplaced = UNPLACED in plan.notes
             answers = iter(found)
             stages.network += time.perf_counter() - start
         for item in group:

@@ -228,7 +228,7 @@ def _go(
         stop = stack.enter_context(stopping())
         tick = stack.enter_context(say.progress(count, tally.resumed, look.quiet))
         stack.enter_context(_counted(tally))
-        stack.callback(_tell_memory, stages)
+        stack.callback(_tell_stages, stages)
         order: deque[Found | Kept] = deque()
         records = stream(_noted(pictures, order), plan, trace, size, stop, stages)
         for record in _in_order(stack.enter_context(closing(records)), order):
@@ -279,7 +279,11 @@ def _sized(
     return size, lambda wanted: tried if wanted == size else trace(wanted), pictures
 
 
-def _tell_memory(stages: Stages) -> None:
+def _tell_stages(stages: Stages) -> None:
+    from gradcam_cli.batch.steps import UNPLACED
+
+    if stages.unplaced:
+        say.warn(UNPLACED)
     if stages.too_large:
         say.warn(f"batches of {stages.too_large} do not fit into memory; smaller ones were tried")
 
