@@ -55,10 +55,10 @@ def _grid(operation: Any, layouts: Inputs) -> Layout | None:
         return None
     u, v, k = (2, 3, 1) if attribute(operation, "data_format") == b"NCHW" else (1, 2, 3)
     result = [unknown(size) for size in sizes]
-    if layout is None:  # the axes were lost before; a convolution says again what is what
+    if layout is None:
         if sizes[u] > 1 and sizes[v] > 1:
-            for letter, axis in (("n", 0), ("u", u), ("v", v)):
-                result[axis] = (Atom(letter, sizes[axis], places=(None,) * (letter != "n")),)
+            result[0] = (Atom("n", sizes[0]),)
+            _say_again(result, sizes, u, v)
         return tuple(result)
     result[0] = layout[0] if size_of(layout[0]) == sizes[0] else unknown(sizes[0])
     for at, axis in enumerate((u, v)):
@@ -66,8 +66,22 @@ def _grid(operation: Any, layouts: Inputs) -> Layout | None:
         result[axis] = moved(layout[axis], size, partial(_along, operation, at, size))
     if operation.type == "BatchToSpaceND":  # the way back from a dilated convolution
         result[0] = (Atom("n", sizes[0]),)
+    if operation.type in _CONVOLUTIONS and [atom.letter for atom in result[0]] == ["n"]:
+        _say_again(result, sizes, u, v)
     result[k] = unknown(sizes[k])
     return tuple(result)
+
+
+_CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative")
+
+
+def _say_again(result: list[Axis], sizes: list[int], u: int, v: int) -> None:
+    """Name rows and columns that were lost on the way: a convolution says again what is what."""
+    for axis, other, letter in ((u, v, "u"), (v, u, "v")):
+        if not known(result[axis]) and sizes[axis] > 1:
+            turned = letter in [atom.letter for atom in result[other]]
+            name = ("v" if letter == "u" else "u") if turned else letter
+            result[axis] = (Atom(name, sizes[axis], places=(None,)),)
 
 
 def _along(operation: Any, at: int, count: int, place: Place, size: int) -> Place | None:

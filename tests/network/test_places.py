@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gradcam_cli.network.axes import Features, features_of, follow
 from gradcam_cli.network.paths import named_operations
 from gradcam_cli.network.tap import recording, trace
+from gradcam_cli.opening.blank import blank_weights
 
 L = keras.layers
 SHAPE = (46, 61, 1)
@@ -244,3 +245,66 @@ def test_cells_of_random_layers_lie_where_they_look(seed: int) -> None:
         enlarged = sum(any(word in x for word in ("Transpose", "Up", "Resiz")) for x in names)
         slack = 0.5 + 0.5 * abs(place.step) * 2**enlarged
         check(network, features, axis, slack, edge=4.0)
+
+
+def centres(function: Callable[[Any], Any], axis: int = 0) -> tuple[float, float] | None:
+    """First and last centre of the rows or columns of what a function makes of the input."""
+    features, _ = looked_at([of(function)])
+    place = features.places[axis]
+    if place is None:
+        return None
+    return place.first, place.first + place.step * (features.grid[axis] - 1)
+
+
+def shrunk(x: Any, kernel: int) -> Any:
+    return tf.nn.avg_pool2d(x, kernel, 1, "VALID")
+
+
+KERNEL = np.ones((3, 3, 1, 1), np.float32)
+
+JOINED: dict[str, tuple[Callable[[Any], Any], tuple[float, float] | None]] = {
+    "a cropped way past": (lambda x: shrunk(x, 5) + x[:, 2:-2, 2:-2], (2.5, 43.5)),
+    "channels of both": (lambda x: tf.concat([shrunk(x, 3), x[:, 1:-1, 1:-1]], -1), (1.5, 44.5)),
+    "a cell apart: between the two": (lambda x: shrunk(x, 3) + x[:, 2:, 2:], (2.0, 45.0)),
+    "two cells apart": (lambda x: shrunk(x, 5) + x[:, 4:, 4:], None),
+    "both ways round": (lambda x: x + x[:, ::-1], None),
+    "gated by all of it": (
+        lambda x: x[:, 6:] * tf.sigmoid(tf.reduce_mean(x, (1, 2), keepdims=True)),
+        (6.5, 45.5),
+    ),
+    "rolled": (lambda x: tf.nn.conv2d(tf.roll(x, 3, 1), KERNEL, 1, "VALID"), None),
+    "rolled back": (
+        lambda x: x[:, 6:] + tf.roll(tf.roll(x[:, 6:], 3, 1) * 2.0, -3, 1),
+        (6.5, 45.5),
+    ),
+    "warped": (
+        lambda x: keras.ops.image.affine_transform(x, np.array([1.0, 0, 9, 0, 1, 9, 0, 0], "f")),
+        None,
+    ),
+    "taken at random places": (
+        lambda x: tf.nn.conv2d(tf.gather(x, [3, 30, 4, 9], axis=1), KERNEL, 1, "SAME"),
+        None,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", JOINED)
+def test_where_ways_meet_cells_lie_between_or_nowhere(name: str) -> None:
+    function, expected = JOINED[name]
+    assert centres(function) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "step"),
+    [("MobileNet", 16, 32), ("InceptionV3", 37.5, 32)],
+)
+def test_grids_of_applications(name: str, first: float, step: float) -> None:
+    """Padded ones tile the input; without padding, InceptionV3's grid leaves a margin."""
+    with blank_weights():
+        network = getattr(keras.applications, name)(weights=None, include_top=False)
+    side = 299 if name == "InceptionV3" else 224
+    features, _ = looked_at([network], (side, side, 3))
+    assert features.places[0] == features.places[1]
+    assert features.places[0] is not None
+    assert features.places[0][:2] == (first, step)
+    assert features.places[0].first * 2 + step * (features.grid[0] - 1) == side
