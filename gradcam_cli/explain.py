@@ -21,6 +21,7 @@ from gradcam_cli.network.footprint import free_bytes, on_gpu, working_bytes
 from gradcam_cli.network.freeze import freeze
 from gradcam_cli.network.head import Head, pooled_features
 from gradcam_cli.network.paths import named_operations, resolve_layer
+from gradcam_cli.network.places import Place
 from gradcam_cli.network.precision import has_bfloat16, in_bfloat16, keep_float32, trunk
 from gradcam_cli.network.survey import is_pooled, survey
 from gradcam_cli.network.tap import trace
@@ -122,9 +123,10 @@ class Explainer:
 
     Calling it with uint8 pixels ``[n, h, w, channels]``, n up to ``batch_size``, gives one
     Explained a picture; smaller batches are padded, so that nothing is traced again. After the
-    first trace ``layer``, ``grid`` and ``head_kind`` say what was explained; ``layer`` is empty
-    when only predictions were asked for. ``precision`` is ``float32``, ``bfloat16`` (where the
-    machine has it: then up to the layer, not behind it) or ``auto``, the faster of the two; the
+    first trace ``layer``, ``grid`` and ``head_kind`` say what was explained, and ``places`` where
+    the grid's rows and columns lie in the network's input (None where that is not known); ``layer``
+    is empty when only predictions were asked for. ``precision`` is ``float32``, ``bfloat16`` (where
+    the machine has it: then up to the layer, not behind it) or ``auto``, the faster of the two; the
     attribute says what the layer was computed in.
 
     Raises ModelError for a layer, class or method that the model does not allow.
@@ -142,6 +144,7 @@ class Explainer:
         self.question = question
         self.batch_size = model.ports.batch or batch_size
         self.grid = (0, 0)
+        self.places: tuple[Place | None, Place | None] = (None, None)
         self.head_kind = ""
         self.precision = ""
         self._found = False
@@ -263,7 +266,7 @@ class Explainer:
 
     def _feature_map(self, anatomy: Anatomy) -> FeatureMap:
         chosen = find_map(anatomy, self.layer, self.question.call)
-        self.grid = chosen.features.grid
+        self.grid, self.places = chosen.features.grid, chosen.features.places
         self._trunk = trunk(anatomy, chosen)
         self.precision = str(chosen.step.tensor.dtype.name)
         method = METHODS[self.question.method]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,7 @@ def measure(
             "`gradcam run` names the slowest stage of a real run",
         )
     explainer = Explainer(model, question, batch_size, precision)
-    plan = replace(plan, layer=explainer.layer)
+    plan = plan.explained_by(explainer)
     jobs = [_job(found, plan) for found in pictures]
     squares = np.stack([job.square for job in jobs])
     scaled = np.asarray(model.scaling.apply(squares.astype(np.float32)))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TookTooLong
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import takewhile
 from threading import Event
 from typing import Generic, TypeVar
@@ -210,12 +210,7 @@ def _answers(
             sizes.clear()
             squares = [item.square if isinstance(item, Job) else blank for item in places]
             explainer, found = _explained(explainer, trace, squares, stages)
-            plan = replace(
-                plan,
-                layer=explainer.layer,
-                precision=explainer.precision,
-                batch_size=explainer.batch_size,
-            )
+            plan = plan.explained_by(explainer)
             answers = iter(found)
             stages.network += time.perf_counter() - start
         for item in group:

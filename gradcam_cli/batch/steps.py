@@ -13,11 +13,22 @@ from numpy.typing import NDArray
 
 from gradcam_cli.batch.records import ExplanationRecord, Failure, Prediction, Record, Settings
 from gradcam_cli.errors import ImageError
-from gradcam_cli.explain import Explained, Explanation, heat
+from gradcam_cli.explain import Explained, Explainer, Explanation, heat
 from gradcam_cli.images.endings import ending, how_to_read
 from gradcam_cli.images.files import Picture, encode, encode_array, read_picture, write_bytes
 from gradcam_cli.images.find import Found, output_stem
-from gradcam_cli.images.fit import Placement, peak, place, shrink, strips, to_network, to_picture
+from gradcam_cli.images.fit import (
+    Cells,
+    Placement,
+    Span,
+    peak,
+    place,
+    seen,
+    shrink,
+    strips,
+    to_network,
+    to_picture,
+)
 from gradcam_cli.images.proportions import far_off
 from gradcam_cli.images.render import heatmap, overlay
 from gradcam_cli.images.room import Room
@@ -26,12 +37,15 @@ from gradcam_cli.models.load import Model
 
 __all__ = ["HELD_BYTES", "Job", "Plan", "failed", "finish", "off", "plan_for", "prepare"]
 
+_UNPLACED = "the grid's place in the picture is not known: it is stretched over the whole input"
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What every picture of a run has in common. Without ``output`` nothing is written.
 
     ``input_size`` is ``(h, w)``; ``model``, ``weights`` and ``layer`` go into the records.
+    ``cells`` say where the layer's grid lies in the network's input, if that is known.
     """
 
     settings: Settings
@@ -42,11 +56,28 @@ class Plan:
     channels: int
     interpolation: str = "bilinear"
     layer: str = ""
+    cells: Cells | None = None
     precision: str = "float32"
     batch_size: int = 0
     transposed: bool = False
     notes: tuple[str, ...] = ()
     output: Path | None = None
+
+    def explained_by(self, explainer: Explainer) -> Plan:
+        """Return the plan with what a traced network says of its layer."""
+        down, across = explainer.places
+        cells = None
+        if down and across:
+            cells = Cells(*(Span(p.first, p.step, p.low, p.high) for p in (down, across)))
+        unplaced = (_UNPLACED,) if explainer.layer and cells is None else ()
+        return replace(
+            self,
+            layer=explainer.layer,
+            cells=cells,
+            precision=explainer.precision,
+            batch_size=explainer.batch_size,
+            notes=(*(note for note in self.notes if note != _UNPLACED), *unplaced),
+        )
 
 
 def plan_for(model: Model, settings: Settings, output: Path | None = None) -> Plan:
@@ -205,7 +236,7 @@ def _explain(job: Job, item: Explanation, plan: Plan) -> ExplanationRecord:
     files: dict[str, str] = {}
     sizes: dict[str, int] = {}
     if plan.output is not None:
-        for kind, ending, data in _drawn(job, item, warm, plan.settings):
+        for kind, ending, data in _drawn(job, item, warm, plan):
             files[kind], sizes[kind] = stem + ending, len(data)
             write_bytes(plan.output / files[kind], data)
     return ExplanationRecord(
@@ -216,17 +247,17 @@ def _explain(job: Job, item: Explanation, plan: Plan) -> ExplanationRecord:
         score=_finite(item.score),
         empty=bool(item.empty_reason),
         empty_reason=item.empty_reason,
-        peak=None if item.empty_reason else peak(warm, job.placement),
+        peak=None if item.empty_reason else peak(warm, job.placement, plan.cells),
         files=files,
         sizes=sizes,
     )
 
 
 def _drawn(
-    job: Job, item: Explanation, warm: NDArray[np.float32], settings: Settings
+    job: Job, item: Explanation, warm: NDArray[np.float32], plan: Plan
 ) -> Iterator[tuple[str, str, bytes]]:
     """Yield each kind of file that was asked for, with its name's ending and its bytes."""
-    picture, placement = job.picture.pixels, job.placement
+    picture, placement, settings = job.picture.pixels, job.placement, plan.settings
     if settings.max_size:
         picture = shrink(picture, settings.max_size)
         height, width = picture.shape[:2]
@@ -234,15 +265,15 @@ def _drawn(
     if "overlay" in settings.save:
         pixels = overlay(
             picture,
-            strips(warm, placement),
-            placement.covered,
+            strips(warm, placement, plan.cells),
+            seen(placement, plan.cells),
             settings.intensity,
             settings.blend,
             settings.colormap,
         )
         yield "overlay", f".{settings.format}", encode(pixels, settings.format, settings.quality)
     if "heatmap" in settings.save:
-        pixels = heatmap(to_picture(warm, placement), settings.colormap)
+        pixels = heatmap(to_picture(warm, placement, plan.cells), settings.colormap)
         ending = f".heatmap.{settings.format}"
         yield "heatmap", ending, encode(pixels, settings.format, settings.quality)
     if "array" in settings.save:

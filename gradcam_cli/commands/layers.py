@@ -13,7 +13,7 @@ from gradcam_cli.commands.request import model_choice
 
 if TYPE_CHECKING:
     from gradcam_cli.models.load import Model
-    from gradcam_cli.network.survey import Survey
+    from gradcam_cli.network.survey import LayerRow, Survey
 
 __all__ = ["layers", "look"]
 
@@ -32,6 +32,8 @@ def layers(model: ModelArgument, opening: OpenOptions, json: Json = False) -> No
                 "call": row.call,
                 "grid": row.grid,
                 "channels": row.channels,
+                "first": [place and round(place.first, 2) for place in row.places],
+                "step": [place and round(place.step, 2) for place in row.places],
                 "default": (row.path, row.call) == (default, last),
             }
             sys.stdout.write(jsonlib.dumps(values) + "\n")
@@ -43,11 +45,21 @@ def layers(model: ModelArgument, opening: OpenOptions, json: Json = False) -> No
             row.kind,
             f"{row.grid[0]}x{row.grid[1]}",
             row.channels,
+            _cells(row),
         )
         for row in found.layers
     ]
-    say.table(("", "layer", "kind", "grid", "channels#"), rows)
+    say.table(("", "layer", "kind", "grid", "channels#", "centres in the input"), rows)
     say.note(f"* is the default ({found.reason})" if default else found.reason)
+
+
+def _cells(row: LayerRow) -> str:
+    """Say where a layer's cells lie: rows x columns, of which only one where they are alike."""
+    said = [
+        f"{place.first:g}..{place.first + place.step * (count - 1):g}" if place else "not known"
+        for place, count in zip(row.places, row.grid, strict=True)
+    ]
+    return said[0] if said[0] == said[1] else " x ".join(said)
 
 
 def look(model: str, opening: OpenOptions) -> tuple[Model, Survey]:

@@ -6,8 +6,10 @@ x + 0.5. Every resampling here keeps centres where they are (half-pixel centres)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -16,10 +18,13 @@ from numpy.typing import NDArray
 __all__ = [
     "INTERPOLATIONS",
     "RESIZES",
+    "Cells",
     "Placement",
+    "Span",
     "Strip",
     "peak",
     "place",
+    "seen",
     "shrink",
     "strips",
     "to_network",
@@ -31,6 +36,27 @@ Rectangle = tuple[int, int, int, int]
 Strip = tuple[int, Pixels]
 """Rows of heat from a row of the picture on, uint8, as wide as what the network saw."""
 
+
+class Span(NamedTuple):
+    """Where the cells of a map lie along one axis of the network's input, in pixel edges.
+
+    ``first`` is the centre of the first cell and ``step`` the way to the next one, negative where
+    the network turns pictures round. What they see is ``low..high``.
+    """
+
+    first: float
+    step: float
+    low: float
+    high: float
+
+
+class Cells(NamedTuple):
+    """Where the cells of a map ``[u, v]`` lie: its rows, and its columns."""
+
+    rows: Span
+    columns: Span
+
+
 RESIZES = ("squash", "crop", "pad")
 
 INTERPOLATIONS = {
@@ -41,6 +67,7 @@ INTERPOLATIONS = {
     "lanczos": cv2.INTER_LANCZOS4,
 }
 
+_ROUNDING = 1e-6
 _STRIP = 1 << 17  # values of heat computed at a time, so that they stay in the cache
 
 
@@ -168,65 +195,124 @@ def _between(
 
     Beyond the outermost centres both are the outermost cell.
     """
-    at = np.clip(points * (cells / span) - 0.5, 0, cells - 1)
+    return _mixed(points * (cells / span) - 0.5, cells)
+
+
+def _mixed(
+    at: NDArray[np.floating], cells: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
+    """Return the two cells next to each point, counted in cells, and the second's share."""
+    at = np.clip(at, 0, cells - 1)
     lower = np.floor(at).astype(np.intp)
     return lower, np.minimum(lower + 1, cells - 1), (at - lower).astype(np.float32)
 
 
-def to_picture(heat: NDArray[np.float32], placement: Placement) -> Pixels:
+def seen(placement: Placement, cells: Cells | None = None) -> Rectangle:
+    """Return ``(left, top, right, bottom)`` of the picture's pixels that a map's cells see.
+
+    A pixel counts when its centre does. Without ``cells`` all that the input covers does.
+    """
+    if cells is None:
+        return placement.covered
+    left, top, right, bottom = placement.covered
+    rows, columns = _in_picture(placement, cells)
+    x0, x1 = _pixels(columns, left, right)
+    y0, y1 = _pixels(rows, top, bottom)
+    return x0, y0, x1, y1
+
+
+def _in_picture(placement: Placement, cells: Cells) -> Cells:
+    """Return where cells lie in the picture, whose pixels then are the unit."""
+    left, top, right, bottom = placement.box
+    high, wide = placement.network
+    down, across = (bottom - top) / high, (right - left) / wide
+    (y, dy, *ys), (x, dx, *xs) = cells
+    return Cells(
+        Span(top + y * down, dy * down, *(top + edge * down for edge in ys)),
+        Span(left + x * across, dx * across, *(left + edge * across for edge in xs)),
+    )
+
+
+def _pixels(span: Span, start: int, stop: int) -> tuple[int, int]:
+    """Return which of the pixels ``start..stop`` have their centre where a span sees something."""
+    first = min(max(start, math.ceil(span.low - 0.5 - _ROUNDING)), stop)
+    return first, max(first, min(stop, math.floor(span.high + 0.5 + _ROUNDING)))
+
+
+def _stretched(shape: tuple[int, ...], placement: Placement) -> Cells:
+    """Return cells that tile the network's input."""
+    (u, v), (high, wide) = shape, placement.network
+    rows, columns = high / u, wide / v
+    return Cells(Span(rows / 2, rows, 0, high), Span(columns / 2, columns, 0, wide))
+
+
+def to_picture(
+    heat: NDArray[np.float32], placement: Placement, cells: Cells | None = None
+) -> Pixels:
     """Return a map in 0..1, ``[u, v]``, as 256 levels on the picture's pixels, uint8 ``[H, W]``.
 
-    The map's cells tile the network's input. Between their centres the heat is bilinear, beyond
-    the outermost centres it is constant, and where the network did not look it is 0.
+    Between the centres of its cells the heat is bilinear, beyond the outermost centres it is
+    constant, and where the cells do not see anything it is 0. Without ``cells`` the map is
+    stretched over the network's input.
     """
-    left, _, right, _ = placement.covered
+    left, _, right, _ = seen(placement, cells)
     levels = np.zeros(placement.picture, np.uint8)
-    for top, strip in strips(heat, placement):
+    for top, strip in strips(heat, placement, cells):
         levels[top : top + len(strip), left:right] = strip
     return levels
 
 
-def strips(heat: NDArray[np.float32], placement: Placement) -> Iterator[Strip]:
-    """Yield the levels of ``to_picture`` a few rows at a time, where the network looked.
+def strips(
+    heat: NDArray[np.float32], placement: Placement, cells: Cells | None = None
+) -> Iterator[Strip]:
+    """Yield the levels of ``to_picture`` a few rows at a time, where the cells see the picture.
 
     What is done with a strip while it is in the processor's cache costs half as much as with all
     of a large photograph.
     """
-    x0, y0, x1, y1 = placement.covered
-    left, top, right, bottom = placement.box
-    across = _weights(x0, x1, left, right, heat.shape[1])
+    x0, y0, x1, y1 = seen(placement, cells)
+    if x0 >= x1:
+        return
+    spans = _in_picture(placement, cells or _stretched(heat.shape, placement))
+    down = _weights(spans.rows, heat.shape[0], np.arange(y0, y1))
+    across = _weights(spans.columns, heat.shape[1], np.arange(x0, x1))
     wide = (heat.astype(np.float32) * np.float32(255)) @ across.T
-    down = _weights(y0, y1, top, bottom, heat.shape[0])
     rows = max(1, _STRIP // (x1 - x0))
     for start in range(y0, y1, rows):
         mixed = down[start - y0 : min(start + rows, y1) - y0]
         used = np.flatnonzero(mixed.any(axis=0))
-        cells = slice(used[0], used[-1] + 1)
-        yield start, np.asarray(cv2.convertScaleAbs(mixed[:, cells] @ wide[cells]), np.uint8)
+        part = slice(used[0], used[-1] + 1)
+        yield start, np.asarray(cv2.convertScaleAbs(mixed[:, part] @ wide[part]), np.uint8)
 
 
-def _weights(start: int, stop: int, first: float, last: float, cells: int) -> NDArray[np.float32]:
-    """Return how pixels ``start..stop`` mix ``cells`` that tile ``first..last``: rows of sum 1."""
-    lower, upper, share = _between(np.arange(start, stop) + 0.5 - first, cells, last - first)
-    weights = np.zeros((stop - start, cells), np.float32)
-    pixel = np.arange(stop - start)
-    weights[pixel, lower] = 1 - share
-    weights[pixel, upper] += share
+def peak(
+    heat: NDArray[np.float32], placement: Placement, cells: Cells | None = None
+) -> tuple[int, int]:
+    """Return the picture pixel ``(x, y)`` where a map ``[u, v]`` is hottest.
+
+    It is the pixel at a cell's centre, or the one nearest to it that the cells see.
+    """
+    x0, y0, x1, y1 = seen(placement, cells)
+    spans = _in_picture(placement, cells or _stretched(heat.shape, placement))
+    ys = _nearest(spans.rows, heat.shape[0], y0, y1)
+    xs = _nearest(spans.columns, heat.shape[1], x0, x1)
+    down = _weights(spans.rows, heat.shape[0], ys)
+    drawn = down @ heat.astype(np.float32) @ _weights(spans.columns, heat.shape[1], xs).T
+    row, column = np.unravel_index(int(np.argmax(drawn)), drawn.shape)
+    return int(xs[column]), int(ys[row])
+
+
+def _weights(span: Span, cells: int, pixels: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Return how pixels mix the cells of a span: rows of sum 1."""
+    lower, upper, share = _mixed((pixels + 0.5 - span.first) / span.step, cells)
+    weights = np.zeros((len(pixels), cells), np.float32)
+    row = np.arange(len(pixels))
+    weights[row, lower] = 1 - share
+    weights[row, upper] += share
     return weights
 
 
-def peak(heat: NDArray[np.float32], placement: Placement) -> tuple[int, int]:
-    """Return the picture pixel ``(x, y)`` at the centre of the hottest cell of a map ``[u, v]``.
-
-    Cells whose centre lies in padding count only if there are no others.
-    """
-    left, top, right, bottom = placement.box
-    x0, y0, x1, y1 = placement.covered
-    u, v = heat.shape
-    xs = np.floor(left + (np.arange(v) + 0.5) * ((right - left) / v))
-    ys = np.floor(top + (np.arange(u) + 0.5) * ((bottom - top) / u))
-    inside = ((ys >= y0) & (ys < y1))[:, np.newaxis] & ((xs >= x0) & (xs < x1))
-    seen = np.where(inside, heat, -1) if inside.any() else heat
-    row, column = np.unravel_index(int(np.argmax(seen)), heat.shape)
-    x, y = int(xs[column]), int(ys[row])
-    return min(max(x, x0), x1 - 1), min(max(y, y0), y1 - 1)
+def _nearest(span: Span, cells: int, start: int, stop: int) -> NDArray[np.intp]:
+    """Return, of the pixels ``start..stop``, the one nearest to each cell's centre."""
+    centres = np.floor(span.first + span.step * np.arange(cells))
+    return np.asarray(np.clip(centres, start, max(start, stop - 1)), np.intp)

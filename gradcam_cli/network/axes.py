@@ -12,7 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gradcam_cli.isolation import tf
-from gradcam_cli.network.axis_rules import RULES, Atom, Layout, like_inputs, size_of, sizes_of
+from gradcam_cli.network.axis import Atom, Layout, pixels, place_of, size_of
+from gradcam_cli.network.axis_rules import RULES, like_inputs, part_of
+from gradcam_cli.network.operations import sizes_of
+from gradcam_cli.network.places import Place
 
 __all__ = ["Axes", "Features", "features_of", "follow", "guess_features"]
 
@@ -26,7 +29,8 @@ class Features:
 
     ``grid`` is ``(u, v)``, ``channels`` K. ``order`` are the tensor's axes as pictures, rows,
     columns, channels, or for ``tokens`` as pictures, cells, channels; ``before`` and ``after``
-    count the tokens that are no cells, and columns come first where ``by_columns``.
+    count the tokens that are no cells, and columns come first where ``by_columns``. ``places`` say
+    where rows and columns lie in the network's input, None where that is not known.
     """
 
     grid: tuple[int, int]
@@ -36,14 +40,16 @@ class Features:
     before: int = 0
     after: int = 0
     by_columns: bool = False
+    places: tuple[Place | None, Place | None] = (None, None)
 
     def transposed(self) -> Features:
         """Return the same layout with rows for columns."""
-        grid = self.grid[::-1]
         if self.tokens:
-            return replace(self, grid=grid, by_columns=not self.by_columns)
-        pictures, rows, columns, channels = self.order
-        return replace(self, grid=grid, order=(pictures, columns, rows, channels))
+            turned = replace(self, by_columns=not self.by_columns)
+        else:
+            pictures, rows, columns, channels = self.order
+            turned = replace(self, order=(pictures, columns, rows, channels))
+        return replace(turned, grid=self.grid[::-1], places=self.places[::-1])
 
     def fold(self, tensor: Any) -> Any:
         """Return a tensor of this layout as float32 ``[N, u, v, K]``, without further tokens."""
@@ -66,16 +72,16 @@ def follow(picture: Any, channels_first: bool = False) -> Axes:
     sizes = sizes_of(picture)
     axes: Axes = {picture.name: None}
     if sizes:
-        parts = zip(letters, sizes, strict=True)
-        axes[picture.name] = tuple((Atom(letter, size),) for letter, size in parts)
+        axes[picture.name] = tuple(map(pixels, letters, sizes))
     for operation in picture.graph.get_operations():
         if not any(value.name in axes for value in operation.inputs):
             continue
-        layout = None
+        layout, inputs = None, [axes.get(value.name) for value in operation.inputs]
         if operation.outputs and sizes_of(operation.outputs[0]) is not None:
-            rule = RULES.get(operation.type, like_inputs)
-            layout = rule(operation, [axes.get(value.name) for value in operation.inputs])
-        for value in operation.outputs:
+            layout = RULES.get(operation.type, like_inputs)(operation, inputs)
+        for output, value in enumerate(operation.outputs):
+            if output and operation.type in ("Split", "SplitV"):
+                layout = part_of(operation, inputs, output)
             fits = layout is not None and [size_of(axis) for axis in layout] == sizes_of(value)
             axes[value.name] = layout if fits else None
     return axes
@@ -95,7 +101,8 @@ def features_of(tensor: Any, axes: Axes) -> Features | None:
         u, v = letters.index("u"), letters.index("v")
         k = 6 - u - v
         if layout[u][0].letter == "u" and layout[v][0].letter == "v":
-            return Features((sizes[u], sizes[v]), sizes[k], (0, u, v, k))
+            places = (place_of(layout[u]), place_of(layout[v]))
+            return Features((sizes[u], sizes[v]), sizes[k], (0, u, v, k), places=places)
     if kinds in (["", "uv"], ["", "vu"], ["", "t"]):
         t = 1 if letters[1] else 2
         return _tokens(layout[t], sizes[3 - t], (0, t, 3 - t))
@@ -105,12 +112,15 @@ def features_of(tensor: Any, axes: Axes) -> Features | None:
 def _tokens(axis: tuple[Atom, ...], channels: int, order: tuple[int, ...]) -> Features | None:
     if [atom.letter for atom in axis] == ["t"]:
         cells = axis[0]
-        return Features(cells.grid, channels, order, True, cells.before, cells.after)
+        down, across = cells.places or (None, None)
+        places = (down, across)
+        return Features(cells.grid, channels, order, True, cells.before, cells.after, places=places)
     if len(axis) != 2:
         return None
-    sizes = {atom.letter: atom.size for atom in axis}
     flip = axis[0].letter == "v"
-    return Features((sizes["u"], sizes["v"]), channels, order, True, by_columns=flip)
+    u, v = reversed(axis) if flip else axis
+    places = (place_of((u,)), place_of((v,)))
+    return Features((u.size, v.size), channels, order, True, by_columns=flip, places=places)
 
 
 def guess_features(tensor: Any, layer: Any) -> Features | None:

@@ -1,117 +1,51 @@
-"""An operation and the axes of its inputs become the axes of its outputs; the RULES table.
-
-An axis is a product of factors: after ``[N, u, v, K]`` was reshaped to ``[N, u * v, K]``, the
-second axis is rows times columns, and a later reshape can take them apart again.
-"""
+"""An operation and the axes of its inputs become the axes of its outputs; the RULES table."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from functools import partial, reduce
+from typing import Any
 
-import numpy as np
+from gradcam_cli.network.axis import (
+    Atom,
+    Axis,
+    Layout,
+    coarse,
+    cut_out,
+    joined,
+    known,
+    mislaid,
+    moved,
+    place_of,
+    size_of,
+    unknown,
+)
+from gradcam_cli.network.moves import move, padded, split, taken
+from gradcam_cli.network.operations import attribute, numbers, sizes_of
+from gradcam_cli.network.places import Place, pad
 
-from gradcam_cli.isolation import tf
+__all__ = ["RULES", "Inputs", "like_inputs", "part_of"]
 
-__all__ = ["RULES", "Atom", "Axis", "Inputs", "Layout", "like_inputs", "size_of", "sizes_of"]
-
-
-class Atom(NamedTuple):
-    """A factor of an axis: ``n`` pictures, ``u`` rows, ``v`` columns, ``t`` cells, or ``?``.
-
-    ``t`` is all cells of ``grid``, row by row, with ``before`` and ``after`` further tokens.
-    """
-
-    letter: str
-    size: int
-    before: int = 0
-    after: int = 0
-    grid: tuple[int, int] = (0, 0)
-
-
-Axis = tuple[Atom, ...]
-Layout = tuple[Axis, ...]
 Inputs = Sequence[Layout | None]
-
-
-def sizes_of(tensor: Any) -> list[int] | None:
-    """Return a tensor's shape, or None when it is not known to the last axis."""
-    shape = tensor.shape
-    if shape.rank is None or any(size is None for size in shape):
-        return None
-    return [int(size) for size in shape]
 
 
 def like_inputs(operation: Any, layouts: Inputs) -> Layout | None:
     """Element by element, with broadcasting: an axis is what it is in an input of that size."""
     sizes = _output(operation)
-    result = [_unknown(size) for size in sizes]
+    result = [unknown(size) for size in sizes]
     for value, layout in zip(operation.inputs, layouts, strict=True):
         have = sizes_of(value)
         if layout is None or have is None or len(have) > len(sizes):
             continue
         for place, axis in enumerate(layout, len(sizes) - len(have)):
-            if size_of(axis) == sizes[place] and not _known(result[place]):
-                result[place] = axis
-    return tuple(result) if any(map(_known, result)) else None
+            if size_of(axis) == sizes[place]:
+                result[place] = joined(result[place], axis)
+    return tuple(result) if any(map(known, result)) else None
 
 
 def _output(operation: Any) -> list[int]:
     return sizes_of(operation.outputs[0]) or []
-
-
-def size_of(axis: Axis) -> int:
-    """Return how many entries an axis has."""
-    return math.prod(atom.size for atom in axis)
-
-
-def _known(axis: Axis) -> bool:
-    return any(atom.letter != "?" for atom in axis)
-
-
-def _unknown(size: int) -> Axis:
-    return (Atom("?", size),)
-
-
-def _attribute(operation: Any, name: str) -> Any:
-    try:
-        return operation.get_attr(name)
-    except ValueError:
-        return None
-
-
-def _numbers(tensor: Any) -> list[int] | None:
-    """Return a constant tensor's integers."""
-    value = _constant(tensor)
-    return None if value is None else [int(number) for number in np.ravel(value)]
-
-
-_ARITHMETIC: dict[str, Callable[..., Any]] = {
-    "Sub": np.subtract,
-    "AddV2": np.add,
-    "Mul": np.multiply,
-    "Range": np.arange,
-    "Pack": lambda *parts: np.stack(parts),
-    "ConcatV2": lambda *parts: np.concatenate(parts[:-1]),
-}
-
-
-def _constant(tensor: Any) -> Any | None:
-    """Return a tensor's value where the graph fixes it, through arithmetic with axes as well."""
-    value = tf.get_static_value(tensor)
-    if value is not None or tensor.op.type not in _ARITHMETIC:
-        return value
-    parts = [_constant(part) for part in tensor.op.inputs]
-    return None if any(p is None for p in parts) else _ARITHMETIC[tensor.op.type](*parts)
-
-
-def _resized(axis: Axis, size: int) -> Axis:
-    """Return an axis that was cut or lengthened: rows stay rows, anything else is unknown."""
-    if size_of(axis) == size:
-        return axis
-    letters = [atom.letter for atom in axis if atom.letter != "?"]
-    return (Atom(letters[0], size),) if letters in (["u"], ["v"]) else _unknown(size)
 
 
 def _grid(operation: Any, layouts: Inputs) -> Layout | None:
@@ -119,32 +53,80 @@ def _grid(operation: Any, layouts: Inputs) -> Layout | None:
     layout, sizes = layouts[2 if operation.type == "Conv2DBackpropInput" else 0], _output(operation)
     if len(sizes) != 4:
         return None
-    u, v, k = (2, 3, 1) if _attribute(operation, "data_format") == b"NCHW" else (1, 2, 3)
-    result = [_unknown(size) for size in sizes]
-    if layout is None:  # the axes were lost before; a convolution says again what is what
+    u, v, k = (2, 3, 1) if attribute(operation, "data_format") == b"NCHW" else (1, 2, 3)
+    result = [unknown(size) for size in sizes]
+    if layout is None:
         if sizes[u] > 1 and sizes[v] > 1:
-            for letter, axis in (("n", 0), ("u", u), ("v", v)):
-                result[axis] = (Atom(letter, sizes[axis]),)
+            result[0] = (Atom("n", sizes[0]),)
+            _say_again(result, sizes, u, v)
         return tuple(result)
-    for axis in (0, u, v):
-        result[axis] = _resized(layout[axis], sizes[axis])
+    result[0] = layout[0] if size_of(layout[0]) == sizes[0] else unknown(sizes[0])
+    for at, axis in enumerate((u, v)):
+        size = sizes[axis]
+        result[axis] = moved(layout[axis], size, partial(_along, operation, at, size))
+        if not known(result[axis]) and size == _cells(layout[axis]):
+            # A convolution over tokens that were padded for it.
+            tokens = layout[axis][0]
+            result[axis] = _without_tokens(layout[axis], tokens.before, size)
     if operation.type == "BatchToSpaceND":  # the way back from a dilated convolution
         result[0] = (Atom("n", sizes[0]),)
-    result[k] = _unknown(sizes[k])
+    if operation.type in _CONVOLUTIONS and [atom.letter for atom in result[0]] == ["n"]:
+        _say_again(result, sizes, u, v)
+    result[k] = unknown(sizes[k])
     return tuple(result)
 
 
-def _cut(operation: Any, layouts: Inputs) -> Layout | None:
-    """Cut or lengthen the axes that have another size than before."""
-    layout = next((layout for layout in layouts if layout is not None), None)
-    sizes = _output(operation)
-    if layout is None or len(layout) != len(sizes):
+_CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative")
+
+
+def _say_again(result: list[Axis], sizes: list[int], u: int, v: int) -> None:
+    """Name rows and columns that were lost on the way: a convolution says again what is what."""
+    for axis, other, letter in ((u, v, "u"), (v, u, "v")):
+        if not known(result[axis]) and sizes[axis] > 1:
+            turned = letter in [atom.letter for atom in result[other]]
+            name = ("v" if letter == "u" else "u") if turned else letter
+            result[axis] = (Atom(name, sizes[axis], places=(None,)),)
+
+
+def _along(operation: Any, at: int, count: int, place: Place, size: int) -> Place | None:
+    return move(operation, at, place, size, count)
+
+
+def _pad(operation: Any, layouts: Inputs) -> Layout | None:
+    """Lengthen axes at their ends."""
+    layout = layouts[0]
+    if layout is None:
         return None
-    return tuple(_resized(axis, size) for axis, size in zip(layout, sizes, strict=True))
+    result = list(layout)
+    for at, (axis, size) in enumerate(zip(layout, _output(operation), strict=True)):
+        pads = padded(operation, at)
+        if pads is None:
+            result[at] = mislaid(axis, size)
+        elif any(pads):
+            result[at] = _with_tokens(axis, pads[0], size)
+    return tuple(result)
+
+
+def part_of(operation: Any, layouts: Inputs, output: int) -> Layout | None:
+    """Return the axes of one output of a Split operation."""
+    layout = next((layout for layout in layouts if layout is not None), None)
+    sizes = sizes_of(operation.outputs[output])
+    if layout is None or sizes is None or len(layout) != len(sizes):
+        return None
+    result = list(layout)
+    for at, (axis, size) in enumerate(zip(layout, sizes, strict=True)):
+        start = split(operation, at, output)
+        if size != size_of(axis):
+            result[at] = mislaid(axis, size) if start is None else cut_out(axis, start, size)
+    return tuple(result)
+
+
+def _part(operation: Any, layouts: Inputs) -> Layout | None:
+    return part_of(operation, layouts, 0)
 
 
 def _transpose(operation: Any, layouts: Inputs) -> Layout | None:
-    order, layout = _numbers(operation.inputs[1]), layouts[0]
+    order, layout = numbers(operation.inputs[1]), layouts[0]
     return None if layout is None or order is None else tuple(layout[axis] for axis in order)
 
 
@@ -168,23 +150,23 @@ def _regrouped(atoms: list[Atom], sizes: list[int]) -> Layout:
             atom, wanted = waiting.pop(0), size // size_of(tuple(axis))
             if atom.size > wanted:
                 if size % size_of(tuple(axis)) or atom.size % wanted or wanted == 1:
-                    return tuple(result) + tuple(_unknown(s) for s in sizes[len(result) :])
+                    return tuple(result) + tuple(unknown(s) for s in sizes[len(result) :])
                 waiting.insert(0, Atom("?", atom.size // wanted))
-                atom = Atom("?" if atom.letter == "t" else atom.letter, wanted)
+                atom = coarse(atom, wanted)
             axis.append(atom)
-        if size > 1 and waiting and waiting[0] == Atom("v", 1) and axis[-1].letter == "u":
+        if size > 1 and waiting and waiting[0][:2] == ("v", 1) and axis[-1].letter == "u":
             axis.append(waiting.pop(0))  # one column: it goes with its rows
-        result.append(tuple(axis) or _unknown(size))
+        result.append(tuple(axis) or unknown(size))
     return tuple(result)
 
 
 def _reduce(operation: Any, layouts: Inputs) -> Layout | None:
-    over, layout = _numbers(operation.inputs[1]), layouts[0]
+    over, layout = numbers(operation.inputs[1]), layouts[0]
     if layout is None or over is None:
         return None
     gone = {axis % len(layout) for axis in over}
-    if _attribute(operation, "keep_dims"):
-        return tuple(_unknown(1) if at in gone else axis for at, axis in enumerate(layout))
+    if attribute(operation, "keep_dims"):
+        return tuple(unknown(1) if at in gone else axis for at, axis in enumerate(layout))
     return tuple(axis for at, axis in enumerate(layout) if at not in gone)
 
 
@@ -192,8 +174,8 @@ def _product(operation: Any, layouts: Inputs) -> Layout | None:
     """Rows of the left factor and columns of the right one; leading axes element by element."""
     sizes = _output(operation)
     names = ("transpose_a", "transpose_b") if operation.type == "MatMul" else ("adj_x", "adj_y")
-    flipped = [bool(_attribute(operation, name)) for name in names]
-    result = [_unknown(size) for size in sizes]
+    flipped = [bool(attribute(operation, name)) for name in names]
+    result = [unknown(size) for size in sizes]
     for layout, place, axis in (
         (layouts[0], -2, -1 if flipped[0] else -2),
         (layouts[1], -1, -2 if flipped[1] else -1),
@@ -202,9 +184,9 @@ def _product(operation: Any, layouts: Inputs) -> Layout | None:
             continue
         result[place] = layout[axis]
         for at in range(-len(layout), -2):
-            if not _known(result[at]) and size_of(layout[at]) == sizes[at]:
+            if not known(result[at]) and size_of(layout[at]) == sizes[at]:
                 result[at] = layout[at]
-    return tuple(result) if any(map(_known, result)) else None
+    return tuple(result) if any(map(known, result)) else None
 
 
 def _einsum(operation: Any, layouts: Inputs) -> Layout | None:
@@ -214,10 +196,10 @@ def _einsum(operation: Any, layouts: Inputs) -> Layout | None:
     found: dict[str, Axis] = {}
     for letters, layout in zip(left.split(","), layouts, strict=True):
         for letter, axis in zip(_spelt(letters, len(layout or ())), layout or (), strict=True):
-            if _known(axis):
+            if known(axis):
                 found.setdefault(letter, axis)
     spelt = _spelt(right, len(sizes))
-    return tuple(found.get(le, _unknown(size)) for le, size in zip(spelt, sizes, strict=True))
+    return tuple(found.get(le, unknown(size)) for le, size in zip(spelt, sizes, strict=True))
 
 
 def _spelt(letters: str, rank: int) -> str:
@@ -230,19 +212,19 @@ def _spelt(letters: str, rank: int) -> str:
 
 def _concat(operation: Any, layouts: Inputs) -> Layout | None:
     """One behind the other: channels join channels, class tokens join cells."""
-    at, sizes = _numbers(operation.inputs[-1]), _output(operation)
+    at, sizes = numbers(operation.inputs[-1]), _output(operation)
     parts = [sizes_of(value) for value in operation.inputs[:-1]]
     if at is None or None in parts:
         return None
     axis = at[0] % len(sizes)
-    result = [_unknown(size) for size in sizes]
+    result = [unknown(size) for size in sizes]
     cells: list[tuple[int, Axis]] = []
     before = 0
     for part, layout in zip(parts, layouts[:-1], strict=True):
         for place, have in enumerate(layout or ()):
-            if place != axis and not _known(result[place]):
-                result[place] = have
-        if layout is not None and _known(layout[axis]):
+            if place != axis:
+                result[place] = joined(result[place], have)
+        if layout is not None and known(layout[axis]):
             cells.append((before, layout[axis]))
         before += (part or [])[axis]
     if len(cells) == 1:  # two sets of cells behind each other are no grid
@@ -253,30 +235,40 @@ def _concat(operation: Any, layouts: Inputs) -> Layout | None:
 def _with_tokens(axis: Axis, before: int, size: int) -> Axis:
     """Return cells with ``before`` tokens in front of them, and as many behind as fill ``size``."""
     after = size - before - size_of(axis)
+    if not before and not after:
+        return axis
     if [atom.letter for atom in axis] == ["u", "v"]:
-        return (Atom("t", size, before, after, (axis[0].size, axis[1].size)),)
+        places = (place_of(axis[:1]), place_of(axis[1:]))
+        return (Atom("t", size, before, after, (axis[0].size, axis[1].size), places),)
     if len(axis) == 1 and axis[0].letter == "t":
         cells = axis[0]
-        return (Atom("t", size, cells.before + before, cells.after + after, cells.grid),)
-    return _unknown(size)
+        before, after = cells.before + before, cells.after + after
+        return (cells._replace(size=size, before=before, after=after),)
+    return moved(axis, size, lambda place, _: pad(place, before, after))
 
 
 def _without_tokens(axis: Axis, first: int, size: int) -> Axis:
     """Return what is left of an axis when ``size`` entries from ``first`` on are kept."""
     if size == size_of(axis) or len(axis) != 1 or axis[0].letter != "t":
-        return _resized(axis, size)
+        return cut_out(axis, first, size)
     before, cells = axis[0].before, math.prod(axis[0].grid)
     after = size - (before - first) - cells
     if first > before or after < 0:
-        return _unknown(size)
+        return unknown(size)
     if first == before and after == 0:
-        u, v = axis[0].grid
-        return (Atom("u", u), Atom("v", v))
-    return (Atom("t", size, before - first, after, axis[0].grid),)
+        (u, v), (down, across) = axis[0].grid, axis[0].places or (None, None)
+        return (Atom("u", u, places=(down,)), Atom("v", v, places=(across,)))
+    return (axis[0]._replace(size=size, before=before - first, after=after),)
+
+
+def _cells(axis: Axis) -> int:
+    """Return how many cells lie behind each other on an axis of tokens, 0 where it has none."""
+    tokens = len(axis) == 1 and axis[0].letter == "t"
+    return math.prod(axis[0].grid) if tokens else 0
 
 
 def _slice(operation: Any, layouts: Inputs) -> Layout | None:
-    begin, layout = _numbers(operation.inputs[1]), layouts[0]
+    begin, layout = numbers(operation.inputs[1]), layouts[0]
     if layout is None or begin is None:
         return None
     parts = zip(layout, begin, _output(operation), strict=True)
@@ -285,7 +277,7 @@ def _slice(operation: Any, layouts: Inputs) -> Layout | None:
 
 def _strided_slice(operation: Any, layouts: Inputs) -> Layout | None:
     """Return the axes of ``x[begin:end:stride, ..., None, 0]``, spelt in TensorFlow's bit masks."""
-    begin, strides = _numbers(operation.inputs[1]), _numbers(operation.inputs[3])
+    begin, strides = numbers(operation.inputs[1]), numbers(operation.inputs[3])
     layout, sizes = layouts[0], _output(operation)
     if layout is None or begin is None or strides is None:
         return None
@@ -305,37 +297,44 @@ def _strided_slice(operation: Any, layouts: Inputs) -> Layout | None:
             result += layout[axis : axis + skipped]
             axis += skipped
         elif masks["new_axis"] >> at & 1:
-            result.append(_unknown(1))
+            result.append(unknown(1))
         elif masks["shrink_axis"] >> at & 1:
             axis += 1
         else:
-            start = 0 if masks["begin"] >> at & 1 else first
-            size = sizes[len(result)]
-            whole = strides[at] == 1 and start >= 0
-            have = layout[axis]
-            if strides[at] < 0:
-                result.append(_unknown(size) if _known(have) else have)
-            else:
-                result.append(_without_tokens(have, start, size) if whole else _resized(have, size))
+            have, size = layout[axis], sizes[len(result)]
+            start = None if masks["begin"] >> at & 1 else first
+            start = slice(start, None, strides[at]).indices(size_of(have))[0]
+            whole = strides[at] == 1
+            cut = _without_tokens if whole else partial(cut_out, stride=strides[at])
+            result.append(cut(have, start, size))
             axis += 1
     return tuple(result) + layout[axis:]
 
 
 def _gather(operation: Any, layouts: Inputs) -> Layout | None:
-    axis, layout = _numbers(operation.inputs[2]), layouts[0]
-    if layout is None or axis is None or _attribute(operation, "batch_dims"):
+    axis, layout = numbers(operation.inputs[2]), layouts[0]
+    if layout is None or axis is None or attribute(operation, "batch_dims"):
         return None
     at, sizes = axis[0] % len(layout), _output(operation)
     extra = len(sizes) - len(layout) + 1
-    return (*layout[:at], *map(_unknown, sizes[at : at + extra]), *layout[at + 1 :])
+    middle = tuple(unknown(size) for size in sizes[at : at + extra])
+    indices = numbers(operation.inputs[1]) if extra == 1 else None
+    if indices and indices == [*range(indices[0], indices[-1] + 1)]:
+        middle = (_without_tokens(layout[at], indices[0], len(indices)),)
+    elif indices:
+        middle = (moved(layout[at], sizes[at], lambda place, n: taken(place, n, indices)),)
+        if place_of(middle[0]) is None:
+            middle = (unknown(sizes[at]),)
+    return (*layout[:at], *middle, *layout[at + 1 :])
 
 
 def _pack(operation: Any, layouts: Inputs) -> Layout | None:
-    layout = next((layout for layout in layouts if layout is not None), None)
-    if layout is None:
+    known = [layout for layout in layouts if layout is not None]
+    if not known:
         return None
+    layout = tuple(reduce(joined, axes) for axes in zip(*known, strict=True))
     at = operation.get_attr("axis") % (len(layout) + 1)
-    return (*layout[:at], _unknown(len(operation.inputs)), *layout[at:])
+    return (*layout[:at], unknown(len(operation.inputs)), *layout[at:])
 
 
 def _unpack(operation: Any, layouts: Inputs) -> Layout | None:
@@ -345,20 +344,32 @@ def _unpack(operation: Any, layouts: Inputs) -> Layout | None:
     return (*layouts[0][:at], *layouts[0][at + 1 :])
 
 
-def _shuffled(operation: Any, layouts: Inputs) -> Layout | None:
-    """Reversed or rolled axes are no longer what they were; the others are."""
-    axes, layout = _numbers(operation.inputs[-1]), layouts[0]
+def _turned(operation: Any, layouts: Inputs) -> Layout | None:
+    """Turn axes round."""
+    axes, layout = numbers(operation.inputs[1]), layouts[0]
+    if layout is None or axes is None:
+        return None
+    result = list(layout)
+    for axis in axes:
+        size = size_of(layout[axis])
+        result[axis] = cut_out(layout[axis], size - 1, size, -1)
+    return tuple(result)
+
+
+def _rolled(operation: Any, layouts: Inputs) -> Layout | None:
+    """Lose axes that are rolled; the others are what they were."""
+    axes, layout = numbers(operation.inputs[-1]), layouts[0]
     if layout is None or axes is None:
         return None
     moved = {axis % len(layout) for axis in axes}
-    return tuple(_unknown(size_of(a)) if at in moved else a for at, a in enumerate(layout))
+    return tuple(unknown(size_of(a)) if at in moved else a for at, a in enumerate(layout))
 
 
 def _tile(operation: Any, layouts: Inputs) -> Layout | None:
     if layouts[0] is None:
         return None
     parts = zip(layouts[0], _output(operation), strict=True)
-    return tuple(axis if size_of(axis) == size else _unknown(size) for axis, size in parts)
+    return tuple(axis if size_of(axis) == size else unknown(size) for axis, size in parts)
 
 
 def _lost(operation: Any, layouts: Inputs) -> Layout | None:  # noqa: ARG001  a row of RULES
@@ -367,9 +378,12 @@ def _lost(operation: Any, layouts: Inputs) -> Layout | None:  # noqa: ARG001  a 
 
 _GROUPS: tuple[tuple[Callable[[Any, Inputs], Layout | None], str], ...] = (
     (_grid, "Conv2D Conv2DBackpropInput DepthwiseConv2dNative MaxPool AvgPool ExtractImagePatches"),
-    (_grid, "ResizeBilinear ResizeNearestNeighbor ResizeBicubic ResizeArea ScaleAndTranslate"),
-    (_grid, "SpaceToDepth DepthToSpace SpaceToBatchND BatchToSpaceND"),
-    (_cut, "Pad PadV2 MirrorPad Split SplitV"),
+    (_grid, "ResizeBilinear ResizeNearestNeighbor ResizeBicubic ResizeArea"),
+    (_grid, "SpaceToDepth DepthToSpace SpaceToBatchND BatchToSpaceND Dilation2D"),
+    (_grid, "ScaleAndTranslate CropAndResize"),
+    (_grid, "MaxPoolWithArgmax FractionalMaxPool FractionalAvgPool ImageProjectiveTransformV3"),
+    (_pad, "Pad PadV2 MirrorPad"),
+    (_part, "Split SplitV"),
     (_tile, "Tile"),
     (_transpose, "Transpose"),
     (_reshape, "Reshape Squeeze ExpandDims"),
@@ -382,7 +396,8 @@ _GROUPS: tuple[tuple[Callable[[Any, Inputs], Layout | None], str], ...] = (
     (_gather, "GatherV2"),
     (_pack, "Pack"),
     (_unpack, "Unpack"),
-    (_shuffled, "ReverseV2 Roll"),
+    (_turned, "ReverseV2"),
+    (_rolled, "Roll"),
     (_lost, "Shape ShapeN Size Rank Range Fill GatherNd ScatterNd TopKV2 ArgMax ArgMin While"),
     (_lost, "StatelessWhile PartitionedCall StatefulPartitionedCall TensorListStack"),
 )

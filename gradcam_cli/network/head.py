@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.isolation import tf
-from gradcam_cli.network.axis_rules import sizes_of
+from gradcam_cli.network.operations import sizes_of
 
 __all__ = ["Head", "behind_copies", "find_head", "pooled_features"]
 

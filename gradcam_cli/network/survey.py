@@ -13,6 +13,7 @@ from gradcam_cli.isolation import tf
 from gradcam_cli.network.anatomy import Anatomy, FeatureMap, ancestors, default_map, dissect
 from gradcam_cli.network.head import behind_copies, pooled_features
 from gradcam_cli.network.inside import arriving_pixels, read_scaling
+from gradcam_cli.network.places import Place
 from gradcam_cli.network.ports import Ports
 from gradcam_cli.network.tap import trace
 
@@ -23,7 +24,8 @@ __all__ = ["LayerRow", "Survey", "survey"]
 class LayerRow:
     """One layer that can be explained: its path, class, call number, grid and channels.
 
-    ``tokens`` tells that the grid is folded from the tokens of a transformer.
+    ``tokens`` tells that the grid is folded from the tokens of a transformer. ``places`` say where
+    its rows and columns lie in the network's input, None where that is not known.
     """
 
     path: str
@@ -32,6 +34,7 @@ class LayerRow:
     grid: tuple[int, int]
     channels: int
     tokens: bool = False
+    places: tuple[Place | None, Place | None] = (None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +93,16 @@ def _describe(anatomy: Anatomy) -> Survey:
     rows = []
     for each in anatomy.maps:
         step, features = each.step, each.features
-        kind = type(step.layer).__name__
         rows.append(
-            LayerRow(step.path, kind, step.call, features.grid, features.channels, features.tokens)
+            LayerRow(
+                step.path,
+                type(step.layer).__name__,
+                step.call,
+                features.grid,
+                features.channels,
+                features.tokens,
+                features.places,
+            )
         )
     head = anatomy.head
     pooled = pooled_features(head)

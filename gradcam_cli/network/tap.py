@@ -18,6 +18,7 @@ from typing import Any
 
 from gradcam_cli.errors import GradcamError, ModelError
 from gradcam_cli.isolation import own_settings, tf
+from gradcam_cli.network.operations import constant
 
 __all__ = ["Step", "recording", "trace"]
 
@@ -82,6 +83,7 @@ def recording(
         undo: list[Callable[[], None]] = []
         try:
             undo.append(_inline_functions(thread))
+            undo.append(_decide_conditions(thread))
             for path, layer in operations.items():
                 undo.append(_wrap(path, layer, graph, thread, steps, change))
             yield steps
@@ -109,6 +111,28 @@ def _inline_functions(thread: int) -> Callable[[], None]:
         kind.__call__ = compiled
 
     kind.__call__ = inline
+    return restore
+
+
+def _decide_conditions(thread: int) -> Callable[[], None]:
+    """Make ``tf.cond`` take the one branch that can be, where sizes alone decide it.
+
+    Both branches of a layer that pads pictures to an aspect ratio would hide what is done to them.
+    """
+    either = tf.cond
+
+    @functools.wraps(either)
+    def decided(pred: Any, true_fn: Any = None, false_fn: Any = None, name: Any = None) -> Any:
+        mine = threading.get_ident() == thread and hasattr(pred, "graph")
+        value = constant(pred) if mine else None
+        if value is None:
+            return either(pred, true_fn, false_fn, name)
+        return true_fn() if value else false_fn()
+
+    def restore() -> None:
+        tf.cond = either
+
+    tf.cond = decided
     return restore
 
 

@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from gradcam_cli.images.fit import (
     INTERPOLATIONS,
     RESIZES,
+    Cells,
     Placement,
+    Span,
     peak,
     place,
+    seen,
     to_network,
     to_picture,
 )
@@ -276,3 +279,82 @@ def test_heat_of_a_large_picture_is_opencvs() -> None:
     levels = to_picture(heat, place((1203, 1601), (224, 224)))
     expected = cv2.resize(heat * 255, (1601, 1203), interpolation=cv2.INTER_LINEAR)
     assert np.abs(levels - expected).max() <= 0.51
+
+
+def spans() -> st.SearchStrategy[Span]:
+    """Cells of an input of 40 pixels, some beyond it, some turned round."""
+    return st.tuples(
+        st.floats(-8, 30),
+        st.sampled_from([-6.0, -1.5, 0.7, 4.0]),
+        st.floats(0, 18),
+        st.floats(22, 40),
+    ).map(lambda values: Span(*values))
+
+
+@given(
+    picture=st.tuples(st.integers(5, 40), st.integers(5, 40)),
+    grid=st.tuples(st.integers(1, 8), st.integers(1, 8)),
+    cells=st.tuples(spans(), spans()),
+    resize=st.sampled_from(RESIZES),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=40, deadline=None)
+def test_heat_lies_where_the_cells_are(
+    picture: tuple[int, int],
+    grid: tuple[int, int],
+    cells: tuple[Span, Span],
+    resize: str,
+    seed: int,
+) -> None:
+    heat = np.random.default_rng(seed).random(grid, dtype=np.float32)
+    placement = place(picture, (40, 40), resize)
+    levels = to_picture(heat, placement, Cells(*cells))
+    left, top, right, bottom = placement.box
+    hottest = -1.0
+    for y in range(picture[0]):
+        for x in range(picture[1]):
+            down = (y + 0.5 - top) / (bottom - top) * 40
+            across = (x + 0.5 - left) / (right - left) * 40
+            edges = (*cells[0][2:], *cells[1][2:], 0, 40)
+            points = (down, down, across, across)
+            if any(abs(p - edge) < 1e-3 for p in points for edge in edges):
+                continue  # on the edge of what is seen, rounding decides
+            inside = 0 < down < 40 and 0 < across < 40
+            sees = cells[0].low < down < cells[0].high and cells[1].low < across < cells[1].high
+            value = 0.0
+            if inside and sees:
+                u = (down - cells[0].first) / cells[0].step + 0.5
+                v = (across - cells[1].first) / cells[1].step + 0.5
+                value = 255 * sample(heat.astype(np.float64), u, v)
+                hottest = max(hottest, value)
+            assert abs(levels[y, x] - value) <= 0.51
+    x, y = peak(heat, placement, Cells(*cells))
+    x0, y0, x1, y1 = seen(placement, Cells(*cells))
+    if x0 < x1 and y0 < y1:
+        assert x0 <= x < x1
+        assert y0 <= y < y1
+
+
+def test_the_peak_is_the_hottest_centre_that_is_drawn() -> None:
+    """Also of a cell whose centre lies beyond what the network was given."""
+    heat = np.array([[0.2, 0.3, 0.2], [0.2, 0.2, 0.2], [0.9, 1.0, 0.4]], np.float32)
+    cells = Cells(Span(-6.0, 20.0, 0.0, 40.0), Span(40.0, 20.0, 28.0, 92.0))
+    placement = place((80, 200), (40, 100))
+    levels = to_picture(heat, placement, cells)
+    x, y = peak(heat, placement, cells)
+    assert (x, y) == (120, 68)
+    assert levels.max() - levels[y, x] <= 2  # pixels next to a cell's centre are as near to it
+    assert seen(placement, cells) == (56, 0, 184, 80)
+    assert not levels[:, :56].any()
+    assert not levels[:, 184:].any()
+    first = np.array([[1.0, 0.0, 0.0]] + [[0.0, 0.0, 0.0]] * 2, np.float32)
+    assert peak(first, placement, cells) == (80, 0)
+
+
+def test_cells_that_see_nothing_of_the_picture_give_no_heat() -> None:
+    placement = place((10, 40), (40, 40), "pad")  # the picture is rows 15 to 25
+    cells = Cells(Span(2.0, 4.0, 0.0, 8.0), Span(5.0, 10.0, 0.0, 40.0))
+    assert not to_picture(np.ones((2, 4), np.float32), placement, cells).any()
+    x, y = peak(np.ones((2, 4), np.float32), placement, cells)
+    assert 0 <= x < 40
+    assert 0 <= y < 10

@@ -117,7 +117,6 @@ NO_MAP: dict[str, Callable[[Any], Any]] = {
     "tokens mixed": lambda x: tf.matmul(tf.eye(U * V, batch_shape=[N]), tokens(x)),
     "pictures of a batch mixed up": lambda x: tf.reshape(x, (1, N * U, V, 3)),
     "whole numbers": lambda x: tf.cast(x, tf.int32),
-    "turned upside down": lambda x: tf.reverse(x, [1]),
     "rolled": lambda x: tf.roll(x, 1, 1),
     "tiled": lambda x: tf.tile(x, (1, 2, 1, 1)),
     "a loop": lambda x: tf.while_loop(lambda i, _: i < 2, lambda i, y: (i + 1, y * 2), (0, x))[1],
