@@ -67,7 +67,16 @@ HOMES = ['{"floatx": "bfloat16", "epsilon": 1}', json.dumps(SETTINGS)]
 
 
 def test_a_hostile_home_gives_the_same_bytes(tiny: Path, tmp_path: Path) -> None:
-    words = ["run", SAMPLES / "cat.jpg", "-m", tiny, "--save", "array", "-q", "-o"]
+    words: list[str | Path] = [
+        "run",
+        SAMPLES / "cat.jpg",
+        "-m",
+        tiny,
+        "--save",
+        "array",
+        "-q",
+        "-o",
+    ]
     written = set()
     for number, text in enumerate(("", *HOMES)):
         home = tmp_path / f"home{number}"

@@ -128,6 +128,9 @@ def _grid(operation: Any, layouts: Inputs) -> Layout | None:
         return tuple(result)
     for axis in (0, u, v):
         result[axis] = _resized(layout[axis], sizes[axis])
+        if sizes[axis] == _cells(layout[axis]) and not _known(result[axis]):
+            # a convolution over tokens that were padded for it
+            result[axis] = (Atom("u", layout[axis][0].grid[0]), Atom("v", layout[axis][0].grid[1]))
     if operation.type == "BatchToSpaceND":  # the way back from a dilated convolution
         result[0] = (Atom("n", sizes[0]),)
     result[k] = _unknown(sizes[k])
@@ -141,6 +144,25 @@ def _cut(operation: Any, layouts: Inputs) -> Layout | None:
     if layout is None or len(layout) != len(sizes):
         return None
     return tuple(_resized(axis, size) for axis, size in zip(layout, sizes, strict=True))
+
+
+def _pad(operation: Any, layouts: Inputs) -> Layout | None:
+    """Lengthen axes: padded rows stay rows, what is put before or behind cells is a token."""
+    widths, layout = _numbers(operation.inputs[1]), layouts[0]
+    if layout is None or widths is None:
+        return _cut(operation, layouts)
+    parts = zip(layout, widths[::2], _output(operation), strict=True)
+    return tuple(
+        _with_tokens(axis, before, size) if _cells(axis) else _resized(axis, size)
+        for axis, before, size in parts
+    )
+
+
+def _cells(axis: Axis) -> int:
+    """Return how many cells lie behind each other on an axis, 0 where it has none."""
+    if len(axis) == 1 and axis[0].letter == "t":
+        return math.prod(axis[0].grid)
+    return size_of(axis) if [atom.letter for atom in axis] == ["u", "v"] else 0
 
 
 def _transpose(operation: Any, layouts: Inputs) -> Layout | None:
@@ -253,6 +275,8 @@ def _concat(operation: Any, layouts: Inputs) -> Layout | None:
 def _with_tokens(axis: Axis, before: int, size: int) -> Axis:
     """Return cells with ``before`` tokens in front of them, and as many behind as fill ``size``."""
     after = size - before - size_of(axis)
+    if not before and not after:
+        return axis
     if [atom.letter for atom in axis] == ["u", "v"]:
         return (Atom("t", size, before, after, (axis[0].size, axis[1].size)),)
     if len(axis) == 1 and axis[0].letter == "t":
@@ -326,6 +350,10 @@ def _gather(operation: Any, layouts: Inputs) -> Layout | None:
     if layout is None or axis is None or _attribute(operation, "batch_dims"):
         return None
     at, sizes = axis[0] % len(layout), _output(operation)
+    picked = _numbers(operation.inputs[1])
+    if picked and len(sizes) == len(layout) and picked == [*range(picked[0], picked[-1] + 1)]:
+        kept = _without_tokens(layout[at], picked[0], len(picked))
+        return (*layout[:at], kept, *layout[at + 1 :])
     extra = len(sizes) - len(layout) + 1
     return (*layout[:at], *map(_unknown, sizes[at : at + extra]), *layout[at + 1 :])
 
@@ -369,7 +397,8 @@ _GROUPS: tuple[tuple[Callable[[Any, Inputs], Layout | None], str], ...] = (
     (_grid, "Conv2D Conv2DBackpropInput DepthwiseConv2dNative MaxPool AvgPool ExtractImagePatches"),
     (_grid, "ResizeBilinear ResizeNearestNeighbor ResizeBicubic ResizeArea ScaleAndTranslate"),
     (_grid, "SpaceToDepth DepthToSpace SpaceToBatchND BatchToSpaceND"),
-    (_cut, "Pad PadV2 MirrorPad Split SplitV"),
+    (_pad, "Pad PadV2 MirrorPad"),
+    (_cut, "Split SplitV"),
     (_tile, "Tile"),
     (_transpose, "Transpose"),
     (_reshape, "Reshape Squeeze ExpandDims"),
