@@ -130,7 +130,7 @@ def _model(model: Model, found: Survey, checks: list[Check]) -> dict[str, object
         "scaling before the model": model.scaling.says,
         "scaling inside the model": found.inside or "no plain scaling",
         "head": f"{found.head}, {found.classes} class{'es' * (found.classes != 1)}",
-        "score": "the logit" if found.has_logits else "the output itself: no softmax or sigmoid",
+        "score": _score(found),
         "mended": "; ".join(n.removeprefix("mended: ") for n in model.notes if "mended" in n)
         or "nothing",
         "labels": f"{len(model.labels.names)}" if model.labels.names else "none",
@@ -146,6 +146,12 @@ def _model(model: Model, found: Survey, checks: list[Check]) -> dict[str, object
         verdict = "pass" if check.passed else "FAIL"
         rows[check.name] = f"{verdict}, relative error {check.error:.1e} ({check.detail})"
     return rows
+
+
+def _score(found: Survey) -> str:
+    if found.behind_softmax:
+        return "the output itself: no logits were found behind it"
+    return "the logit" if found.has_logits else "the output itself: no softmax or sigmoid"
 
 
 def _print(rows: dict[str, object], json: bool) -> None:

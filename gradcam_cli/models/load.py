@@ -215,6 +215,13 @@ def _load_file(choice: ModelChoice, only_look: bool) -> Model:
     found = survey(network, ports)
     scaling, warnings = _file_scaling(choice, found, network, own, only_look)
     check_channels(scaling, ports.channels)
+    if found.behind_softmax:
+        warnings = (
+            *warnings,
+            "no logits were found behind the model's output (a softmax or sigmoid written out by "
+            "hand, or an average of several): maps explain the output itself, as --score "
+            "probability does",
+        )
     notes = [f"mended: {mend}" for mend in opened.mended]
     if own is not None and own.resize != "squash":
         notes.append(f"the model's own preprocessor resizes as --resize {own.resize} does")

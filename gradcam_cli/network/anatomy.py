@@ -134,6 +134,12 @@ def default_map(anatomy: Anatomy, alive: Collection[tuple[str, int]] | None = No
                 return each
         elif not any(word in original.op.type for word in _TAKES_AWAY):
             return each
+    if any(step.tensor.shape.rank == 4 and _is_lost(step, anatomy.axes) for step in anatomy.steps):
+        raise ModelError(
+            "the model's feature maps cannot be followed back to the picture: something before "
+            "them rolls or reorders its rows or columns",
+            "Grad-CAM needs to know which part of the picture a cell looks at",
+        )
     raise ModelError(
         "the model has no convolutional feature map to explain",
         "Grad-CAM needs a layer whose output is a grid of features, larger than 1 x 1",
@@ -187,6 +193,12 @@ def find_map(anatomy: Anatomy, path: str, call: int = 0) -> FeatureMap:
     if anatomy.head.source.op.name in ancestors(maps[-1].step.tensor):
         raise ModelError(f"layer {path!r} lies behind the score", others)
     raise ModelError(f"the score does not depend on layer {path!r}", others)
+
+
+def _is_lost(step: Step, axes: Axes) -> bool:
+    """Tell whether a step's output is a grid of more than one cell whose axes are not known."""
+    sizes = [size or 0 for size in step.tensor.shape[1:]]
+    return step.tensor.name in axes and features_of(step.tensor, axes) is None and min(sizes) > 1
 
 
 def _as_map(step: Step, anatomy: Anatomy) -> FeatureMap | None:

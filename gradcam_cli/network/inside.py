@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 
 from gradcam_cli.network.axes import Axes, features_of
 
-__all__ = ["arriving_pixels", "read_scaling"]
+__all__ = ["OF_ITS_OWN", "arriving_pixels", "is_of_its_own", "read_scaling"]
+
+OF_ITS_OWN = "a range of each image's own"
+"""What is read of a network that standardises each image by itself."""
 
 _WEIGHTED = ("Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2", "Einsum")
 
@@ -42,6 +45,8 @@ def _picture_behind(tensor: Any, source: Any, axes: Axes, reached: set[str]) -> 
         features = features_of(tensor, axes)
         if features is not None and not features.tokens and features.channels in (1, 3):
             return features.fold(tensor)
+        if tensor.shape.rank == 4 and tensor.shape == source.shape:
+            return tensor  # flipped or rolled: its rows are lost, its levels are not
         tensor = next(value for value in tensor.op.inputs if value.op.name in reached)
     return source
 
@@ -65,3 +70,10 @@ def read_scaling(arrived: NDArray[np.float32]) -> str:
         return ""
     low, high = round(float(arrived.min()), 2) + 0.0, round(float(arrived.max()), 2) + 0.0
     return f"{low:g}..{high:g}"
+
+
+def is_of_its_own(arrived: NDArray[np.float32], of_half: NDArray[np.float32]) -> bool:
+    """Tell whether an image and one half as bright arrive alike at a network's first weights."""
+    size = float(np.abs(arrived).max())
+    same = bool(np.isfinite(arrived).all()) and np.allclose(arrived, of_half, atol=3e-2 * size)
+    return same and float(arrived.std()) > 1e-3 * size

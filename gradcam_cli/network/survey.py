@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from gradcam_cli.errors import ModelError
 from gradcam_cli.isolation import tf
 from gradcam_cli.network.anatomy import Anatomy, FeatureMap, ancestors, default_map, dissect
-from gradcam_cli.network.head import behind_copies, pooled_features
-from gradcam_cli.network.inside import arriving_pixels, read_scaling
+from gradcam_cli.network.head import Head, behind_copies, pooled_features
+from gradcam_cli.network.inside import OF_ITS_OWN, arriving_pixels, is_of_its_own, read_scaling
 from gradcam_cli.network.places import Place
 from gradcam_cli.network.ports import Ports
 from gradcam_cli.network.tap import trace
 
 __all__ = ["LayerRow", "Survey", "survey"]
+
+_ENDS = ("RealDiv", "DivNoNan", "Div", "Reciprocal", "Inv", "Exp", "Tanh")
+"""What a sigmoid or softmax that is written out by hand ends in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Survey:
     ``default`` is the path of the layer that is explained unless another is named, ``reason`` why;
     when ``default`` is empty, ``reason`` says what is missing. ``pooled`` tells whether CAM is
     defined. ``inside`` is what the network does to pixels itself (see ``read_scaling``).
+    ``behind_softmax`` tells that no logits were found, although the output is no plain sum.
     """
 
     layers: tuple[LayerRow, ...]
@@ -54,6 +58,7 @@ class Survey:
     has_logits: bool
     pooled: bool
     inside: str
+    behind_softmax: bool = False
 
 
 def survey(network: Any, ports: Ports) -> Survey:
@@ -66,19 +71,23 @@ def survey(network: Any, ports: Ports) -> Survey:
     found: list[Anatomy] = []
     shape = (ports.batch or 1, *ports.size, ports.channels)
 
-    def arrives(pictures: Any) -> Any:
+    def arrives(pictures: Any) -> tuple[Any, Any, Any]:
         anatomy = dissect(network, ports, pictures)
         found.append(anatomy)
         value = arriving_pixels(pictures, anatomy.axes)
-        return tf.cast(value[0, value.shape[1] // 2, value.shape[2] // 2], tf.float32)
+        pixel = tf.cast(value[0, value.shape[1] // 2, value.shape[2] // 2], tf.float32)
+        return pixel, anatomy.head.output[0], tf.cast(value[0], tf.float32)
 
     feed = trace(arrives, tf.TensorSpec(shape, tf.float32))
-    rows: list[NDArray[np.float32]] = [
-        feed(tf.fill(shape, tf.constant(level, tf.float32))).numpy()
-        for level in (0.0, 127.5, 255.0)
+    rows: list[tuple[Any, Any, Any]] = [
+        feed(tf.fill(shape, tf.constant(level, tf.float32))) for level in (0.0, 127.5, 255.0)
     ]
-    anatomy, inside = found[0], read_scaling(np.stack(rows))
-    described = replace(_describe(anatomy), inside=inside)
+    anatomy, inside = found[0], read_scaling(np.stack([row[0].numpy() for row in rows]))
+    noise = np.random.default_rng(0).uniform(0, 255, shape).astype(np.float32)
+    if not inside and is_of_its_own(*(feed(tf.constant(x))[2].numpy() for x in (noise, noise / 2))):
+        inside = OF_ITS_OWN
+    spelt_out = _is_activated(anatomy.head, np.stack([row[1].numpy() for row in rows]))
+    described = replace(_describe(anatomy), inside=inside, behind_softmax=spelt_out)
     try:
         chosen = default_map(anatomy)
         if chosen.features.tokens:
@@ -87,6 +96,18 @@ def survey(network: Any, ports: Ports) -> Survey:
     except ModelError as error:
         return replace(described, reason=error.message)
     return replace(described, default=chosen.path, reason=_reason(chosen, anatomy))
+
+
+def _is_activated(head: Head, outputs: NDArray[np.float32]) -> bool:
+    """Tell whether a head without a softmax or sigmoid ends in one all the same.
+
+    It is written out by hand, or an average of several; ``outputs`` are float ``[rows, C]``.
+    """
+    if head.found or head.kind != "linear":
+        return False
+    finite = outputs[np.isfinite(outputs).all(1)]
+    shares = head.classes > 1 and (finite >= 0).all() and (abs(finite.sum(1) - 1) < 1e-3).all()
+    return behind_copies(head.source).op.type in _ENDS or bool(len(finite) and shares)
 
 
 def _describe(anatomy: Anatomy) -> Survey:

@@ -20,7 +20,7 @@ from gradcam_cli.models.catalog import EMBEDDED, find
 from gradcam_cli.models.choice import ModelChoice, file_digest
 from gradcam_cli.models.classes import ClassChoice, imagenet_labels
 from gradcam_cli.models.load import Model, load
-from gradcam_cli.models.scaling import SCALINGS
+from gradcam_cli.models.scaling import SCALINGS, UNKNOWN
 from gradcam_cli.network.ports import single_input
 
 pytestmark = [  # what Keras says while it saves
@@ -258,7 +258,7 @@ def test_scaling_that_nothing_tells_must_be_said(saved: Callable[..., ModelChoic
     for name, scaling in SCALINGS.items():
         assert load(replace(choice, preprocess=name)).scaling == scaling
     model = load(choice, only_look=True)
-    assert model.scaling == SCALINGS["none"]
+    assert model.scaling == UNKNOWN
     assert "must be scaled" in model.warnings[0]
 
 

@@ -55,6 +55,23 @@ CELLWISE: dict[str, Callable[[Any], Any]] = {
     "joined channels": lambda x: tf.concat([x, x], -1),
     "one channel": lambda x: x[..., :1],
     "one channel, named": lambda x: tf.slice(x, (0, 0, 0, 1), (N, U, V, 1)),
+    "a class token by padding": lambda x: L.ZeroPadding1D((1, 0))(tokens(x)),
+    "tokens padded on both sides": lambda x: tf.pad(tokens(x), [[0, 0], [2, 1], [0, 0]]) * 1,
+    "padded behind a class token": lambda x: L.ZeroPadding1D((0, 2))(with_class_token(x)),
+    "tokens padded and cropped": lambda x: L.Cropping1D((1, 0))(L.ZeroPadding1D((1, 0))(tokens(x))),
+    "padded, a bias a token": lambda x: (
+        tf.einsum("btd,de->bte", L.ZeroPadding1D((1, 0))(tokens(x)), tf.eye(3))
+        + tf.zeros((U * V + 1, 3))
+    ),
+    "gathered cells behind a class token": lambda x: tf.gather(
+        with_class_token(x), list(range(1, U * V + 1)), axis=1
+    ),
+    "a causal convolution over tokens": lambda x: tf.nn.conv1d(
+        tf.pad(tokens(x), [[0, 0], [1, 0], [0, 0]]),
+        np.stack([np.zeros((3, 3)), np.eye(3)]).astype(np.float32),
+        1,
+        "VALID",
+    ),
     "channels reversed": lambda x: x[..., ::-1],
     "gathered channels": lambda x: tf.gather(x, [2, 0], axis=-1),
     "stacked and taken apart": lambda x: tf.unstack(tf.stack([x, -x], 1), axis=1)[0],

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from gradcam_cli.network.inside import read_scaling
+from gradcam_cli.network.inside import OF_ITS_OWN, read_scaling
 from gradcam_cli.network.ports import find_ports
 from gradcam_cli.network.survey import survey
 
@@ -53,7 +53,19 @@ FRONTS: dict[str, tuple[Callable[[Any], Any], str]] = {
         "0..1",
     ),
     "no scaling of a known kind": (lambda x: keras.ops.sqrt(x), ""),
-    "each picture by itself": (lambda x: x / keras.ops.max(x, (1, 2, 3), keepdims=True), ""),
+    "each picture by itself": (
+        lambda x: x / keras.ops.max(x, (1, 2, 3), keepdims=True),
+        OF_ITS_OWN,
+    ),
+    "standardised behind a scaling": (
+        lambda x: L.LayerNormalization(axis=(1, 2, 3), center=False, scale=False)(
+            L.Rescaling(1 / 255)(x)
+        ),
+        OF_ITS_OWN,
+    ),
+    "flipped, then scaled": (lambda x: L.Rescaling(1 / 255)(keras.ops.flip(x, 2)), "0..1"),
+    "scaled, then flipped": (lambda x: keras.ops.flip(L.Rescaling(1 / 255)(x), 1), "0..1"),
+    "rolled, then scaled": (lambda x: L.Rescaling(1 / 255)(keras.ops.roll(x, 3, 2)), "0..1"),
     "all the same": (lambda x: x * 0, ""),
 }
 

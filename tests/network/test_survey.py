@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import pytest
 
 from gradcam_cli.network.ports import find_ports
 from gradcam_cli.network.survey import LayerRow, survey
@@ -79,3 +80,21 @@ def test_cam_needs_the_average_over_the_cells_alone() -> None:
     found = survey(network, find_ports(network))
     assert found.default == "norm"
     assert not found.pooled  # the class token takes part in the average
+
+
+@pytest.mark.parametrize(
+    ("end", "hidden"),
+    [
+        (lambda z: keras.ops.exp(z) / keras.ops.sum(keras.ops.exp(z), -1, keepdims=True), True),
+        (lambda z: 1 / (1 + keras.ops.exp(-z)), True),
+        (lambda z: (keras.ops.softmax(z) + keras.ops.softmax(2 * z)) / 2, True),
+        (lambda z: z, False),
+        (lambda z: keras.ops.softmax(z), False),
+        (lambda z: keras.ops.sigmoid(z), False),
+    ],
+)
+def test_a_softmax_that_is_written_out_is_noticed(end: Any, hidden: bool) -> None:
+    inputs = keras.Input((12, 12, 3))
+    x = L.Conv2D(4, 3, activation="relu")(L.Rescaling(1 / 255)(inputs))
+    network = keras.Model(inputs, end(L.Dense(3)(L.GlobalAveragePooling2D()(x))))
+    assert survey(network, find_ports(network)).behind_softmax is hidden
