@@ -22,6 +22,7 @@ from tests.images.making import (
     chunk,
     levels,
     meant,
+    os2_bmp,
     png,
     pnm,
     read,
@@ -181,6 +182,14 @@ def test_bmp_of_16_bits(tmp_path: Path, masks: tuple[int, ...]) -> None:
     check(tmp_path, bmp(packed, masks), expected)
 
 
+def test_bmp_of_os2(tmp_path: Path) -> None:
+    samples = levels(3, 255)
+    check(tmp_path, os2_bmp(samples), samples[:, :, ::-1])
+    table = np.random.default_rng(3).integers(0, 256, (256, 3))
+    index = levels(1, 255)
+    check(tmp_path, os2_bmp(index, table), table[index[:, :, 0], ::-1])
+
+
 def test_bmp_in_an_unusual_order_is_refused(tmp_path: Path) -> None:
     packed = levels(4, 255).view("<u4")[:, :, 0]
     assert "unusual order" in refusal(tmp_path, bmp(packed, BGR[::-1], 40))
@@ -196,9 +205,37 @@ def test_the_first_frame_of_an_animation(tmp_path: Path, name: str) -> None:
     check(tmp_path, file.getvalue(), meant(first, 255, extra=(2,)))
 
 
-def test_jpeg_of_twelve_bits_is_refused_by_name(tmp_path: Path) -> None:
-    data = imagecodecs.jpeg8_encode(levels(3, 4095), bitspersample=12)
-    assert "a JPEG file of 12 bits" in refusal(tmp_path, data)
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (imagecodecs.jpeg8_encode(levels(3, 4095), bitspersample=12), "a JPEG file of 12 bits"),
+        (imagecodecs.jpegls_encode(levels(3, 255)), "a JPEG-LS file"),
+        (imagecodecs.jpegxl_encode(levels(3, 255)), "a JPEG XL picture"),
+    ],
+)
+def test_jpeg_of_another_kind_is_refused_by_name(tmp_path: Path, data: bytes, said: str) -> None:
+    assert said in refusal(tmp_path, data)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpeg(tmp_path: Path, progressive: bool, mode: str) -> None:
+    file = io.BytesIO()
+    image = Image.fromarray(levels(3, 255)).convert(mode)
+    image.save(file, "JPEG", quality=95, progressive=progressive)
+    decoded = Image.open(io.BytesIO(file.getvalue())).convert("RGB")
+    check(tmp_path, file.getvalue(), np.asarray(decoded))
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpeg_in_inks(tmp_path: Path, progressive: bool) -> None:
+    """OpenCV mixes them in eight bits, rounding on the way."""
+    file = io.BytesIO()
+    image = Image.fromarray(levels(4, 255), "CMYK")
+    image.save(file, "JPEG", quality=95, progressive=progressive)
+    decoded = np.asarray(Image.open(io.BytesIO(file.getvalue())))
+    expected = meant(decoded, 255, "separated")
+    assert np.abs(read(tmp_path, file.getvalue()).pixels - expected).max() <= 3
 
 
 DEEP = levels(3, 65535)
