@@ -42,6 +42,9 @@ def decode(
     # Unchanged keeps alpha and 16 bits, and leaves EXIF turns to us; OS/2's BMP would become grey.
     bare = header.format == "BMP" and header.opaque
     decoded, words = _decoded(data, header, cv2.IMREAD_COLOR if bare else cv2.IMREAD_UNCHANGED)
+    if header.crop:
+        left, top, right, bottom = header.crop
+        decoded = decoded[top:bottom, left:right]
     return rgb(decoded, header, white), words, darkness(decoded, header, white)
 
 

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from gradcam_cli.errors import ImageError
+from gradcam_cli.images.boxes import boxes
 from tests.images.making import (
     HEIGHT,
     WIDTH,
@@ -103,6 +104,36 @@ def test_avif_of_either_range(tmp_path: Path, sampling: str, spread: str) -> Non
     )
     decoded = Image.open(io.BytesIO(file.getvalue())).convert("RGB")
     check(tmp_path, file.getvalue(), np.asarray(decoded).astype(float))
+
+
+def grown(data: bytes, kind: bytes, more: bytes) -> bytes:
+    """Return an AVIF file with bytes put at the end of a box of its header."""
+    for name in (b"meta", b"iprp", b"ipco", b"ipma"):
+        at = data.index(name) - 4
+        (size,) = struct.unpack_from(">I", data, at)
+        if name in (b"meta", b"iprp", kind):
+            data = data[:at] + struct.pack(">I", size + len(more)) + data[at + 4 :]
+        end = at + size
+        if name == kind:
+            data = data[:end] + more + data[end:]
+            break
+    start = data.index(b"mdat") + 4
+    old = struct.pack(">I", start - len(more))
+    place = data.index(old, data.index(b"iloc"))
+    return data[:place] + struct.pack(">I", start) + data[place + 4 :]
+
+
+@pytest.mark.parametrize(("right", "down"), [(0, 0), (1, -2)])
+def test_only_the_clean_aperture_of_an_avif_is_shown(tmp_path: Path, right: int, down: int) -> None:
+    whole = bytes(imagecodecs.avif_encode(levels(3, 255), level=100, speed=9))
+    ipco = whole.index(b"ipco") - 4
+    (size,) = struct.unpack_from(">I", whole, ipco)
+    number = len(list(boxes(whole, ipco + 8, ipco + size))) + 1
+    box = struct.pack(">I4s4IiIiI", 40, b"clap", WIDTH - 8, 1, HEIGHT - 6, 1, right, 1, down, 1)
+    data = bytearray(grown(grown(whole, b"ipco", box), b"ipma", bytes([0x80 | number])))
+    data[data.index(b"ipma") + 4 + 4 + 4 + 2] += 1  # associations of the first item
+    expected = imagecodecs.avif_decode(whole)[3 + down : HEIGHT - 3 + down]
+    check(tmp_path, data, expected[:, 4 + right : WIDTH - 4 + right])
 
 
 @pytest.mark.parametrize("plain", [False, True])
