@@ -39,8 +39,12 @@ def decode(
         flags = _jpeg_flags(header, at_least) | cv2.IMREAD_IGNORE_ORIENTATION
         decoded, words = _decoded(data, header, flags)
         return np.asarray(decoded, np.uint8), words, ""
-    # Unchanged keeps alpha and 16 bits, and leaves EXIF turns to us.
-    decoded, words = _decoded(data, header, cv2.IMREAD_UNCHANGED)
+    # Unchanged keeps alpha and 16 bits, and leaves EXIF turns to us; OS/2's BMP would become grey.
+    bare = header.format == "BMP" and header.opaque
+    decoded, words = _decoded(data, header, cv2.IMREAD_COLOR if bare else cv2.IMREAD_UNCHANGED)
+    if header.crop:
+        left, top, right, bottom = header.crop
+        decoded = decoded[top:bottom, left:right]
     return rgb(decoded, header, white), words, darkness(decoded, header, white)
 
 

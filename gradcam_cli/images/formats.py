@@ -23,7 +23,9 @@ _PNM_DEEP = re.compile(
     rb"P([2356])" + _BLANK + rb"(\d{1,9})" + _BLANK + rb"(\d{1,9})" + _BLANK + rb"(\d{1,5})\s"
 )
 _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
-_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_LS = 0xF7
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {_JPEG_LS}
+_JPEG_KINDS = {0xC3: "lossless", 0xC9: "arithmetic coding", 0xCA: "arithmetic coding"}
 _BMP_MASKS = (0xFF0000, 0xFF00, 0xFF)
 # Levels of five and six bits are shifted by OpenCV, not stretched.
 _BMP_WHITE = {0x7C00: (248, 248, 248), 0xF800: (248, 252, 248)}
@@ -42,7 +44,7 @@ def read_header(data: bytes) -> Header:
 
 def _jpeg(data: bytes) -> Header:
     width = height = 0
-    orientation, position, refusal = 1, 2, ""
+    orientation, position, refusal, detail = 1, 2, "", ""
     while match := _JPEG_MARKER.search(data, position):
         marker, position = match[1][0], match.end()
         if marker == 0xD9:
@@ -50,13 +52,15 @@ def _jpeg(data: bytes) -> Header:
         if marker == 0xDA:
             # Compressed data cannot contain this pair: it is the end of the picture.
             fault = "" if data.find(b"\xff\xd9", position) > 0 else "it ends before its last line"
-            return Header("JPEG", width, height, orientation, fault, refusal)
+            return Header("JPEG", width, height, orientation, fault, refusal, detail)
         if marker == 0x01 or 0xD0 <= marker <= 0xD8:
             continue
         (length,) = struct.unpack_from(">H", data, position)
         if marker in _JPEG_FRAMES:
             depth, height, width = struct.unpack_from(">BHH", data, position + 2)
             refusal = f"a JPEG file of {depth} bits" if depth != 8 else ""
+            refusal = "a JPEG-LS file" if marker == _JPEG_LS else refusal
+            detail = _JPEG_KINDS.get(marker, "")
         elif marker == 0xE1 and data[position + 2 : position + 8] == b"Exif\0\0":
             orientation = exif_orientation(data[position + 8 : position + length])
         position += length

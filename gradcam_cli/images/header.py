@@ -47,7 +47,7 @@ class Header:
     ``opaque``: a fourth channel is something else than opacity. ``premultiplied``: the colours of
     transparent pixels are already scaled by their alpha. ``transparent_grey`` is the 8- or 16-bit
     grey level that a PNG declares transparent. ``by_samples``: a TIFF whose samples are read one by
-    one.
+    one. ``crop`` ``(left, top, right, bottom)`` is the part of the stored picture that is shown.
     """
 
     format: str
@@ -65,6 +65,7 @@ class Header:
     premultiplied: bool = False
     transparent_grey: int | None = None
     by_samples: bool = False
+    crop: tuple[int, int, int, int] | None = None
 
 
 def sniff(head: bytes) -> str:

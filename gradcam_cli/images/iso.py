@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from fractions import Fraction
 
 from gradcam_cli.images.boxes import boxes, properties
 from gradcam_cli.images.header import Header
@@ -92,6 +93,7 @@ def heif(data: bytes) -> Header:
 def _still(name: str, data: bytes) -> Header:
     width = height = turn = reach = depth = 0
     mirror: int | None = None
+    aperture: tuple[int, ...] = ()
     grey, see_through, narrow = True, False, False
     for kind, start, end in boxes(data, 0, len(data)):
         reach = max(reach, end)
@@ -101,6 +103,8 @@ def _still(name: str, data: bytes) -> Header:
             if prop == b"ispe":
                 size = struct.unpack_from(">II", data, at + 4)
                 width, height = max((width, height), size, key=lambda wh: wh[0] * wh[1])
+            elif prop == b"clap":
+                aperture = struct.unpack_from(">4IiIiI", data, at)
             elif prop == b"irot":
                 turn = data[at] & 3
             elif prop == b"imir":
@@ -127,4 +131,23 @@ def _still(name: str, data: bytes) -> Header:
         detail=f"{depth}-bit" if depth else "",
         white=((235 if narrow else 256) * (1 << shift) - (not narrow),) if depth else (),
         black=16 << shift if narrow else 0,
+        crop=_crop(width, height, aperture) if depth else None,
     )
+
+
+def _crop(width: int, height: int, aperture: tuple[int, ...]) -> tuple[int, int, int, int] | None:
+    """Return the pixels that a clean aperture shows; None for all, or where it makes no sense.
+
+    It is given as fractions: width, height, and how far its centre lies from the picture's.
+    """
+    if not aperture or not all(aperture[1::2]):
+        return None
+    wide, high, right, down = (
+        Fraction(*pair) for pair in zip(aperture[::2], aperture[1::2], strict=True)
+    )
+    left, top = (width - wide) / 2 + right, (height - high) / 2 + down
+    edges = left, top, left + wide, top + high
+    inside = 0 <= left < edges[2] <= width and 0 <= top < edges[3] <= height
+    if not inside or any(edge.denominator != 1 for edge in edges):
+        return None
+    return int(left), int(top), int(edges[2]), int(edges[3])

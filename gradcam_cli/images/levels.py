@@ -36,9 +36,8 @@ def rgb(decoded: Levels, header: Header, white: int = 0) -> Pixels:
 
 def darkness(decoded: Levels, header: Header, white: int = 0) -> str:
     """Return a warning when 16-bit levels are so low that they may be fewer bits; else nothing."""
-    if decoded.dtype != np.uint16 or len(set(_whites(decoded, header, white))) != 1:
-        return ""
-    if white or _whites(decoded, header, white)[0] != 65535:
+    unsaid = decoded.dtype == np.uint16 and not header.white and not white
+    if not unsaid or _whites(decoded, header, white) != (65535,):
         return ""
     top = _top(decoded)
     likely = next((depth for depth in _DEPTHS if top <= depth), 0)

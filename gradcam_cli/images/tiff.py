@@ -22,6 +22,9 @@ Samples = NDArray[Any]  # uint8 or uint16
 Decode = Callable[[NDArray[np.uint8]], "Samples | None"]
 
 _ORIENTATION = 274
+# Other tags can be long, and make all the rest wait.
+_WANTED = frozenset((254, 256, 257, 258, 259, 262, 266, 273, _ORIENTATION, 277, 278, 279, 281))
+_WANTED |= {284, 317, 320, 322, 323, 324, 325, 330, 338, 339, 50706}
 _CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _SIZES |= {16: 8, 17: 8, 18: 8}
@@ -63,6 +66,9 @@ _COMPRESSION = {
 }
 _BYTEWISE = {1, 5, 8, 32946, 32773, 34925, 50000}
 """Compressions of bytes, whatever they mean; the others know about pixels."""
+
+_DIFFERENCES = _BYTEWISE - {1, 32773}
+"""Compressions that libtiff undoes horizontal differences of; of others it ignores the tag."""
 
 _DECODED = _BYTEWISE | {2, 3, 4, 6, 7, 32771, 50001}
 """Compressions that libtiff may know; of others it makes black pictures, without an error."""
@@ -112,6 +118,11 @@ class Layout:
         return (1 << self.bits) - 1
 
     @property
+    def predictor(self) -> int:
+        """Return 1, or 2 where neighbours' differences are stored."""
+        return self.get(317, 1) if self.get(259, 1) in _DIFFERENCES else 1
+
+    @property
     def separate(self) -> bool:
         """Tell whether each sample has a plane of its own."""
         return self.get(284, 1) == 2 and self.samples > 1
@@ -145,7 +156,7 @@ class Layout:
             return "a camera's raw file (DNG)"
         if self.get(254) & 1 and 330 in self.tags:
             return "a camera's raw file, which begins with a thumbnail"
-        kind = {1: "uint", 2: "int", 3: "float"}.get(self.get(339, 1), "complex")
+        kind = {1: "uint", 2: "int", 3: "float", 4: "undefined"}.get(self.get(339, 1), "complex")
         if kind != "uint" or self.get(258, 1) > 16:
             return f"a TIFF of {kind}{self.get(258, 1)} numbers, not of 8- or 16-bit levels"
         known = self.get(259, 1) in _DECODED
@@ -180,7 +191,6 @@ class Layout:
     @property
     def by_samples(self) -> bool:
         """Tell whether ``read_samples`` is what reads the picture."""
-        predictor = self.get(317, 1)
         return (
             not (self.plain or self.direct)
             and self.get(262, -1) in (0, 1, 2, 3, 5)
@@ -189,7 +199,7 @@ class Layout:
             and 1 <= self.colours <= self.samples <= 64
             and not (self.get(262) == 3 and self.samples > 1)
             and self.get(259, 1) in _BYTEWISE
-            and (predictor == 1 or (predictor == 2 and self.bits in (8, 16)))
+            and (self.predictor == 1 or (self.predictor == 2 and self.bits in (8, 16)))
         )
 
 
@@ -207,7 +217,7 @@ def read_layout(data: bytes) -> Layout:
     for entry in range(first, first + step * min(count, 4096), step):
         tag, kind, many = struct.unpack_from(order + "HH" + number, data, entry)
         code = _CODES.get(kind)
-        if code is None or many > len(data):
+        if tag not in _WANTED or code is None or many > len(data):
             continue
         place = entry + 4 + room
         if many * _SIZES[kind] > room:
@@ -282,7 +292,7 @@ def _tiles(data: bytes, layout: Layout, decode: Decode) -> Samples | None:
 
 def _added_up(numbers: Samples, layout: Layout) -> Samples:
     """Undo horizontal differencing in ``[..., columns, samples]``."""
-    if layout.get(317, 1) != 2:
+    if layout.predictor != 2:
         return numbers
     return np.cumsum(numbers, axis=-2, dtype=numbers.dtype)
 

@@ -125,6 +125,16 @@ def bmp(pixels: NDArray[Any], masks: tuple[int, ...] = (), size: int = 40) -> by
     return b"BM" + struct.pack("<IHHI", place + len(rows), 0, 0, place) + head + rows
 
 
+def os2_bmp(samples: NDArray[Any], table: NDArray[Any] | None = None) -> bytes:
+    """Return a BMP file with the short header of OS/2: BGR ``[H, W, 3]``, or places in a table."""
+    height, width, channels = samples.shape
+    rows = np.pad(samples[::-1].reshape(height, -1), ((0, 0), (0, -width * channels % 4)))
+    head = struct.pack("<IHHHH", 12, width, height, 1, 8 * channels)
+    head += b"" if table is None else table.astype(np.uint8).tobytes()
+    size = 14 + len(head)
+    return b"BM" + struct.pack("<IHHI", size + rows.size, 0, 0, size) + head + rows.tobytes()
+
+
 def read(folder: Path, data: bytes | bytearray, **more: Any) -> Picture:
     path = folder / "a"
     path.write_bytes(data)

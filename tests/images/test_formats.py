@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from gradcam_cli.errors import ImageError
+from gradcam_cli.images.boxes import boxes
 from tests.images.making import (
     HEIGHT,
     WIDTH,
@@ -22,6 +23,7 @@ from tests.images.making import (
     chunk,
     levels,
     meant,
+    os2_bmp,
     png,
     pnm,
     read,
@@ -104,6 +106,36 @@ def test_avif_of_either_range(tmp_path: Path, sampling: str, spread: str) -> Non
     check(tmp_path, file.getvalue(), np.asarray(decoded).astype(float))
 
 
+def grown(data: bytes, kind: bytes, more: bytes) -> bytes:
+    """Return an AVIF file with bytes put at the end of a box of its header."""
+    for name in (b"meta", b"iprp", b"ipco", b"ipma"):
+        at = data.index(name) - 4
+        (size,) = struct.unpack_from(">I", data, at)
+        if name in (b"meta", b"iprp", kind):
+            data = data[:at] + struct.pack(">I", size + len(more)) + data[at + 4 :]
+        end = at + size
+        if name == kind:
+            data = data[:end] + more + data[end:]
+            break
+    start = data.index(b"mdat") + 4
+    old = struct.pack(">I", start - len(more))
+    place = data.index(old, data.index(b"iloc"))
+    return data[:place] + struct.pack(">I", start) + data[place + 4 :]
+
+
+@pytest.mark.parametrize(("right", "down"), [(0, 0), (1, -2)])
+def test_only_the_clean_aperture_of_an_avif_is_shown(tmp_path: Path, right: int, down: int) -> None:
+    whole = bytes(imagecodecs.avif_encode(levels(3, 255), level=100, speed=9))
+    ipco = whole.index(b"ipco") - 4
+    (size,) = struct.unpack_from(">I", whole, ipco)
+    number = len(list(boxes(whole, ipco + 8, ipco + size))) + 1
+    box = struct.pack(">I4s4IiIiI", 40, b"clap", WIDTH - 8, 1, HEIGHT - 6, 1, right, 1, down, 1)
+    data = bytearray(grown(grown(whole, b"ipco", box), b"ipma", bytes([0x80 | number])))
+    data[data.index(b"ipma") + 4 + 4 + 4 + 2] += 1  # associations of the first item
+    expected = imagecodecs.avif_decode(whole)[3 + down : HEIGHT - 3 + down]
+    check(tmp_path, data, expected[:, 4 + right : WIDTH - 4 + right])
+
+
 @pytest.mark.parametrize("plain", [False, True])
 @pytest.mark.parametrize("most", [1, 7, 100, 255, 256, 1023, 4095, 65535])
 def test_pnm_of_any_maxval(tmp_path: Path, most: int, plain: bool) -> None:
@@ -181,6 +213,14 @@ def test_bmp_of_16_bits(tmp_path: Path, masks: tuple[int, ...]) -> None:
     check(tmp_path, bmp(packed, masks), expected)
 
 
+def test_bmp_of_os2(tmp_path: Path) -> None:
+    samples = levels(3, 255)
+    check(tmp_path, os2_bmp(samples), samples[:, :, ::-1])
+    table = np.random.default_rng(3).integers(0, 256, (256, 3))
+    index = levels(1, 255)
+    check(tmp_path, os2_bmp(index, table), table[index[:, :, 0], ::-1])
+
+
 def test_bmp_in_an_unusual_order_is_refused(tmp_path: Path) -> None:
     packed = levels(4, 255).view("<u4")[:, :, 0]
     assert "unusual order" in refusal(tmp_path, bmp(packed, BGR[::-1], 40))
@@ -196,9 +236,37 @@ def test_the_first_frame_of_an_animation(tmp_path: Path, name: str) -> None:
     check(tmp_path, file.getvalue(), meant(first, 255, extra=(2,)))
 
 
-def test_jpeg_of_twelve_bits_is_refused_by_name(tmp_path: Path) -> None:
-    data = imagecodecs.jpeg8_encode(levels(3, 4095), bitspersample=12)
-    assert "a JPEG file of 12 bits" in refusal(tmp_path, data)
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (imagecodecs.jpeg8_encode(levels(3, 4095), bitspersample=12), "a JPEG file of 12 bits"),
+        (imagecodecs.jpegls_encode(levels(3, 255)), "a JPEG-LS file"),
+        (imagecodecs.jpegxl_encode(levels(3, 255)), "a JPEG XL picture"),
+    ],
+)
+def test_jpeg_of_another_kind_is_refused_by_name(tmp_path: Path, data: bytes, said: str) -> None:
+    assert said in refusal(tmp_path, data)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpeg(tmp_path: Path, progressive: bool, mode: str) -> None:
+    file = io.BytesIO()
+    image = Image.fromarray(levels(3, 255)).convert(mode)
+    image.save(file, "JPEG", quality=95, progressive=progressive)
+    decoded = Image.open(io.BytesIO(file.getvalue())).convert("RGB")
+    check(tmp_path, file.getvalue(), np.asarray(decoded))
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpeg_in_inks(tmp_path: Path, progressive: bool) -> None:
+    """OpenCV mixes them in eight bits, rounding on the way."""
+    file = io.BytesIO()
+    image = Image.fromarray(levels(4, 255), "CMYK")
+    image.save(file, "JPEG", quality=95, progressive=progressive)
+    decoded = np.asarray(Image.open(io.BytesIO(file.getvalue())))
+    expected = meant(decoded, 255, "separated")
+    assert np.abs(read(tmp_path, file.getvalue()).pixels - expected).max() <= 3
 
 
 DEEP = levels(3, 65535)

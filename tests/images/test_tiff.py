@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import struct
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import tifffile
 from PIL import Image
 
 from gradcam_cli.errors import ImageError
+from gradcam_cli.images.tiff import read_layout
 from tests.images.making import (
     HEIGHT,
     WIDTH,
@@ -44,7 +46,7 @@ def test_tiff(tmp_path: Path, kind: str, bits: int, planes: str) -> None:
     for extra, compression, tile, (order, other) in ways:
         if colours + len(extra) == 1 and planes == "separate":
             continue
-        if compression == "packbits" and (tile or order == "<"):
+        if compression in ("packbits", "deflate") and (tile or order == "<"):
             continue
         samples = levels(colours + len(extra), 2**bits - 1)
         # What is other: differences where they are compressed, BigTIFF where not.
@@ -200,3 +202,18 @@ def test_places_far_outside_a_bigtiff(tmp_path: Path, place: int) -> None:
     data[8:16] = struct.pack("<Q", place)
     with pytest.raises(ImageError, match="ends inside its header"):
         read(tmp_path, data)
+
+
+def test_differences_are_a_matter_of_the_compression(tmp_path: Path) -> None:
+    """libtiff, and so Pillow, ignores the tag where nothing is compressed."""
+    samples = levels(5, 255)
+    tags = {258: [8] * 5, 262: 2, 277: 5, 317: 2, 338: [0, 0]}
+    data = bare_tiff(samples.tobytes(), tags)
+    check(tmp_path, data, meant(samples, 255, extra=(0, 0)))
+
+
+def test_long_private_tags_are_not_read() -> None:
+    data = bare_tiff(b"\0" * WIDTH * HEIGHT, {258: 8, 262: 1, 65000: [7] * 3_000_000})
+    start = time.process_time()
+    assert 65000 not in read_layout(data).tags
+    assert time.process_time() - start < 0.05
