@@ -301,7 +301,8 @@ def _conversion(archive: Archive) -> str:
 def _converted(why: str, turned: int) -> tuple[str, ...]:
     if "Theano" in why:
         return (f"turned {turned} kernel{'s' * (turned != 1)} of Theano by 180 degrees",)
-    return (f"brought the weights of {why} into the order of Keras 3",)
+    unknown = " (whether Theano trained them is not in the file)" if "1" in why else ""
+    return (f"brought the weights of {why} into the order of Keras 3{unknown}",)
 
 
 def _old_groups(archive: Archive) -> bool:

@@ -47,7 +47,7 @@ _ON_GPU: dict[str, tuple[str, _Json]] = {
 }
 
 
-@keras.saving.register_keras_serializable("gradcam")
+@keras.saving.register_keras_serializable("gradcam")  # type: ignore[untyped-decorator]
 def keras_2_hard_sigmoid(x: Any) -> Any:
     """Return clip(x / 5 + 1/2, 0, 1); Keras 3's ``hard_sigmoid`` is clip(x / 6 + 1/2, 0, 1)."""
     return keras.ops.clip(0.2 * x + 0.5, 0.0, 1.0)
@@ -80,7 +80,7 @@ def old_defaults(config: _Json) -> list[str]:
             node["class_name"] = name
             node["config"] |= fixed
         if node["class_name"] == "RandomCrop" and "height" in node["config"]:
-            # Outside training Keras 2 resized what has the crop's proportions; Keras 3 does nothing.
+            # Outside training Keras 2 resized the largest part of the crop's proportions.
             kept = ("name", "trainable", "dtype", "height", "width", "batch_input_shape")
             node["class_name"] = "Resizing"
             node["config"] = {key: node["config"][key] for key in kept if key in node["config"]}
