@@ -29,6 +29,7 @@ from gradcam_cli.opening.archive import (
 from gradcam_cli.opening.blank import blank_weights
 from gradcam_cli.opening.custom import read_custom_objects
 from gradcam_cli.opening.known import unknown_classes
+from gradcam_cli.opening.meanings import not_reproduced
 from gradcam_cli.opening.oldweights import assign_converted, conversion
 from gradcam_cli.opening.regroup import keras_2_groups, regroup
 from gradcam_cli.opening.repair import mend
@@ -89,6 +90,8 @@ def open_network(
             stack.enter_context(contextlib.nullcontext() if custom else blank_weights())
             if mended or archive.weights_only or _old_groups(archive) or _conversion(archive):
                 network, matched = _rebuild(archive, config, custom, unsafe)
+                theano = "Theano" in _conversion(archive)
+                matched += not_reproduced(config, archive.keras_version, theano)
             else:
                 network, matched = _load(archive, custom, unsafe), ()
     except (ModelError, MemoryError):

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from gradcam_cli.opening.file import open_network, save_repaired
-from gradcam_cli.opening.meanings import before_keras_3
+from gradcam_cli.opening.meanings import before_keras_3, not_reproduced
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -197,3 +197,27 @@ def test_a_missing_argument_has_its_old_default(tmp_path: Path, build: Any, keys
 )
 def test_which_files_are_old(version: str, config: dict[str, Any], old: bool) -> None:
     assert before_keras_3(config, version) is old
+
+
+def layers_of(*kinds: Any) -> dict[str, Any]:
+    model = keras.Sequential([keras.Input((8, 8, 3)), *kinds])
+    return dict(json.loads(model.to_json()))
+
+
+def test_padding_of_theano_is_named() -> None:
+    k = keras.layers
+    config = layers_of(
+        k.Conv2D(2, 3, padding="same"),
+        k.Conv2D(2, 3, strides=2, padding="same"),
+        k.Conv2D(2, 2, padding="same"),
+        k.MaxPooling2D(2),
+    )
+    sentence = "padded 2 layers ('same', strided or even) as TensorFlow, not as Theano"
+    assert not_reproduced(config, "2.1.6", theano=True) == (sentence,)
+    assert not_reproduced(config, "2.1.6", theano=False) == ()
+
+
+@pytest.mark.parametrize(("version", "named"), [("2.2.4", 1), ("2.2.4-tf", 0), ("2.4.3", 0)])
+def test_bilinear_upsampling_from_corners_is_named(version: str, named: int) -> None:
+    config = layers_of(keras.layers.UpSampling2D(interpolation="bilinear"))
+    assert len(not_reproduced(config, version, theano=False)) == named
