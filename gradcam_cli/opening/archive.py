@@ -98,18 +98,7 @@ def read_pair(path: Path, architecture: Path) -> Archive:
         raise damaged(path) from None
     if whole:
         raise ModelError(f"{path} holds a whole model already", "leave out --architecture")
-    try:
-        config = json.loads(decoded(architecture.read_bytes()))
-    except FileNotFoundError:
-        raise ModelError(f"there is no file {architecture}", "check the path") from None
-    except NotTextError as error:
-        raise ModelError(
-            f"{architecture} is no architecture of a Keras model: line {error.line} is "
-            + error.reason,
-            "--architecture takes the JSON that model.to_json() gives, saved as UTF-8",
-        ) from None
-    except (OSError, ValueError):
-        config = None
+    config = _architecture(architecture)
     if not (isinstance(config, dict) and "class_name" in config and "config" in config):
         raise ModelError(
             f"{architecture} is no architecture of a Keras model",
@@ -117,6 +106,37 @@ def read_pair(path: Path, architecture: Path) -> Archive:
         )
     version = str(config.get("keras_version", ""))
     return Archive(path, "hdf5", config, version, weights_only=True)
+
+
+def _architecture(path: Path) -> Any:
+    """Return a JSON file's value, None if it holds something else."""
+    try:
+        text = decoded(path.read_bytes())
+    except FileNotFoundError:
+        raise ModelError(f"there is no file {path}", "check the path") from None
+    except NotTextError as error:
+        raise ModelError(
+            f"{path} is no architecture of a Keras model: line {error.line} is {error.reason}",
+            "--architecture takes the JSON that model.to_json() gives, saved as UTF-8",
+        ) from None
+    except OSError:
+        return None
+    if re.search(r"^class_name:", text, re.MULTILINE):
+        raise ModelError(
+            f"{path} is YAML, which Keras has not read since 2.6",
+            'make it JSON: pip install pyyaml, then python -c "import json, yaml; '
+            f'print(json.dumps(yaml.full_load(open({str(path)!r}))))" > model.json',
+        )
+    try:
+        config = json.loads(text)
+    except ValueError:
+        return None
+    if isinstance(config, dict) and config.get("name") in ("Sequential", "Graph"):
+        raise ModelError(
+            f"{path} was written by Keras 0, before 2016",
+            "build the model anew with the layers it lists, load the weights and save it whole",
+        )
+    return config
 
 
 def _beginning(path: Path) -> bytes:

@@ -23,6 +23,7 @@ from gradcam_cli.opening.blank import blank_weights
 from gradcam_cli.opening.custom import CustomObjects, read_custom_objects
 from gradcam_cli.opening.lambdas import own_functions, trusted_code
 from gradcam_cli.opening.link import named
+from gradcam_cli.opening.meanings import not_reproduced
 from gradcam_cli.opening.oldweights import assign_converted, conversion
 from gradcam_cli.opening.refusal import (
     cannot_open,
@@ -98,6 +99,8 @@ def open_network(
             changed = mended or functions or archive.weights_only
             if changed or _old_groups(archive) or _conversion(archive):
                 network, matched = _rebuild(archive, config, custom, unsafe)
+                theano = "Theano" in _conversion(archive)
+                matched += not_reproduced(config, archive.keras_version, theano)
             else:
                 network, matched = _load(archive, custom, unsafe), ()
     except (ModelError, MemoryError):
@@ -211,7 +214,8 @@ def _conversion(archive: Archive) -> str:
 def _converted(why: str, turned: int) -> tuple[str, ...]:
     if "Theano" in why:
         return (f"turned {turned} kernel{'s' * (turned != 1)} of Theano by 180 degrees",)
-    return (f"brought the weights of {why} into the order of Keras 3",)
+    unknown = " (whether Theano trained them is not in the file)" if "1" in why else ""
+    return (f"brought the weights of {why} into the order of Keras 3{unknown}",)
 
 
 def _old_groups(archive: Archive) -> bool:

@@ -19,6 +19,7 @@ __all__ = [
     "before_keras_3",
     "keras_2_hard_sigmoid",
     "lost_arguments",
+    "not_reproduced",
     "old_defaults",
     "old_functions",
 ]
@@ -79,7 +80,7 @@ def old_defaults(config: _Json) -> list[str]:
             node["class_name"] = name
             node["config"] |= fixed
         if node["class_name"] == "RandomCrop" and "height" in node["config"]:
-            # Outside training Keras 2 resized to the crop's proportions; Keras 3 does nothing.
+            # Outside training Keras 2 resized the largest part of the crop's proportions.
             kept = ("name", "trainable", "dtype", "height", "width", "batch_input_shape")
             node["class_name"] = "Resizing"
             node["config"] = {key: node["config"][key] for key in kept if key in node["config"]}
@@ -123,3 +124,36 @@ def lost_arguments(config: _Json) -> list[str]:
             layer["module"], layer["registered_name"] = "keras.layers", None
             found[f"kept `{key}` of {{}} {layer['class_name']}"] += 1
     return [what.format(counted(count, "layer")) for what, count in found.items()]
+
+
+def not_reproduced(config: _Json, version: str, theano: bool) -> tuple[str, ...]:
+    """Return a sentence for every kind of layer that Keras 3 can only come near to.
+
+    Theano centred padding, where TensorFlow puts the odd cell behind. Keras 2.2.3 to 2.3 (not
+    tf.keras) interpolated from the corners of cells.
+    """
+    padded = sum(theano and _pads_unevenly(layer["config"]) for layer in every_layer(config))
+    corners = version.startswith(("2.2.", "2.3.")) and "tf" not in version
+    resized = sum(
+        corners
+        and layer["class_name"] == "UpSampling2D"
+        and layer["config"].get("interpolation") == "bilinear"
+        for layer in every_layer(config)
+    )
+    sentences = []
+    if padded:
+        what = counted(padded, "layer")
+        sentences.append(f"padded {what} ('same', strided or even) as TensorFlow, not as Theano")
+    if resized:
+        what = counted(resized, "UpSampling2D layer")
+        sentences.append(f"interpolated {what} from the centres of cells, not as Keras {version}")
+    return tuple(sentences)
+
+
+def _pads_unevenly(inner: _Json) -> bool:
+    """Return whether a layer's 'same' padding may differ between Theano and TensorFlow."""
+    sizes = [inner.get("kernel_size"), inner.get("pool_size")]
+    numbers = [one if isinstance(one, list) else [one] for one in (inner.get("strides"), *sizes)]
+    strided = any(one not in (1, None) for one in numbers[0])
+    even = any(isinstance(one, int) and one % 2 == 0 for many in numbers[1:] for one in many)
+    return inner.get("padding") == "same" and (strided or even)

@@ -19,6 +19,7 @@ from typing import Any
 from gradcam_cli.isolation import keras
 from gradcam_cli.opening import tfops
 from gradcam_cli.opening.archive import KERAS_MODULE, foreign_code, objects
+from gradcam_cli.opening.keras1 import keras_1_layers, list_sequentials
 from gradcam_cli.opening.known import (
     ELSEWHERE,
     accepted_arguments,
@@ -110,27 +111,15 @@ def mend(config: _Json, version: str = "") -> tuple[_Json, tuple[str, ...]]:
     """Return a mended copy of a model's configuration, and one sentence for each mend.
 
     ``version`` is that of the Keras that saved it, empty where it is not known. Raises ModelError
-    for a TensorFlow operation inside the model that has no Keras counterpart.
+    for a TensorFlow operation inside the model that has no Keras counterpart, and for what Keras 0
+    and 1 had and Keras 3 has not.
     """
     mended = copy.deepcopy(config)
-    mends = (*_MEANINGS, *_MENDS) if before_keras_3(config, version) else _MENDS
+    mends = (keras_1_layers, *_MEANINGS, *_MENDS) if before_keras_3(config, version) else _MENDS
     sentences = [sentence for one in mends for sentence in one(mended)]
     if sentences:
         _tidy(mended)
     return (mended, tuple(sentences)) if sentences else (config, ())
-
-
-def _list_sequentials(config: _Json) -> list[str]:
-    """Before Keras 2.2.3 a Sequential's configuration was the bare list of its layers."""
-    found = 0
-    for node in objects(config):
-        if node["class_name"] == "Sequential" and isinstance(node.get("config"), list):
-            found += 1
-            node["config"] = {
-                "name": node.get("name") or f"sequential_{found}",
-                "layers": node["config"],
-            }
-    return [f"named {counted(found, 'Sequential model')} of Keras 2.2 or older"] if found else []
 
 
 def _old_classes(config: _Json) -> list[str]:
@@ -359,13 +348,14 @@ def _tidy(config: _Json) -> None:
             inner["negative_slope"] = inner.pop("alpha")
 
 
+# Once the layers of Keras 1 have the names of Keras 2.
 _MEANINGS: tuple[Callable[[_Json], list[str]], ...] = (
-    _list_sequentials,
+    list_sequentials,
     old_defaults,
     old_functions,
 )
 _MENDS: tuple[Callable[[_Json], list[str]], ...] = (
-    _list_sequentials,
+    list_sequentials,
     _scaled_sums,
     _old_classes,
     slash_names,

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from gradcam_cli.errors import ModelError
 from gradcam_cli.opening.file import open_network
 from tests.opening.rewriting import (
     SIZE,
@@ -111,3 +112,30 @@ def test_weights_in_the_order_of_the_configuration(tmp_path: Path) -> None:
         for ours, expected in zip(values(mine), values(theirs), strict=True):
             np.testing.assert_array_equal(ours, expected)
     assert_same(found.network, network, noise(2, *SIZE))
+
+
+@pytest.mark.parametrize("separator", ["/", "\\"])
+def test_weights_counted_singly(tmp_path: Path, separator: str) -> None:
+    network = sequential(L.Conv2D(4, 3), L.Conv2D(4, 3), L.Conv2D(4, 3), *head())
+    path = save(network, tmp_path / "m.keras")
+    old = "_layer_checkpoint_dependencies/"
+    names = {name: f"{old}{name}" for name in ("conv2d", "conv2d_1", "conv2d_2", "dense")}
+    rewrite(path, lambda _: None, "2.13.1")
+    old_groups(path, names, separator)
+    opened(path, network, "")
+
+
+def test_groups_that_do_not_fit_the_layers(tmp_path: Path) -> None:
+    network = sequential(L.Conv2D(4, 3), L.Conv2D(5, 3), *head())
+    old = "_layer_checkpoint_dependencies/"
+    one = save(network, tmp_path / "one.keras")
+    rewrite(one, lambda _: None, "2.13.1")
+    old_groups(one, {"conv2d": f"{old}conv2d", "dense": f"{old}dense"})
+    with pytest.raises(ModelError, match=r"weights for 1 Conv2D layers.* has 2"):
+        open_network(one)
+    swapped = save(network, tmp_path / "swapped.keras")
+    rewrite(swapped, lambda _: None, "2.13.1")
+    names = {"conv2d": "conv2d_1", "conv2d_1": "conv2d", "dense": "dense"}
+    old_groups(swapped, {new: f"{old}{name}" for new, name in names.items()})
+    with pytest.raises(ModelError, match="'conv2d' of the file do not fit layer 'conv2d'"):
+        open_network(swapped)

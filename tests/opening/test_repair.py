@@ -84,6 +84,27 @@ def test_the_type_of_an_initializer(tmp_path: Path) -> None:
     opened(path, network, "unexpected keyword argument 'dtype'", sentence)
 
 
+def test_the_type_of_an_initializer_without_a_constructor(tmp_path: Path) -> None:
+    network = sequential(L.Conv2D(4, 3), L.BatchNormalization(), *head())
+    path = save(network, tmp_path / "m.h5")
+
+    def old(config: Json) -> None:
+        zeros = {"class_name": "Zeros", "config": {"dtype": "float32"}}
+        ones = {"class_name": "Ones", "config": {"dtype": "float32"}}
+        for name in ("conv2d", "dense"):
+            layer(config, name)["config"]["bias_initializer"] = dict(zeros)
+        layer(config, "batch_normalization")["config"]["gamma_initializer"] = ones
+
+    rewrite(path, old, "2.2.4-tf")
+    opened(
+        path,
+        network,
+        "takes no arguments",
+        "dropped `dtype` from 2 Zeros initializers",
+        "dropped `dtype` from 1 Ones initializer",
+    )
+
+
 def test_time_major_of_recurrent_layers(tmp_path: Path) -> None:
     network = sequential(L.Reshape((16, 48)), L.LSTM(4, return_sequences=True), L.GRU(3))
     path = save(network, tmp_path / "m.h5")
