@@ -152,7 +152,8 @@ def _merge(node: _Json, inner: _Json) -> None:
     if mode not in _MERGES or inner.get("layers"):
         raise _refused(node, f"merges by {mode!r}")
     node["class_name"] = _MERGES[mode]
-    settings: _Json = {"name": inner.get("name")}
+    # Without `trainable` it would be taken for an operation of Keras 3.
+    settings: _Json = {"name": inner.get("name"), "trainable": True}
     if mode == "concat":
         settings["axis"] = inner.get("concat_axis", -1)
     if mode == "dot":

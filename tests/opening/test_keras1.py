@@ -164,7 +164,27 @@ def test_merges_of_functional_models() -> None:
     }
     mended, _ = mend(config, "1.2.2")
     assert mended["config"]["layers"][1]["class_name"] == "Concatenate"
-    assert mended["config"]["layers"][1]["config"] == {"name": "both", "axis": 3}
+    assert mended["config"]["layers"][1]["config"] == {
+        "name": "both",
+        "trainable": True,
+        "axis": 3,
+    }
+
+
+def test_a_functional_model_with_a_merge(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5", [layer("Activation", "both", activation="linear")], {})
+    start = layer("InputLayer", "a", batch_input_shape=[None, 4], input_dtype="float32")
+    merge = layer("Merge", "both", mode="sum", mode_type="raw", arguments={})
+    layers = [
+        {**start, "name": "a", "inbound_nodes": []},
+        {**merge, "name": "both", "inbound_nodes": [[["a", 0, 0], ["a", 0, 0]]]},
+    ]
+    ports = {"input_layers": [["a", 0, 0]], "output_layers": [["both", 0, 0]]}
+    config = {"class_name": "Model", "config": {"name": "m", "layers": layers, **ports}}
+    with h5py.File(path, "r+") as file:
+        file.attrs["model_config"] = json.dumps(config).encode()
+    values = RNG.uniform(-1, 1, (1, 4)).astype("f")
+    np.testing.assert_allclose(open_network(path).network(values), 2 * values)
 
 
 @pytest.mark.parametrize(
