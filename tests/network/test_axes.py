@@ -151,6 +151,7 @@ RESIZED: dict[str, tuple[Callable[[Any], Any], tuple[int, int]]] = {
     "strides": (lambda x: tf.nn.avg_pool2d(x, 1, (1, 2), "SAME"), (4, 3)),
     "padding": (lambda x: tf.pad(x, [[0, 0], [1, 1], [2, 0], [0, 0]]), (6, 8)),
     "cropping": (lambda x: x[:, 1:, :-2], (3, 4)),
+    "turned upside down": (lambda x: tf.reverse(x, [1]), (4, 6)),
     "every other": (lambda x: x[:, ::2, ::3], (2, 2)),
     "resizing": (lambda x: tf.image.resize(x, (8, 12)), (8, 12)),
     "repeating": (lambda x: tf.repeat(tf.repeat(x, 2, 1), 2, 2), (8, 12)),
