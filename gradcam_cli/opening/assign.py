@@ -8,11 +8,14 @@ import shutil
 import tempfile
 import warnings
 import zipfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import h5py
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -70,7 +73,36 @@ def _load_by_keras(network: Any, path: Path, ending: str) -> None:
             shutil.copyfile(path, link)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what does not fit raises an error as well
-            network.load_weights(link)
+            with _sharing():
+                network.load_weights(link)
+
+
+@contextmanager
+def _sharing() -> Iterator[None]:
+    """Make Keras's variables keep what is read for them; a plain array would be copied twice."""
+    kind = keras.Variable
+    plain = kind.assign
+
+    def assign(self: Any, value: Any) -> Any:
+        fits = isinstance(value, (h5py.Dataset, np.ndarray)) and value.dtype == np.float32
+        if fits and self.dtype == "float32" and tuple(self.shape) == value.shape and value.size:
+            array = aligned_zeros(value.shape)
+            if isinstance(value, h5py.Dataset) and value.ndim:
+                value.read_direct(array)
+            else:
+                array[...] = value[()]
+            value = shared(array)
+        return plain(self, value)
+
+    inherited = "assign" not in vars(kind)
+    try:
+        kind.assign = assign
+        yield
+    finally:
+        if inherited:
+            del kind.assign
+        else:
+            kind.assign = plain
 
 
 def _assign_layers(network: Any, group: Any, path: Path) -> None:
