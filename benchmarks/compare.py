@@ -69,7 +69,7 @@ def gradcam_stream(
     from gradcam_cli.batch.steps import plan_for
     from gradcam_cli.commands.options import AskOptions, DrawOptions, LookOptions, OpenOptions
     from gradcam_cli.commands.request import model_choice, settings
-    from gradcam_cli.explain import Explainer, Question
+    from gradcam_cli.explain import WORTH_FREEZING, Explainer, Question
     from gradcam_cli.images.find import find_pictures
     from gradcam_cli.images.room import reuse_memory
     from gradcam_cli.models.classes import ClassChoice
@@ -79,7 +79,8 @@ def gradcam_stream(
     model = load(choice)
     wanted = settings(choice, LookOptions(), AskOptions(), DrawOptions())
     plan = plan_for(model, wanted, folder)
-    explainer = Explainer(model, Question(ClassChoice(classes)), 16, precision)
+    freeze = len(pictures) >= WORTH_FREEZING
+    explainer = Explainer(model, Question(ClassChoice(classes)), 16, precision, freeze)
     found = list(find_pictures([str(path) for path in pictures]))
     reuse_memory()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from gradcam_cli.models.load import Model
 from gradcam_cli.network.anatomy import Anatomy, FeatureMap, dissect, find_map
 from gradcam_cli.network.dense import is_dense, weights_in_order
 from gradcam_cli.network.footprint import free_bytes, on_gpu, working_bytes
-from gradcam_cli.network.freeze import freeze
+from gradcam_cli.network.freeze import can_freeze, weights_as_constants
 from gradcam_cli.network.head import Head, pooled_features
 from gradcam_cli.network.paths import named_operations, resolve_layer
 from gradcam_cli.network.places import Place
@@ -27,6 +28,7 @@ from gradcam_cli.network.survey import is_pooled, survey
 from gradcam_cli.network.tap import trace
 
 __all__ = [
+    "WORTH_FREEZING",
     "Explained",
     "Explainer",
     "Explanation",
@@ -40,7 +42,10 @@ OutOfMemory = tf.errors.ResourceExhaustedError
 """What TensorFlow raises when a batch does not fit."""
 
 _CELLS = ("segmentation", "sequence")
-_FREEZE_AFTER = 3  # batches; freezing takes longer than it saves on a few
+
+WORTH_FREEZING = 96
+"""Pictures; freezing takes a few tenths of a second, which fewer of them do not save."""
+
 _ROOM = 2
 """Times the estimated memory: measured on eight networks, batches took 0.3 to 1.7 times that."""
 _FLOAT16_SCALE = 1024.0
@@ -127,13 +132,19 @@ class Explainer:
     the grid's rows and columns lie in the network's input (None where that is not known); ``layer``
     is empty when only predictions were asked for. ``precision`` is ``float32``, ``bfloat16`` (where
     the machine has it: then up to the layer, not behind it) or ``auto``, the faster of the two; the
-    attribute says what the layer was computed in.
+    attribute says what the layer was computed in. ``freeze`` makes constants of a small network's
+    weights, which pays from ``WORTH_FREEZING`` pictures on; the last bits are then others.
 
     Raises ModelError for a layer, class or method that the model does not allow.
     """
 
     def __init__(
-        self, model: Model, question: Question, batch_size: int, precision: str = "float32"
+        self,
+        model: Model,
+        question: Question,
+        batch_size: int,
+        precision: str = "float32",
+        freeze: bool = False,
     ) -> None:
         if question.method not in METHODS:
             raise GradcamError(
@@ -148,8 +159,7 @@ class Explainer:
         self.head_kind = ""
         self.precision = ""
         self._found = False
-        self._calls = 0
-        self._frozen = False
+        self._freeze = freeze and can_freeze(model.network)
         self._depth = question.classes.top
         self._fixed = question.classes.fixed
         self._explains = bool(self._depth or self._fixed)
@@ -157,7 +167,7 @@ class Explainer:
         shape = (self.batch_size, *model.ports.size, model.ports.channels)
         self._shape = tf.TensorSpec(shape, tf.uint8)
         self._trunk: list[Any] = []
-        self._function = trace(self._trace, self._shape)
+        self._function = self._traced()
         if precision != "float32" and self._trunk and has_bfloat16():
             self._lower(measure=precision == "auto")
         self._graph = self._function.graph
@@ -168,19 +178,8 @@ class Explainer:
         if count < self.batch_size:
             pad = np.zeros((self.batch_size - count, *pixels.shape[1:]), np.uint8)
             pixels = np.concatenate([pixels, pad])
-        self._calls += 1
-        if self._calls >= _FREEZE_AFTER and not self._frozen:
-            self._frozen = True
-            self._function = freeze(self._function) or self._function
         answers = {key: value.numpy() for key, value in self._function(tf.constant(pixels)).items()}
         return [self._explained(answers, row) for row in range(count)]
-
-    def skip(self, count: int) -> None:
-        """Take the next ``count`` pictures, up to a batch, as answered by an earlier run.
-
-        A frozen function's last bits are its own: what is left is answered as it would have been.
-        """
-        self._calls += -(-count // self.batch_size)
 
     def fits(self) -> bool:
         """Tell whether the machine has the memory for a batch; a GPU says so by itself, too late.
@@ -231,17 +230,26 @@ class Explainer:
     def _lower(self, measure: bool) -> None:
         """Trace again in bfloat16, and keep that; with ``measure`` only if it is faster."""
         with in_bfloat16(self._trunk):
-            precision, lower = self.precision, trace(self._trace, self._shape)
+            precision, lower = self.precision, self._traced()
         if not measure or _seconds(lower, self._shape) < _seconds(self._function, self._shape):
             self._function, self.precision = lower, "bfloat16"
         else:
             self.precision = precision
 
+    def _traced(self) -> Any:
+        if self._freeze:
+            try:
+                return trace(self._trace, self._shape)
+            except GradcamError:  # as it stands it may still be traced, or says why not
+                self._freeze = False
+        return trace(self._trace, self._shape)
+
     def _trace(self, pixels: Any) -> dict[str, Any]:
         model = self.model
+        frozen = weights_as_constants(model.network) if self._freeze else nullcontext()
         pictures = model.scaling.apply(tf.cast(pixels, tf.float32))
         two = len(model.labels.names) == 2
-        with weights_in_order():
+        with frozen, weights_in_order():
             anatomy = dissect(model.network, model.ports, pictures, binary=two)
         head = anatomy.head
         self.head_kind, self._found = head.kind, head.found

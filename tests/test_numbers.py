@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from gradcam_cli.batch.steps import Job, plan_for, prepare
 from gradcam_cli.commands.options import AskOptions, DrawOptions, LookOptions, OpenOptions
 from gradcam_cli.commands.request import model_choice, settings
-from gradcam_cli.explain import Explained, Explainer, Question
+from gradcam_cli.explain import WORTH_FREEZING, Explained, Explainer, Question
 from gradcam_cli.images.find import find_pictures
 from gradcam_cli.models.classes import ClassChoice
 from gradcam_cli.models.load import load
@@ -39,10 +40,12 @@ def alone() -> dict[str, Explained]:
     return answers
 
 
-def run(output: Path, *words: str, env: Mapping[str, str] | None = None) -> tuple[Any, str]:
+def run(
+    output: Path, *words: str, env: Mapping[str, str] | None = None, source: Path = SAMPLES
+) -> tuple[Any, str]:
     """Return a run's records by picture, and what it said on standard error."""
     asked = ("-c", f"top{TOP}", "--save", "array", "-o", str(output), *words)
-    result = gradcam("run", SAMPLES, *LITE0, *asked, cwd=output.parent, env=env)
+    result = gradcam("run", source, *LITE0, *asked, cwd=output.parent, env=env)
     assert result.returncode == 0, result.stderr
     return {Path(record["source"]).name: record for record in records(output)}, result.stderr
 
@@ -52,18 +55,21 @@ def maps(record: Mapping[str, Any], output: Path) -> list[NDArray[np.float32]]:
 
 
 @pytest.mark.parametrize(
-    ("size", "env"),
+    ("copies", "env"),
     [
-        ("16", {"TF_ENABLE_ONEDNN_OPTS": "1"}),
-        ("16", {"TF_ENABLE_ONEDNN_OPTS": "0"}),
-        ("2", {}),  # enough batches for the network to be frozen
+        (0, {"TF_ENABLE_ONEDNN_OPTS": "1"}),
+        (0, {"TF_ENABLE_ONEDNN_OPTS": "0"}),
+        (WORTH_FREEZING // 7 + 1, {}),
     ],
 )
 def test_batches_freezing_and_onednn_change_nothing(
-    size: str, env: dict[str, str], alone: dict[str, Explained], tmp_path: Path
+    copies: int, env: dict[str, str], alone: dict[str, Explained], tmp_path: Path
 ) -> None:
+    source = tmp_path / "in" if copies else SAMPLES
+    for number in range(copies):
+        shutil.copytree(SAMPLES, source / str(number))
     output = tmp_path / "out"
-    done, _ = run(output, "--batch-size", size, env=env)
+    done, _ = run(output, env=env, source=source)
     assert done.keys() == alone.keys()
     for name, record in done.items():
         for item, array, wanted in zip(

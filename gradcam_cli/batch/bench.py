@@ -13,7 +13,7 @@ import numpy as np
 from gradcam_cli.batch.pipeline import Late, ordered, stream
 from gradcam_cli.batch.steps import Job, Plan, finish, prepare
 from gradcam_cli.errors import GradcamError
-from gradcam_cli.explain import Explainer, Question
+from gradcam_cli.explain import WORTH_FREEZING, Explainer, Question
 from gradcam_cli.images.find import Found
 from gradcam_cli.models.load import Model
 
@@ -65,7 +65,8 @@ def measure(
             "only models with one picture input and one output can be compared with model.predict",
             "`gradcam run` names the slowest stage of a real run",
         )
-    explainer = Explainer(model, question, batch_size, precision)
+    freeze = len(pictures) >= WORTH_FREEZING
+    explainer = Explainer(model, question, batch_size, precision, freeze)
     plan = plan.explained_by(explainer)
     jobs = [_job(found, plan) for found in pictures]
     squares = np.stack([job.square for job in jobs])

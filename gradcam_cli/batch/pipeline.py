@@ -197,17 +197,14 @@ def _answers(
     """Run the network over batches; failed records pass by in their place."""
     explainer: Explainer | None = None
     blank = np.zeros((*plan.input_size, plan.channels), np.uint8)
-    sizes: list[int] = []
+    largest = 1
     for group in groups:
         places = [item for item in group if not isinstance(item, Record)]
-        sizes.append(len(places))
+        largest = max(largest, len(places))
         answers: Iterator[Explained] = iter(())
         if any(isinstance(item, Job) for item in places):
             start = time.perf_counter()
-            explainer = explainer or _traced(trace, max(sizes), stages)
-            for size in sizes[:-1]:
-                explainer.skip(size)
-            sizes.clear()
+            explainer = explainer or _traced(trace, largest, stages)
             squares = [item.square if isinstance(item, Job) else blank for item in places]
             explainer, found = _explained(explainer, trace, squares, stages)
             plan = plan.explained_by(explainer)

@@ -226,7 +226,8 @@ def _go(
     gc.freeze()
     gc.enable()
     _tell(model, look.quiet)
-    trace = _tracer(model, ask)
+    long, pictures = _is_long(pictures)
+    trace = _tracer(model, ask, long)
     plan = plan_for(model, wanted, manifest.folder if manifest else None)
     told = set(plan.notes)
     size, trace, pictures = _sized(look, manifest, trace, pictures)
@@ -340,7 +341,19 @@ def _tell(model: Model, quiet: bool) -> None:
             say.note(sentence)
 
 
-def _tracer(model: Model, ask: AskOptions | None) -> Callable[[int], Explainer]:
+def _is_long(pictures: Iterator[Found | Kept]) -> tuple[bool, Iterator[Found | Kept]]:
+    """Tell whether freezing the network pays, and return the pictures again, all of them.
+
+    The list alone decides, those done before included: a run that goes on gives the numbers of an
+    uninterrupted one.
+    """
+    from gradcam_cli.explain import WORTH_FREEZING
+
+    ahead = list(islice(pictures, WORTH_FREEZING))
+    return len(ahead) == WORTH_FREEZING, chain(ahead, pictures)
+
+
+def _tracer(model: Model, ask: AskOptions | None, freeze: bool) -> Callable[[int], Explainer]:
     from gradcam_cli.explain import Explainer
     from gradcam_cli.network.precision import has_bfloat16
 
@@ -348,7 +361,7 @@ def _tracer(model: Model, ask: AskOptions | None) -> Callable[[int], Explainer]:
     precision = ask.precision if ask else Precision.float32
     if precision is Precision.bfloat16 and not has_bfloat16():
         say.warn("this processor has no bfloat16; the network computes in float32")
-    return partial(Explainer, model, question, precision=precision.value)
+    return partial(Explainer, model, question, precision=precision.value, freeze=freeze)
 
 
 def _question(model: Model, ask: AskOptions | None) -> Question:

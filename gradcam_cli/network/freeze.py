@@ -1,41 +1,42 @@
-"""A traced function becomes a faster one, with its weights frozen into it as constants."""
+"""A network is traced with its weights as constants, which makes it faster on a CPU."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+from gradcam_cli.isolation import keras, tf
 
-__all__ = ["freeze"]
+__all__ = ["can_freeze", "weights_as_constants"]
 
 _MOST_BYTES = 256 << 20
-"""Of weights; a frozen function holds a copy, and for large networks it gains nothing."""
+"""Of weights; a frozen function holds copies of them, and for large networks it gains nothing."""
 
 
-def freeze(traced: Any) -> Callable[..., dict[str, Any]] | None:
-    """Return a function that does what ``traced`` does, or None when that is not worth it.
+def can_freeze(network: Any) -> bool:
+    """Tell whether a network is small enough to be traced with constants for weights."""
+    return sum(_bytes(variable) for variable in network.weights) <= _MOST_BYTES
 
-    ``traced`` is a concrete function that returns a dict of tensors. With constants for weights
-    TensorFlow folds batch normalisation and activations into the convolutions; the numbers differ
-    by rounding only. None for networks with many weights, and for those with loops that TensorFlow
-    cannot freeze.
+
+@contextmanager
+def weights_as_constants(network: Any) -> Iterator[None]:
+    """Make a Keras network read its weights as constants where it is traced in the block.
+
+    TensorFlow then folds batch normalisation and activations into the convolutions; the numbers
+    differ by rounding only. Traced so from the start, it costs a fraction of what converting a
+    traced function does. Raises ValueError when the network changes one of its weights: what is
+    constant would not be changed.
     """
-    if sum(_bytes(variable) for variable in traced.variables) > _MOST_BYTES:
-        return None
-    try:
-        frozen = convert_variables_to_constants_v2(traced)
-    except Exception:  # noqa: BLE001  whatever goes wrong, the function as it is still works
-        return None
-    names = sorted(traced.structured_outputs)
-    if len(frozen.outputs) != len(names):
-        return None
-
-    def call(*arguments: Any) -> dict[str, Any]:
-        return dict(zip(names, frozen(*arguments), strict=True))
-
-    return call
+    with tf.init_scope():  # the numbers as they are now, not symbols of the traced graph
+        values = [(variable, variable.numpy()) for variable in network.weights]
+    with keras.StatelessScope(values) as scope:
+        before = [scope.get_current_value(variable) for variable, _ in values]
+        yield
+        for (variable, _), value in zip(values, before, strict=True):
+            if scope.get_current_value(variable) is not value:
+                raise ValueError(f"{variable.path} is changed by the network")
 
 
 def _bytes(variable: Any) -> int:
-    return int(variable.shape.num_elements() or 0) * int(variable.dtype.size)
+    return int(variable.value.dtype.size) * int(variable.value.shape.num_elements() or 0)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.opening.link import named
-from gradcam_cli.opening.memory import aligned_zeros, shared
+from gradcam_cli.opening.memory import aligned_zeros, shared, sharing
 from gradcam_cli.opening.oldweights import assign_converted, written_by_theano
 
 __all__ = ["assign_weights"]
@@ -67,7 +67,8 @@ def _load_by_keras(network: Any, path: Path, ending: str) -> None:
     """Load a file, whatever it is called: Keras goes by the name's ending."""
     with named(path, f"weights{ending}") as link, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what does not fit raises an error as well
-        network.load_weights(link)
+        with sharing():
+            network.load_weights(link)
 
 
 def _assign_layers(network: Any, group: Any, path: Path) -> None:

@@ -24,6 +24,7 @@ from gradcam_cli.opening.custom import CustomObjects, read_custom_objects
 from gradcam_cli.opening.lambdas import own_functions, trusted_code
 from gradcam_cli.opening.link import named
 from gradcam_cli.opening.meanings import not_reproduced
+from gradcam_cli.opening.memory import sharing
 from gradcam_cli.opening.oldweights import assign_converted, conversion
 from gradcam_cli.opening.refusal import (
     cannot_open,
@@ -96,6 +97,7 @@ def open_network(
             # What Keras has to say about an old file is not for the user of this program.
             warnings.simplefilter("ignore")
             stack.enter_context(contextlib.nullcontext() if custom_objects else blank_weights())
+            stack.enter_context(sharing())
             changed = mended or functions or archive.weights_only
             if changed or _old_groups(archive) or _conversion(archive):
                 network, matched = _rebuild(archive, config, custom, unsafe)

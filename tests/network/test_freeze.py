@@ -4,15 +4,14 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from gradcam_cli.explain import Explainer, Question
+from gradcam_cli.explain import Explained, Explainer, Question
 from gradcam_cli.models.classes import ClassChoice, Labels
 from gradcam_cli.models.load import Model
 from gradcam_cli.models.scaling import SCALINGS
-from gradcam_cli.network.freeze import freeze
+from gradcam_cli.network.freeze import can_freeze
 from gradcam_cli.network.ports import single_input
-from gradcam_cli.network.tap import trace
+from gradcam_cli.opening.blank import blank_weights
 
 
 def normalised_net() -> Any:
@@ -31,10 +30,10 @@ def normalised_net() -> Any:
     return network
 
 
-def test_freezing_changes_no_number() -> None:
+def explained(network: Any, freeze: bool) -> tuple[Explainer, list[Explained]]:
     model = Model(
         name="net",
-        network=normalised_net(),
+        network=network,
         weights="",
         ports=single_input((16, 16)),
         scaling=SCALINGS["unit"],
@@ -43,12 +42,20 @@ def test_freezing_changes_no_number() -> None:
         classes=5,
     )
     pixels = np.random.default_rng(1).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
-    explainer = Explainer(model, Question(ClassChoice(2, (4,))), 4)
-    before = explainer._function
-    first = explainer(pixels)
-    for _ in range(4):
-        later = explainer(pixels)
-    assert explainer._function is not before, "a small network is frozen after a few batches"
+    explainer = Explainer(model, Question(ClassChoice(2, (4,))), 4, freeze=freeze)
+    return explainer, explainer(pixels)
+
+
+def reads(explainer: Explainer) -> int:
+    return sum(op.type == "ReadVariableOp" for op in explainer._graph.get_operations())
+
+
+def test_freezing_changes_no_number() -> None:
+    network = normalised_net()
+    plain, first = explained(network, freeze=False)
+    frozen, later = explained(network, freeze=True)
+    assert reads(plain)
+    assert not reads(frozen)
     for one, other in zip(first, later, strict=True):
         np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
         assert [e.slot for e in one.explanations] == [e.slot for e in other.explanations]
@@ -57,10 +64,42 @@ def test_freezing_changes_no_number() -> None:
             np.testing.assert_allclose(left.raw, right.raw, atol=1e-5 * span)
 
 
+def test_weights_are_frozen_as_they_are_when_traced() -> None:
+    network = normalised_net()
+    kernel = network.layers[-1].kernel
+    kernel.assign(kernel * 2)
+    _, plain = explained(network, freeze=False)
+    _, frozen = explained(network, freeze=True)
+    np.testing.assert_allclose(plain[0].scores, frozen[0].scores, atol=1e-5)
+
+
+class Counting(keras.layers.Layer):  # type: ignore[misc]
+    """Counts its calls in a weight, and adds the count to its input."""
+
+    def build(self, _: Any) -> None:
+        self.count = self.add_weight(shape=(), initializer="zeros", trainable=False)
+
+    def call(self, x: Any) -> Any:
+        self.count.assign(self.count + 1)
+        return x + self.count
+
+
+def test_networks_that_change_their_weights_are_not_frozen() -> None:
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(8, 3, name="last")(inputs)
+    counting = Counting()
+    x = keras.layers.GlobalAveragePooling2D()(counting(x))
+    network = keras.Model(inputs, keras.layers.Dense(5)(x))
+    explainer, _ = explained(network, freeze=True)
+    assert reads(explainer)
+    before = float(counting.count.numpy())
+    explainer(np.zeros((4, 16, 16, 3), np.uint8))
+    assert float(counting.count.numpy()) == before + 1
+
+
 def test_large_networks_are_left_alone() -> None:
-    kernel = tf.Variable(tf.zeros((9000, 8000)))
-
-    def run(values: Any) -> dict[str, Any]:
-        return {"product": values @ kernel}
-
-    assert freeze(trace(run, tf.TensorSpec((1, 9000)))) is None
+    inputs = keras.Input((9000,))
+    with blank_weights():
+        outputs = keras.layers.Dense(8000)(inputs)
+    assert not can_freeze(keras.Model(inputs, outputs))
+    assert can_freeze(normalised_net())
