@@ -76,7 +76,7 @@ def npy() -> bytes:
         (saved("ICO"), "an icon", "convert it"),
         (saved("DDS"), "a DirectDraw texture", "convert it"),
         (zipped(), "a zip archive", "unpack"),
-        (gzip.compress(b"1"), "a gzip archive", "unpack"),
+        (gzip.compress(b"1", mtime=0), "a gzip archive", "unpack"),
         (hdf5(), "an HDF5 file", ""),
         (npy(), "a NumPy array", ""),
         (b"\0" * 128 + b"DICM" + b"\0" * 99, "a DICOM file", "convert it"),
