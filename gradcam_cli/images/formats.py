@@ -50,8 +50,8 @@ def _jpeg(data: bytes) -> Header:
         if marker == 0xD9:
             return Header("JPEG", width, height, orientation, "it holds no picture data")
         if marker == 0xDA:
-            # Compressed data cannot contain this pair: it is the end of the picture.
-            fault = "" if data.find(b"\xff\xd9", position) > 0 else "it ends before its last line"
+            # Compressed data cannot contain this pair: it ends the picture, and is sought there.
+            fault = "" if data.rfind(b"\xff\xd9", position) > 0 else "it ends before its last line"
             return Header("JPEG", width, height, orientation, fault, refusal, detail)
         if marker == 0x01 or 0xD0 <= marker <= 0xD8:
             continue

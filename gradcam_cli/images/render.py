@@ -89,18 +89,19 @@ def overlay(
     """
     left, top, right, bottom = covered
     whole = (bottom - top, right - left) == pixels.shape[:2]
-    result: Pixels = np.empty_like(pixels) if whole else np.array(pixels)
+    # OpenCV writes straight into it, which takes rows that lie one after another.
+    result = np.empty(pixels.shape, np.uint8) if whole else np.array(pixels, order="C")
     table = colour_table(colormap)
     # The picture's levels are whole numbers, so rounding the share of colour rounds the sum.
     share = np.minimum(np.rint(table * np.float64(intensity)), 255).astype(np.uint8)
     for row, warm in heat:
         rows = slice(row, row + len(warm))
-        part = np.ascontiguousarray(pixels[rows, left:right])
+        part, drawn = pixels[rows, left:right], result[rows, left:right]
         if blend == "mix":
             colours = _coloured(warm, table)
-            result[rows, left:right] = cv2.addWeighted(part, 1 - intensity, colours, intensity, 0)
+            cv2.addWeighted(part, 1 - intensity, colours, intensity, 0, dst=drawn)
         else:
-            result[rows, left:right] = cv2.add(part, _coloured(warm, share))
+            cv2.add(part, _coloured(warm, share), dst=drawn)
     return result
 
 

@@ -141,3 +141,28 @@ def test_an_unknown_map_names_the_nearest() -> None:
         colour_table("zzzzzz")
     assert "jet" in caught.value.hint
     check_colormap("turbo")
+
+
+@pytest.mark.parametrize("blend", ["add", "mix"])
+@pytest.mark.parametrize("order", ["planes", "transposed", "mirrored"])
+def test_any_layout_in_memory_and_any_covered_part_give_the_same_overlay(
+    blend: str, order: str
+) -> None:
+    pixels, heat = scene(seed=5)
+    laid = {
+        "planes": np.moveaxis(np.ascontiguousarray(np.moveaxis(pixels, 2, 0)), 0, 2),
+        "transposed": np.ascontiguousarray(pixels.swapaxes(0, 1)).swapaxes(0, 1),
+        "mirrored": pixels[:, ::-1].copy()[:, ::-1],
+    }[order]
+    colours = colour_table("jet")[heat].astype(np.float64)
+    share = 0.4 if blend == "mix" else 0.0
+    exact = np.clip((1 - share) * pixels.astype(np.float64) + 0.4 * colours, 0, 255)
+    before = laid.copy()
+    for left, top, right, bottom in ((0, 0, 45, 31), (3, 2, 44, 30), (7, 0, 8, 31), (0, 9, 45, 10)):
+        drawn = overlay(laid, heat, (left, top, right, bottom), 0.4, blend)
+        inside = np.s_[top:bottom, left:right]
+        assert np.abs(drawn[inside] - exact[inside]).max() <= 0.5 + 1e-4
+        outside = np.ones(heat.shape, bool)
+        outside[inside] = False
+        assert np.array_equal(drawn[outside], pixels[outside])
+    assert np.array_equal(laid, before)
