@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -66,14 +67,15 @@ def preset(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, text in LIBRARY.items():
         path = tmp_path / "site" / "keras_hub" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(textwrap.dedent(text))
-    for name in [one for one in sys.modules if one.split(".")[0] == "keras_hub"]:
-        monkeypatch.delitem(sys.modules, name)
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    yield
+    for name in [one for one in sys.modules if one.split(".")[0] == "keras_hub"]:
+        del sys.modules[name]
 
 
 @pytest.mark.usefixtures("library")
