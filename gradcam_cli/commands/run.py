@@ -326,10 +326,11 @@ def _import_beside_hashing(choice: ModelChoice) -> None:
 def _hash_ahead(choice: ModelChoice) -> None:
     """Check the weights while TensorFlow is being imported."""
     from gradcam_cli.models.catalog import find
-    from gradcam_cli.models.choice import is_file
+    from gradcam_cli.models.choice import is_file, is_preset
     from gradcam_cli.models.weights import hash_ahead
 
-    if choice.weights == "imagenet" and not is_file(choice.model):
+    named = not is_file(choice.model) and not is_preset(choice.model)
+    if choice.weights == "imagenet" and named:
         hash_ahead(find(choice.model))
 
 

@@ -158,6 +158,7 @@ def find(name: str) -> Entry:
         raise ModelError(
             f"there is no model called {name!r}",
             suggestion(name.lower(), _TABLE, "`gradcam models` lists the names")
-            + "; a model of your own is named by its .keras or .h5 file",
+            + "; a model of your own is named by its .keras or .h5 file"
+            + ("; presets of KerasHub need it: pip install keras-hub" if "_" in name else ""),
         )
     return entry

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models.catalog import find
-from gradcam_cli.models.digest import hash_of
+from gradcam_cli.models.digest import hash_of, hash_of_folder
 
-__all__ = ["ModelChoice", "file_digest", "is_file"]
+__all__ = ["ModelChoice", "file_digest", "folder_digest", "is_file", "is_handle", "is_preset"]
 
 _MODEL_ENDINGS = (
     *(".keras", ".h5", ".hdf5"),
@@ -26,6 +28,8 @@ _MODEL_ENDINGS = (
         ".tflite",
     ),  # named for what they are
 )
+_PRESET_FILES = ("model.weights.h5", "model.weights.json", "task.json")
+_HANDLE = re.compile(r"[\w-]+/[\w-]+/keras/[\w.-]+(/\d+)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class ModelChoice:
 
     def check(self) -> None:
         """Raise what ``fingerprint`` raises, but leave out the weights, which take long to read."""
-        if not is_file(self.model):
+        if not is_file(self.model) and not is_preset(self.model):
             find(self.model)
         inputs = (path for _, path in self.constants)
         for path in (self.labels, self.architecture, self.custom_objects, *inputs):
@@ -75,13 +79,15 @@ class ModelChoice:
         """
         weights = self.weights
         if is_file(self.model):
-            weights = file_digest(Path(self.model)) if Path(self.model).is_file() else ""
+            weights = _digest_if_any(Path(self.model))
+        elif is_preset(self.model):
+            weights = f"preset {self.model}"
         elif weights == "random":
             weights = f"random, seed {self.seed}"
         elif weights != "imagenet":
             weights = file_digest(Path(weights))
         return {
-            "model": Path(self.model).name if is_file(self.model) else find(self.model).name,
+            "model": self._name(),
             "weights": weights,
             "labels": file_digest(self.labels) if self.labels else "",
             "preprocess": self.preprocess,
@@ -96,9 +102,16 @@ class ModelChoice:
             "custom_objects": file_digest(self.custom_objects) if self.custom_objects else "",
         }
 
+    def _name(self) -> str:
+        if is_file(self.model):
+            return Path(self.model).name
+        return self.model if is_preset(self.model) else find(self.model).name
+
 
 def is_file(model: str) -> bool:
-    """Tell whether a model was named by its file rather than by its name."""
+    """Tell whether a model was named by its file or folder rather than by its name."""
+    if "://" in model or is_handle(model):
+        return False
     if model.lower().endswith(_MODEL_ENDINGS) or os.sep in model:
         return True
     try:
@@ -107,6 +120,44 @@ def is_file(model: str) -> bool:
         with contextlib.suppress(OSError):  # too long for the name of a file
             return Path(model).exists()
     return False  # a name wins over a folder that is called so
+
+
+def is_handle(model: str) -> bool:
+    """Tell whether a model was named as Kaggle does, and nothing here is called so."""
+    return bool(_HANDLE.fullmatch(model)) and not Path(model).exists()
+
+
+def is_preset(model: str) -> bool:
+    """Tell whether a model is a preset of KerasHub: a folder, an address, or maybe by its name.
+
+    A name that is not known counts as one where KerasHub, which knows them, is installed.
+    """
+    if "://" in model or is_handle(model):
+        return True
+    if is_file(model):
+        inside = Path(model)
+        return (inside / "config.json").is_file() and any(
+            (inside / name).is_file() for name in _PRESET_FILES
+        )
+    try:
+        find(model)
+    except ModelError:
+        return importlib.util.find_spec("keras_hub") is not None
+    return False
+
+
+def _digest_if_any(path: Path) -> str:
+    if path.is_file():
+        return file_digest(path)
+    return folder_digest(path) if is_preset(str(path)) else ""
+
+
+def folder_digest(path: Path) -> str:
+    """Return ``sha256:`` and 16 hexadecimal digits of the files in a folder."""
+    try:
+        return f"sha256:{hash_of_folder(path)[:16]}"
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}", "check its permissions") from None
 
 
 def file_digest(path: Path) -> str:

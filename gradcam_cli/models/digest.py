@@ -8,7 +8,7 @@ import hashlib
 import threading
 from pathlib import Path
 
-__all__ = ["hash_ahead", "hash_of"]
+__all__ = ["hash_ahead", "hash_of", "hash_of_folder"]
 
 _LARGE = 32 << 20
 _BLOCK = 8 << 20
@@ -25,6 +25,17 @@ def hash_of(path: Path, kind: str = "sha256") -> str:
     facts = path.stat()
     with _ONE_AT_A_TIME:
         return _hash(path, kind, facts.st_size, facts.st_mtime_ns)
+
+
+def hash_of_folder(folder: Path) -> str:
+    """Return the hexadecimal hash of a folder's files: their names in it, and their content.
+
+    Raises OSError when one of them cannot be read.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(one for one in folder.rglob("*") if one.is_file()):
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{hash_of(path)}\n".encode())
+    return digest.hexdigest()
 
 
 def hash_ahead(path: Path, kind: str = "sha256") -> bool:

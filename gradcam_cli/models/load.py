@@ -14,9 +14,10 @@ from gradcam_cli.isolation import keras, own_settings
 from gradcam_cli.models import lite0
 from gradcam_cli.models.backbone import application_of, recognise
 from gradcam_cli.models.catalog import Entry, find, names
-from gradcam_cli.models.choice import ModelChoice, file_digest, is_file
+from gradcam_cli.models.choice import ModelChoice, file_digest, folder_digest, is_file, is_preset
 from gradcam_cli.models.classes import Labels, check_count, imagenet_labels, read_labels
 from gradcam_cli.models.fetch import fetch
+from gradcam_cli.models.hub import open_preset
 from gradcam_cli.models.preprocessor import Preprocessor, own_preprocessor
 from gradcam_cli.models.scaling import (
     SCALINGS,
@@ -74,7 +75,10 @@ def load(choice: ModelChoice, only_look: bool = False) -> Model:
     preprocessing or labels that make no sense.
     """
     with own_settings():
-        model = (_load_file if is_file(choice.model) else _load_named)(choice, only_look)
+        if is_preset(choice.model):
+            model = _load_preset(choice, only_look)
+        else:
+            model = (_load_file if is_file(choice.model) else _load_named)(choice, only_look)
     if choice.channels == "bgr":
         model = _in_bgr(model)
     if choice.labels is not None:
@@ -207,7 +211,29 @@ def _load_file(choice: ModelChoice, only_look: bool) -> Model:
         architecture=choice.architecture,
         application=application_of,
     )
-    network = opened.network
+    notes = tuple(f"mended: {mend}" for mend in opened.mended)
+    return _own_model(choice, only_look, opened.network, file_digest(path), notes)
+
+
+def _load_preset(choice: ModelChoice, only_look: bool) -> Model:
+    if choice.weights != "imagenet" or choice.architecture or choice.custom_objects:
+        raise ModelError(
+            f"{choice.model} is a preset of KerasHub, which brings all that belongs to it",
+            "leave out --weights, --architecture and --custom-objects",
+        )
+    network = open_preset(choice.model, unsafe=choice.unsafe)
+    folder = Path(choice.model)
+    weights = folder_digest(folder) if folder.is_dir() else f"preset {choice.model}"
+    model = _own_model(choice, only_look, network, weights)
+    # KerasHub's presets with ImageNet in their names keep ImageNet's order, but not its labels.
+    if "imagenet" in choice.model and model.classes == 1000 and not folder.is_dir():
+        model = replace(model, labels=imagenet_labels())
+    return model
+
+
+def _own_model(
+    choice: ModelChoice, only_look: bool, network: Any, weights: str, notes: tuple[str, ...] = ()
+) -> Model:
     own = own_preprocessor(network)
     size = choice.input_size or (own.size if own and takes_any_size(network) else None)
     constants = _arrays(choice.constants)
@@ -222,22 +248,21 @@ def _load_file(choice: ModelChoice, only_look: bool) -> Model:
             "hand, or an average of several): maps explain the output itself, as --score "
             "probability does",
         )
-    notes = [f"mended: {mend}" for mend in opened.mended]
     if own is not None and own.resize != "squash":
-        notes.append(f"the model's own preprocessor resizes as --resize {own.resize} does")
+        notes = (*notes, f"the model's own preprocessor resizes as --resize {own.resize} does")
     if found.inside not in ("", "nothing"):
-        notes.append(f"scaling inside the model: to {found.inside}")
+        notes = (*notes, f"scaling inside the model: to {found.inside}")
     return Model(
-        name=str(path),
+        name=choice.model if "://" in choice.model else str(Path(choice.model)),
         network=network,
-        weights=file_digest(path),
+        weights=weights,
         ports=ports,
         scaling=scaling,
         inside=found.inside,
         labels=_NO_LABELS,
         classes=found.classes,
         layer=found.default,
-        notes=tuple(notes),
+        notes=notes,
         warnings=warnings,
     )
 

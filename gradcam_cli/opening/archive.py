@@ -205,8 +205,13 @@ def code_inside(archive: Archive, known: Collection[str] = ()) -> list[str]:
     return foreign_code(model, known)
 
 
-def foreign_code(value: object, known: Collection[str] = ()) -> list[str]:
-    """Return what in any part of a configuration would run, or needs, code of the file's author."""
+def foreign_code(
+    value: object, known: Collection[str] = (), modules: re.Pattern[str] = KERAS_MODULE
+) -> list[str]:
+    """Return what in any part of a configuration would run, or needs, code of the file's author.
+
+    ``modules`` are those whose classes are no such code; of functions only Keras's own are not.
+    """
     found: list[str] = []
     for node in objects(value):
         name = str(node["class_name"])
@@ -221,7 +226,7 @@ def foreign_code(value: object, known: Collection[str] = ()) -> list[str]:
         elif name in _PROGRAMS:
             found.append(_PROGRAMS[name])
         elif name not in _VALUES and not _is_known(node, name, known):
-            found += _foreign_class(node, name)
+            found += _foreign_class(node, name, modules)
     return list(dict.fromkeys(found))
 
 
@@ -239,13 +244,13 @@ def _is_known(node: dict[str, Any], name: str, known: Collection[str]) -> bool:
     return name in known or node.get("registered_name") in known
 
 
-def _foreign_class(node: dict[str, Any], name: str) -> list[str]:
+def _foreign_class(node: dict[str, Any], name: str, modules: re.Pattern[str]) -> list[str]:
     """Return a phrase when a class or function is not one of Keras's own."""
     module = str(node.get("module") or "")
     if name == "function":
         kept = module == "builtins" or bool(KERAS_MODULE.fullmatch(module))
         return [] if kept else [f"function {node.get('config')!r} from {module or 'nowhere'}"]
-    if module and not KERAS_MODULE.fullmatch(module):
+    if module and not modules.fullmatch(module):
         return [f"class {name!r} from {module}"]
     if not module and ">" in name:
         return [f"custom class {name!r}"]

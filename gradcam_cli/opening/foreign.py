@@ -18,13 +18,6 @@ def folder(path: Path) -> ModelError:
     """Return the error for a folder."""
     if (path / "saved_model.pb").exists():
         return _saved_model(path, f"{path} is a SavedModel folder")
-    if (path / "config.json").is_file() and (path / "model.weights.h5").is_file():
-        return ModelError(
-            f"{path} is a preset folder of KerasHub, not a model file",
-            "in Python: keras_hub.models.ImageClassifier.from_preset("
-            f"{str(path)!r}).save('model.keras'); then --model model.keras and --custom-objects "
-            "FILE.py with the line `import keras_hub`",
-        )
     inside = sorted(one.name for one in path.iterdir() if one.suffix in (".keras", ".h5", ".hdf5"))
     if inside:
         return ModelError(f"{path} is a folder, not a model file", f"--model {path / inside[0]}")

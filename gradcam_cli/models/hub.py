@@ -1,0 +1,115 @@
+"""A preset of KerasHub becomes its image classifier, where that package is installed."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+from gradcam_cli.errors import ModelError, suggestion
+from gradcam_cli.models.catalog import names
+from gradcam_cli.models.choice import is_handle
+from gradcam_cli.opening.archive import KERAS_MODULE, foreign_code
+from gradcam_cli.opening.blank import blank_weights
+from gradcam_cli.opening.memory import sharing
+from gradcam_cli.opening.refusal import first_line
+
+__all__ = ["open_preset"]
+
+_MODULES = re.compile(rf"{KERAS_MODULE.pattern}|keras_hub(\.src)?\.(layers|models)(\.\w+)*")
+_TASK = ("task.json", "task.weights.h5")
+_CONFIGURATIONS = ("config.json", "task.json", "preprocessor.json", "image_converter.json")
+
+
+def open_preset(model: str, *, unsafe: bool = False) -> Any:
+    """Return the ``ImageClassifier`` of a preset: a folder, a built-in name or an address.
+
+    Unless ``unsafe``, nothing but Keras and KerasHub is imported for it. Raises ModelError when
+    KerasHub is not installed or the preset is unknown, cannot be downloaded, is no whole image
+    classifier, or names classes of anybody else.
+    """
+    if importlib.util.find_spec("keras_hub") is None:
+        raise ModelError(f"{model} is a preset of KerasHub, which is not installed", _INSTALL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        hub = importlib.import_module("keras_hub")
+        preset = _preset(model, hub)
+        configurations = _configurations(preset, model)
+        if not unsafe:
+            _refuse_others(configurations, model)
+        try:
+            with blank_weights(), sharing():
+                return hub.models.ImageClassifier.from_preset(preset)
+        except MemoryError:
+            raise
+        except Exception as error:  # of Keras, h5py, JSON and whatever downloads
+            raise ModelError(
+                f"KerasHub {hub.__version__} cannot open the preset {model} as an image "
+                f"classifier: {first_line(error)}",
+                f"try it in Python: keras_hub.models.ImageClassifier.from_preset({preset!r})",
+            ) from error
+
+
+_INSTALL = "pip install keras-hub"
+
+
+def _preset(model: str, hub: Any) -> str:
+    """Return what KerasHub calls a preset."""
+    if "://" in model or Path(model).is_dir():
+        return model
+    if is_handle(model):
+        return f"kaggle://{model}"
+    known = hub.models.ImageClassifier.presets
+    if model not in known:
+        raise ModelError(
+            f"there is no model and no image classifier of KerasHub called {model!r}",
+            suggestion(model.lower(), [*known, *names()], "`gradcam models` lists the names")
+            + "; presets: https://keras.io/keras_hub/presets",
+        )
+    return model
+
+
+def _configurations(preset: str, model: str) -> dict[str, Any]:
+    """Return a preset's JSON files, downloaded if need be."""
+    files = importlib.import_module("keras_hub.src.utils.preset_utils")
+    try:
+        read = {
+            name: files.load_json(preset, name)
+            for name in _CONFIGURATIONS
+            if files.check_file_exists(preset, name)
+        }
+        whole = all(files.check_file_exists(preset, name) for name in _TASK)
+    except Exception as error:  # of whatever downloads, and of JSON
+        if Path(preset).is_dir():
+            raise ModelError(
+                f"{model} is a damaged preset: {first_line(error)}", "copy its folder again"
+            ) from error
+        raise ModelError(
+            f"the preset {model} cannot be downloaded: {first_line(error)}",
+            "check the name and the connection; or where there is one, in Python: "
+            f"keras_hub.models.ImageClassifier.from_preset({preset!r}).save_to_preset('FOLDER'), "
+            "then --model FOLDER",
+        ) from error
+    config = read.get("config.json")
+    if not isinstance(config, dict):
+        raise ModelError(f"{model} has no configuration, config.json", "check the preset's name")
+    if "registered_name" in config and not whole:
+        raise ModelError(
+            f"the preset {model} holds a backbone without a trained head",
+            f"{' and '.join(_TASK)} are needed: classifier.save_to_preset('FOLDER') writes them",
+        )
+    return read
+
+
+def _refuse_others(configurations: dict[str, Any], model: str) -> None:
+    """Raise ModelError for classes and functions that are neither Keras's nor KerasHub's."""
+    for name, value in configurations.items():
+        code = foreign_code(value, modules=_MODULES)
+        if code:
+            raise ModelError(
+                f"{name} of the preset {model} needs code of its author: {'; '.join(code[:3])}",
+                "if you trust the preset's author, add --unsafe-load",
+            )

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from gradcam_cli.errors import ModelError
+from gradcam_cli.models.choice import ModelChoice, is_preset
+from gradcam_cli.models.load import load
+
+# What the program calls of the package, over a folder with a .keras file in it.
+LIBRARY = {
+    "__init__.py": """
+        import keras
+        from types import SimpleNamespace as N
+
+        __version__ = "0"
+
+        class Classifier(keras.Model):
+            presets = {"tiny_net_imagenet": {}}
+            preprocessor = N(image_converter=N(image_size=(8, 9), scale=0.5, offset=-1.0,
+                crop_to_aspect_ratio=False, pad_to_aspect_ratio=False))
+
+            @classmethod
+            def from_preset(cls, preset):
+                inner = keras.saving.load_model(f"{preset}/inner.keras")
+                return cls(inner.inputs[0], inner.outputs[0])
+
+        models = N(ImageClassifier=Classifier)
+    """,
+    "src/__init__.py": "",
+    "src/utils/__init__.py": "",
+    "src/utils/preset_utils.py": """
+        import json, os
+
+        def check_file_exists(preset, name):
+            if not os.path.isdir(preset):
+                raise OSError("no route to host")
+            return os.path.exists(f"{preset}/{name}")
+
+        def load_json(preset, name):
+            return json.load(open(f"{preset}/{name}"))
+    """,
+}
+
+
+@pytest.fixture
+def preset(tmp_path: Path) -> Path:
+    folder = tmp_path / "preset"
+    folder.mkdir()
+    node = {"module": "keras_hub.src.models.x", "class_name": "X", "registered_name": "x>X"}
+    for name in ("config.json", "task.json"):
+        (folder / name).write_text(json.dumps({**node, "config": {}}))
+    picture = keras.Input((None, None, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(2, 3)(picture))
+    keras.Model(picture, keras.layers.Dense(3, activation="softmax")(x)).save(
+        folder / "inner.keras"
+    )
+    (folder / "task.weights.h5").write_bytes(b"")
+    return folder
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name, text in LIBRARY.items():
+        path = tmp_path / "site" / "keras_hub" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    yield
+    for name in [one for one in sys.modules if one.split(".")[0] == "keras_hub"]:
+        del sys.modules[name]
+
+
+@pytest.mark.usefixtures("library")
+def test_a_preset_folder_brings_network_size_and_scaling(preset: Path) -> None:
+    found = load(ModelChoice(str(preset)))
+    pixels = np.full((1, 8, 9, 3), 100, np.float32)
+    inner = keras.saving.load_model(preset / "inner.keras")
+    np.testing.assert_allclose(found.network(pixels), inner(pixels), rtol=1e-6)
+    assert (found.ports.size, found.classes) == ((8, 9), 3)
+    np.testing.assert_allclose(found.scaling.apply(pixels), pixels * 0.5 - 1)
+    before = ModelChoice(str(preset)).fingerprint()["weights"]
+    assert found.weights == before
+    (preset / "task.weights.h5").write_bytes(b"other")
+    assert ModelChoice(str(preset)).fingerprint()["weights"] != before
+
+
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize("module", ["evil_module", "keras_hub.src.utils.preset_utils"])
+def test_a_preset_names_classes_of_nobody_else(preset: Path, module: str) -> None:
+    node = {"module": module, "class_name": "X", "registered_name": "x>X", "config": {}}
+    (preset / "task.json").write_text(json.dumps(node))
+    with pytest.raises(ModelError, match=rf"task\.json of .*class 'X' from {module}"):
+        load(ModelChoice(str(preset)))
+
+
+@pytest.mark.usefixtures("library")
+def test_what_cannot_be_had_is_named(preset: Path) -> None:
+    with pytest.raises(ModelError, match=r"no image classifier .* 'tiny_net_imagenett'") as caught:
+        load(ModelChoice("tiny_net_imagenett"))
+    assert "did you mean tiny_net_imagenet?" in caught.value.hint
+    for name in ("tiny_net_imagenet", "hf://me/mine"):
+        with pytest.raises(ModelError, match=f"{name} cannot be downloaded: no route to host"):
+            load(ModelChoice(name))
+    (preset / "task.weights.h5").unlink()
+    with pytest.raises(ModelError, match="a backbone without a trained head"):
+        load(ModelChoice(str(preset)))
+
+
+def test_without_the_package_it_is_named(preset: Path) -> None:
+    for model in (str(preset), "hf://me/mine", "keras/resnet/keras/resnet_50"):
+        assert is_preset(model)
+        with pytest.raises(ModelError, match="preset of KerasHub, which is not inst") as caught:
+            load(ModelChoice(model))
+        assert caught.value.hint == "pip install keras-hub"
+    assert not is_preset("resnet_50_imagenet")
