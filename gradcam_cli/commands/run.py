@@ -290,10 +290,12 @@ def _sized(
 
 def _tell_once(record: Record, told: set[str]) -> None:
     """Warn of what a record's notes say and no record before it said; all of them carry it."""
+    from gradcam_cli.batch.steps import UNPLACED
+
     for sentence in record.notes:
         if sentence not in told:
             told.add(sentence)
-            say.warn(f"{record.source}: {sentence}")
+            say.warn(sentence if sentence == UNPLACED else f"{record.source}: {sentence}")
 
 
 def _tell_memory(stages: Stages) -> None:
