@@ -19,15 +19,14 @@ from gradcam_cli.commands.flat import flat
 from gradcam_cli.commands.interrupts import heeding, stopping
 from gradcam_cli.commands.options import (
     AskOptions,
-    BatchOptions,
     DrawOptions,
     LookOptions,
     ModelOption,
     OpenOptions,
-    SelectOptions,
     Sources,
 )
 from gradcam_cli.commands.request import kinds, model_choice, settings, shard
+from gradcam_cli.commands.selection import BatchOptions, SelectOptions
 from gradcam_cli.commands.tally import Tally, counted
 from gradcam_cli.commands.tryout import try_scalings
 from gradcam_cli.commands.values import Precision
