@@ -95,5 +95,5 @@ def test_a_grid_that_cannot_be_followed_is_stretched_and_named(
     (record,) = records(tmp_path / "out")
     said = "the grid's place in the picture is not known: it is stretched over the whole input"
     assert record["notes"] == [said]
-    assert capsys.readouterr().err.count(said) == 1
+    assert capsys.readouterr().err.splitlines().count(f"warning: {said}") == 1
     assert record["explanations"][0]["peak"] == [29, 25]

@@ -35,9 +35,20 @@ from gradcam_cli.images.room import Room
 from gradcam_cli.models.classes import Labels, describe
 from gradcam_cli.models.load import Model
 
-__all__ = ["HELD_BYTES", "Job", "Plan", "failed", "finish", "off", "plan_for", "prepare"]
+__all__ = [
+    "HELD_BYTES",
+    "UNPLACED",
+    "Job",
+    "Plan",
+    "failed",
+    "finish",
+    "off",
+    "plan_for",
+    "prepare",
+]
 
-_UNPLACED = "the grid's place in the picture is not known: it is stretched over the whole input"
+UNPLACED = "the grid's place in the picture is not known: it is stretched over the whole input"
+"""A note on the model and its layer, not on any one picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +80,14 @@ class Plan:
         cells = None
         if down and across:
             cells = Cells(*(Span(p.first, p.step, p.low, p.high) for p in (down, across)))
-        unplaced = (_UNPLACED,) if explainer.layer and cells is None else ()
+        unplaced = (UNPLACED,) if explainer.layer and cells is None else ()
         return replace(
             self,
             layer=explainer.layer,
             cells=cells,
             precision=explainer.precision,
             batch_size=explainer.batch_size,
-            notes=(*(note for note in self.notes if note != _UNPLACED), *unplaced),
+            notes=(*(note for note in self.notes if note != UNPLACED), *unplaced),
         )
 
 

@@ -19,7 +19,7 @@ _ECHO = 0.3
 """Seconds; a signal to a whole process group arrives from the parent process as well."""
 
 _last: dict[int, float] = {}
-"""When each signal came last, whoever handled it."""
+"""When each signal was handled last, whoever did it."""
 
 Handler = Callable[[int, FrameType | None], None]
 
@@ -91,9 +91,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  t
 def _without_echo(handler: Handler) -> Handler:
     def handle(number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        before = _last.get(number, -_ECHO)
-        _last[number] = now
-        if now - before >= _ECHO:
+        if now - _last.get(number, -_ECHO) >= _ECHO:
+            _last[number] = now
             handler(number, frame)
 
     return handle

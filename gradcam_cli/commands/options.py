@@ -1,4 +1,4 @@
-"""Every option of the command line, declared once, in groups that commands take whole."""
+"""The options of models, maps and pictures, declared once, in groups that commands take whole."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from gradcam_cli.commands.values import (
 _MODEL = "Model"
 _WHAT = "What is explained"
 _PICTURE = "Pictures and output"
-_RUN = "Running"
-_CHOOSE = "Which pictures"
+RUN = "Running"
 
 
-def _option(text: str, *names: str, panel: str, **more: Any) -> Any:
+def option(text: str, *names: str, panel: str, **more: Any) -> Any:
+    """Return an option of one of the help's panels."""
     return typer.Option(*names, help=text, rich_help_panel=panel, **more)
 
 
@@ -50,7 +50,7 @@ ModelArgument = Annotated[
     ),
 ]
 Json = Annotated[
-    bool, _option("Print JSON, one value a line, instead of tables.", "--json", panel=_RUN)
+    bool, option("Print JSON, one value a line, instead of tables.", "--json", panel=RUN)
 ]
 
 
@@ -60,7 +60,7 @@ class OpenOptions:
 
     weights: Annotated[
         str,
-        _option(
+        option(
             "imagenet (Keras's cache, downloaded on first use), a weights file made for the named "
             "model, or random (for tests).",
             "--weights",
@@ -69,11 +69,11 @@ class OpenOptions:
         ),
     ] = "imagenet"
     seed: Annotated[
-        int, _option("The seed of --weights random.", "--seed", panel=_MODEL, min=0, max=2**32 - 1)
+        int, option("The seed of --weights random.", "--seed", panel=_MODEL, min=0, max=2**32 - 1)
     ] = 0
     labels: Annotated[
         Path | None,
-        _option(
+        option(
             "Class names: text (one a line), JSON, or CSV.",
             "--labels",
             panel=_MODEL,
@@ -83,7 +83,7 @@ class OpenOptions:
     ] = None
     preprocess: Annotated[
         str,
-        _option(
+        option(
             "How pixels are scaled: none (0..255), unit (0..1), tf (-1..1), torch, caffe, or the "
             "name of an application that does it so; try shows a few pictures under each.",
             "--preprocess",
@@ -93,7 +93,7 @@ class OpenOptions:
     ] = "auto"
     channels: Annotated[
         Channels,
-        _option(
+        option(
             "The order in which training read a pixel's channels, before --preprocess: OpenCV's "
             "imread gives bgr; auto is rgb.",
             "--channels",
@@ -102,7 +102,7 @@ class OpenOptions:
     ] = Channels.auto
     mean: Annotated[
         str,
-        _option(
+        option(
             "Subtracted after --preprocess: one number, or one a channel.",
             "--mean",
             panel=_MODEL,
@@ -112,7 +112,7 @@ class OpenOptions:
     ] = ""
     std: Annotated[
         str,
-        _option(
+        option(
             "Divided by after --mean: one number, or one a channel.",
             "--std",
             panel=_MODEL,
@@ -122,7 +122,7 @@ class OpenOptions:
     ] = ""
     input_size: Annotated[
         str,
-        _option(
+        option(
             "The network's input, for models that take any size.",
             "--input-size",
             panel=_MODEL,
@@ -132,7 +132,7 @@ class OpenOptions:
     ] = ""
     transpose: Annotated[
         bool,
-        _option(
+        option(
             "Give the network every picture with rows and columns exchanged, as text readers are "
             "often trained; maps are turned back.",
             "--transpose",
@@ -141,7 +141,7 @@ class OpenOptions:
     ] = False
     input: Annotated[
         tuple[str, ...],
-        _option(
+        option(
             "The value of a further input, the same for all pictures; repeatable.",
             "--input",
             panel=_MODEL,
@@ -151,7 +151,7 @@ class OpenOptions:
     ] = ()
     output: Annotated[
         str,
-        _option(
+        option(
             "The output with the classes, where a model has several.",
             "--output",
             panel=_MODEL,
@@ -161,7 +161,7 @@ class OpenOptions:
     ] = ""
     architecture: Annotated[
         Path | None,
-        _option(
+        option(
             "The JSON file that belongs to a file with weights only.",
             "--architecture",
             panel=_MODEL,
@@ -171,7 +171,7 @@ class OpenOptions:
     ] = None
     custom_objects: Annotated[
         Path | None,
-        _option(
+        option(
             "A Python file that defines or imports the model's own layers and functions; it runs.",
             "--custom-objects",
             panel=_MODEL,
@@ -181,7 +181,7 @@ class OpenOptions:
     ] = None
     unsafe_load: Annotated[
         bool,
-        _option(
+        option(
             "Open model files that carry code (Lambda layers, custom classes).",
             "--unsafe-load",
             panel=_MODEL,
@@ -195,7 +195,7 @@ class ModelOption:
 
     model: Annotated[
         str,
-        _option(
+        option(
             "A model's name (`gradcam models`), or a .keras or .h5 file.",
             "-m",
             "--model",
@@ -211,7 +211,7 @@ class AskOptions:
 
     classes: Annotated[
         tuple[str, ...],
-        _option(
+        option(
             "predicted, topN, an index, a WordNet id, or a class name; repeatable.",
             "-c",
             "--class",
@@ -221,7 +221,7 @@ class AskOptions:
     ] = ("predicted",)
     layer: Annotated[
         str,
-        _option(
+        option(
             "The layer to look at (`gradcam layers MODEL`).",
             "-l",
             "--layer",
@@ -231,7 +231,7 @@ class AskOptions:
     ] = "auto"
     call: Annotated[
         int,
-        _option(
+        option(
             "Which call of a layer that is called several times; 0 is the last.",
             "--call",
             panel=_WHAT,
@@ -240,17 +240,17 @@ class AskOptions:
     ] = 0
     method: Annotated[
         str,
-        _option("The method (`gradcam methods`).", "--method", panel=_WHAT, metavar="METHOD"),
+        option("The method (`gradcam methods`).", "--method", panel=_WHAT, metavar="METHOD"),
     ] = "gradcam"
-    score: Annotated[Score, _option("What the gradient is taken of.", "--score", panel=_WHAT)] = (
+    score: Annotated[Score, option("What the gradient is taken of.", "--score", panel=_WHAT)] = (
         Score.logit
     )
     precision: Annotated[
         Precision,
-        _option(
+        option(
             "bfloat16 is twice as fast on processors made for it; auto measures.",
             "--precision",
-            panel=_RUN,
+            panel=RUN,
         ),
     ] = Precision.float32
 
@@ -261,7 +261,7 @@ class DrawOptions:
 
     output_dir: Annotated[
         Path,
-        _option(
+        option(
             "Where heatmaps and the manifest go.",
             "-o",
             "--output-dir",
@@ -271,7 +271,7 @@ class DrawOptions:
     ] = Path("gradcam_output")
     save: Annotated[
         str,
-        _option(
+        option(
             "What is written: overlay, heatmap (the bare colours), array (the raw float32 map); "
             "separated by commas.",
             "--save",
@@ -281,7 +281,7 @@ class DrawOptions:
     ] = "overlay"
     intensity: Annotated[
         float,
-        _option(
+        option(
             "How strong the heat is on the picture, 0 to 1.",
             "-i",
             "--intensity",
@@ -292,7 +292,7 @@ class DrawOptions:
     ] = 0.4
     blend: Annotated[
         Blend,
-        _option(
+        option(
             "add: picture + i x heat; mix: (1 - i) x picture + i x heat.",
             "--blend",
             panel=_PICTURE,
@@ -300,7 +300,7 @@ class DrawOptions:
     ] = Blend.add
     colormap: Annotated[
         str,
-        _option(
+        option(
             "The colours of the heat: jet, turbo, viridis, inferno and OpenCV's others.",
             "--colormap",
             panel=_PICTURE,
@@ -308,14 +308,14 @@ class DrawOptions:
         ),
     ] = "jet"
     format: Annotated[
-        Format, _option("The format of written pictures.", "--format", panel=_PICTURE)
+        Format, option("The format of written pictures.", "--format", panel=_PICTURE)
     ] = Format.jpg
     quality: Annotated[
-        int, _option("JPEG and WebP quality.", "--quality", panel=_PICTURE, min=1, max=100)
+        int, option("JPEG and WebP quality.", "--quality", panel=_PICTURE, min=1, max=100)
     ] = 95
     max_size: Annotated[
         int,
-        _option(
+        option(
             "The longer side of written pictures, in pixels; 0 keeps the picture's own size.",
             "--max-size",
             panel=_PICTURE,
@@ -329,11 +329,11 @@ class LookOptions:
     """How pictures go through the network, and what is printed."""
 
     top_k: Annotated[
-        int, _option("How many predictions are shown.", "-k", "--top-k", panel=_WHAT, min=1)
+        int, option("How many predictions are shown.", "-k", "--top-k", panel=_WHAT, min=1)
     ] = 5
     resize: Annotated[
         Resize,
-        _option(
+        option(
             "How a picture becomes the network's input: squashed whole, its centre cropped, or "
             "padded.",
             "--resize",
@@ -342,7 +342,7 @@ class LookOptions:
     ] = Resize.squash
     interpolation: Annotated[
         Interpolation,
-        _option(
+        option(
             "How pixels are interpolated for the network; auto is what the model was trained "
             "with, or bilinear.",
             "--interpolation",
@@ -351,7 +351,7 @@ class LookOptions:
     ] = Interpolation.auto
     white: Annotated[
         int,
-        _option(
+        option(
             "The level that is white in 16-bit pictures that do not state it, such as 4095 for "
             "12-bit data in 16-bit TIFF or PNG; 0 is 65535.",
             "--white",
@@ -363,93 +363,16 @@ class LookOptions:
     ] = 0
     batch_size: Annotated[
         str,
-        _option(
+        option(
             "Pictures that go through the network at once; auto tries a few sizes first. One that "
             "does not fit into memory is halved.",
             "--batch-size",
-            panel=_RUN,
+            panel=RUN,
             metavar="N|auto",
             callback=_checked_batch_size,
         ),
     ] = "16"
     json: Json = False
     quiet: Annotated[
-        bool, _option("Print no tables, notes or progress.", "-q", "--quiet", panel=_RUN)
-    ] = False
-
-
-@dataclass(frozen=True)
-class BatchOptions:
-    """How a run treats what is there, and when it gives up."""
-
-    overwrite: Annotated[
-        bool, _option("Start anew instead of going on.", "--overwrite", panel=_RUN)
-    ] = False
-    no_resume: Annotated[
-        bool,
-        _option("Refuse an output folder that holds an earlier run.", "--no-resume", panel=_RUN),
-    ] = False
-    fail_on_empty: Annotated[
-        bool, _option("Exit with 1 when a map is empty.", "--fail-on-empty", panel=_RUN)
-    ] = False
-    max_failures: Annotated[
-        int,
-        _option(
-            "Stop after so many failed pictures; 0 never does.",
-            "--max-failures",
-            panel=_RUN,
-            min=0,
-        ),
-    ] = 0
-
-
-@dataclass(frozen=True)
-class SelectOptions:
-    """Which of the pictures."""
-
-    include: Annotated[
-        tuple[str, ...],
-        _option(
-            "Only pictures whose name (or path, with a slash) fits; repeatable.",
-            "--include",
-            panel=_CHOOSE,
-            metavar="GLOB",
-            show_default=False,
-        ),
-    ] = ()
-    exclude: Annotated[
-        tuple[str, ...],
-        _option(
-            "No pictures whose name or path fits; repeatable.",
-            "--exclude",
-            panel=_CHOOSE,
-            metavar="GLOB",
-            show_default=False,
-        ),
-    ] = ()
-    limit: Annotated[
-        int | None,
-        _option("At most so many pictures.", "--limit", panel=_CHOOSE, min=1, show_default=False),
-    ] = None
-    shard: Annotated[
-        str,
-        _option(
-            "Part K of N, by a hash of the path: the same for ever, as folders grow.",
-            "--shard",
-            panel=_CHOOSE,
-            metavar="K/N",
-            show_default=False,
-        ),
-    ] = ""
-    strict_types: Annotated[
-        bool,
-        _option(
-            "Pictures in folders whose type is not read (.heic, .cr2, .psd) fail, instead of being "
-            "counted at the end.",
-            "--strict-types",
-            panel=_CHOOSE,
-        ),
-    ] = False
-    nul: Annotated[
-        bool, _option("Lists are separated by NUL, not by lines.", "-0", "--nul", panel=_CHOOSE)
+        bool, option("Print no tables, notes or progress.", "-q", "--quiet", panel=RUN)
     ] = False

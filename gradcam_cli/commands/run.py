@@ -19,15 +19,14 @@ from gradcam_cli.commands.flat import flat
 from gradcam_cli.commands.interrupts import heeding, stopping
 from gradcam_cli.commands.options import (
     AskOptions,
-    BatchOptions,
     DrawOptions,
     LookOptions,
     ModelOption,
     OpenOptions,
-    SelectOptions,
     Sources,
 )
 from gradcam_cli.commands.request import kinds, model_choice, settings, shard
+from gradcam_cli.commands.selection import BatchOptions, SelectOptions
 from gradcam_cli.commands.tally import Tally, counted
 from gradcam_cli.commands.tryout import try_scalings
 from gradcam_cli.commands.values import Precision
@@ -290,10 +289,12 @@ def _sized(
 
 def _tell_once(record: Record, told: set[str]) -> None:
     """Warn of what a record's notes say and no record before it said; all of them carry it."""
+    from gradcam_cli.batch.steps import UNPLACED
+
     for sentence in record.notes:
         if sentence not in told:
             told.add(sentence)
-            say.warn(f"{record.source}: {sentence}")
+            say.warn(sentence if sentence == UNPLACED else f"{record.source}: {sentence}")
 
 
 def _tell_memory(stages: Stages) -> None:

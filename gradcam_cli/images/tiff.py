@@ -83,6 +83,7 @@ class Layout:
     order: str
     big: bool
     tags: dict[int, list[int]]
+    canon: bool = False
 
     def get(self, tag: int, default: int = 0) -> int:
         """Return the first value of a tag."""
@@ -154,6 +155,8 @@ class Layout:
         photometric = self.get(262, -1)
         if 50706 in self.tags or photometric in (32803, 34892):
             return "a camera's raw file (DNG)"
+        if self.canon:
+            return "a camera's raw file (CR2), which begins with a preview"
         if self.get(254) & 1 and 330 in self.tags:
             return "a camera's raw file, which begins with a thumbnail"
         kind = {1: "uint", 2: "int", 3: "float", 4: "undefined"}.get(self.get(339, 1), "complex")
@@ -225,7 +228,7 @@ def read_layout(data: bytes) -> Layout:
         values = list(struct.unpack_from(f"{order}{many}{code}", data, min(place, len(data))))
         if values:
             tags.setdefault(tag, values)
-    return Layout(order, big, tags)
+    return Layout(order, big, tags, canon=data[8:10] == b"CR" and at >= 16)
 
 
 def exif_orientation(data: bytes) -> int:

@@ -34,6 +34,7 @@ def supervised(captured: int | None, death: Death) -> Callable[[int], None]:
     """
     if sys.platform != "linux" or threading.active_count() > 1:
         return lambda _: None
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, no child's end is heard of
     told, tell = os.pipe()
     parent = os.getpid()
     watched = {signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP}

@@ -171,6 +171,15 @@ def unlike(kind: str) -> bytes:
     if kind == "thumbnail":
         tags = {254: 1, 258: 8, 262: 2, 277: 3, 330: 8}
         return bare_tiff(levels(3, 255).tobytes(), tags)
+    if kind == "CR2":  # its mark stands between the header and the first directory
+        data = bytearray(tiff(levels(3, 255), photometric="rgb"))
+        (at,) = struct.unpack_from("<I", data, 4)
+        assert data[:4] == b"II*\0"
+        directory = data[at : at + 2 + 12 * data[at] + 4]
+        struct.pack_into("<I", data, 4, len(data) + len(data) % 2)
+        data += bytes(len(data) % 2) + directory
+        data[8:12] = b"CR\2\0"
+        return bytes(data)
     return tiff(levels(3, 255), photometric="rgb", compression=kind)
 
 
@@ -179,6 +188,7 @@ def unlike(kind: str) -> bytes:
     [
         *[(name, name) for name in ("int8", "int16", "uint32", "float16", "float32", "float64")],
         *[("CIE Lab", "8-bit CIE Lab"), ("raw", "camera's raw"), ("thumbnail", "thumbnail")],
+        ("CR2", "camera's raw file (CR2)"),
         *[("jpegxl", "JPEG XL"), ("jpeg2000", "JPEG 2000"), ("zstd", "Zstandard")],
         *[("lzma", "LZMA"), ("webp", "WebP"), ("lerc", "LERC")],
     ],

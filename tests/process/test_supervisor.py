@@ -100,6 +100,18 @@ def test_a_signal_to_the_process_reaches_the_worker(number: int) -> None:
     process.communicate()
 
 
+def test_a_caller_that_ignores_its_childrens_end() -> None:
+    """The kernel then tells nobody of them; the program starts with the same disregard."""
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(end="os._exit(5)")],
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 70
+
+
 def test_a_worker_dies_with_its_parent() -> None:
     process = start(READY)
     process.kill()
