@@ -15,7 +15,7 @@ import secrets
 import stat
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -214,6 +214,10 @@ def _alive(process: int) -> bool:
         return False
     except OSError:
         return True
+    with suppress(OSError):  # there is no /proc on every system
+        # Killed, but nobody has waited for it, as a container's first process often never does.
+        state = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()[0]
+        return state not in (b"Z", b"X")
     return True
 
 

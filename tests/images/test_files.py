@@ -5,6 +5,8 @@ import os
 import random
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import zlib
 from collections.abc import Callable
@@ -559,6 +561,20 @@ def test_what_a_killed_process_leaves_is_known_by_its_name(tmp_path: Path) -> No
         place.write_bytes(b"half")
     remove_leftovers(tmp_path)
     assert [path.name for path in tmp_path.rglob("*.part")] == [".gradcam-mine.part"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
+def test_a_killed_process_that_nobody_waited_for_is_dead(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        mine = part_of(tmp_path).name.split("-")
+        theirs = tmp_path / "-".join([*mine[:2], str(process.pid), *mine[3:]])
+        theirs.write_bytes(b"half")
+        remove_leftovers(tmp_path)
+        assert theirs.exists(), "somebody is at work"
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        remove_leftovers(tmp_path)
+        assert not theirs.exists()
 
 
 def test_links_are_replaced_not_written_through(tmp_path: Path) -> None:
