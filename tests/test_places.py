@@ -97,3 +97,40 @@ def test_a_grid_that_cannot_be_followed_is_stretched_and_named(
     assert record["notes"] == [said]
     assert capsys.readouterr().err.splitlines().count(f"warning: {said}") == 1
     assert record["explanations"][0]["peak"] == [29, 25]
+
+
+@pytest.mark.parametrize(
+    ("turn", "turns"),
+    [
+        (lambda x: x[:, :, ::-1], True),
+        (lambda x: keras.ops.flip(x, axis=1), True),
+        (lambda x: L.RandomFlip("horizontal")(x), False),
+    ],
+)
+def test_a_flip_in_front_of_the_network_leaves_heat_where_the_spot_is(
+    turn: Callable[[Any], Any],
+    turns: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Beside scaling inside the network, which is read all the same."""
+    inputs = keras.Input((48, 64, 3))
+    turned = turn(inputs)
+    x = conv(padding="same")(L.Rescaling(1 / 255)(turned))
+    x = L.Dense(1, kernel_initializer="ones")(L.GlobalAveragePooling2D()(x))
+    network = keras.Model(inputs, x)
+    columns = np.broadcast_to(np.arange(64, dtype=np.float32)[None, None, :, None], (1, 48, 64, 3))
+    rows = np.broadcast_to(np.arange(48, dtype=np.float32)[None, :, None, None], (1, 48, 64, 3))
+    seen = keras.Model(inputs, turned)
+    moved = any((np.asarray(seen(one)) != one).any() for one in (columns, rows))
+    assert moved is turns
+    network.save(tmp_path / "m.keras")
+    picture = draw(tmp_path / "a.png", 48, 64, 12, 31)
+    words = ["run", picture, "-m", tmp_path / "m.keras", "-c", "0", "-o", tmp_path / "out"]
+    with pytest.raises(SystemExit) as ended:
+        app(list(map(str, words)))
+    assert ended.value.code == 0
+    (record,) = records(tmp_path / "out")
+    assert record["notes"] == ["scaling inside the model: to 0..1"]
+    assert record["explanations"][0]["peak"] == [12, 31]
+    assert "warning" not in capsys.readouterr().err

@@ -117,7 +117,9 @@ def part_of(operation: Any, layouts: Inputs, output: int) -> Layout | None:
     for at, (axis, size) in enumerate(zip(layout, sizes, strict=True)):
         start = split(operation, at, output)
         if size != size_of(axis):
-            result[at] = mislaid(axis, size) if start is None else cut_out(axis, start, size)
+            result[at] = (
+                mislaid(axis, size) if start is None else _without_tokens(axis, start, size)
+            )
     return tuple(result)
 
 

@@ -13,14 +13,15 @@ from gradcam_cli.isolation import tf
 from gradcam_cli.network.anatomy import Anatomy, FeatureMap, ancestors, default_map, dissect
 from gradcam_cli.network.head import Head, behind_copies, pooled_features
 from gradcam_cli.network.inside import OF_ITS_OWN, arriving_pixels, is_of_its_own, read_scaling
+from gradcam_cli.network.operations import constant
 from gradcam_cli.network.places import Place
 from gradcam_cli.network.ports import Ports
 from gradcam_cli.network.tap import trace
 
 __all__ = ["LayerRow", "Survey", "survey"]
 
-_ENDS = ("RealDiv", "DivNoNan", "Div", "Reciprocal", "Inv", "Exp", "Tanh")
-"""What a sigmoid or softmax that is written out by hand ends in."""
+_QUOTIENTS = ("RealDiv", "DivNoNan", "Div", "Reciprocal", "Inv")
+"""What a sigmoid that is written out by hand ends in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +102,18 @@ def survey(network: Any, ports: Ports) -> Survey:
 def _is_activated(head: Head, outputs: NDArray[np.float32]) -> bool:
     """Tell whether a head without a softmax or sigmoid ends in one all the same.
 
-    It is written out by hand, or an average of several; ``outputs`` are float ``[rows, C]``.
+    It is written out by hand, or an average of several: shares that sum up to 1, or quotients
+    between 0 and 1. A fixed divisor only scales logits. ``outputs`` are float ``[rows, C]``.
     """
     if head.found or head.kind != "linear":
         return False
     finite = outputs[np.isfinite(outputs).all(1)]
-    shares = head.classes > 1 and (finite >= 0).all() and (abs(finite.sum(1) - 1) < 1e-3).all()
-    return behind_copies(head.source).op.type in _ENDS or bool(len(finite) and shares)
+    if not len(finite) or (finite < 0).any() or (finite > 1 + 1e-3).any():
+        return False
+    if head.classes > 1 and (abs(finite.sum(1) - 1) < 1e-3).all():
+        return True
+    last = behind_copies(head.source).op
+    return last.type in _QUOTIENTS and constant(last.inputs[-1]) is None
 
 
 def _describe(anatomy: Anatomy) -> Survey:

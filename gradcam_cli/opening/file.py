@@ -25,7 +25,7 @@ from gradcam_cli.opening.lambdas import own_functions, trusted_code
 from gradcam_cli.opening.link import named
 from gradcam_cli.opening.meanings import not_reproduced
 from gradcam_cli.opening.memory import sharing
-from gradcam_cli.opening.oldweights import assign_converted, conversion
+from gradcam_cli.opening.oldweights import assign_converted, conversion, finalize
 from gradcam_cli.opening.refusal import (
     cannot_open,
     first_line,
@@ -105,6 +105,8 @@ def open_network(
                 matched += not_reproduced(config, archive.keras_version, theano)
             else:
                 network, matched = _load(archive, custom, unsafe), ()
+            if archive.container == "hdf5":
+                finalize(network)
     except (ModelError, MemoryError):
         raise
     except Exception as error:

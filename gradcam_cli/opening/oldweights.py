@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gradcam_cli.isolation import keras
 
-__all__ = ["assign_converted", "conversion", "written_by_theano"]
+__all__ = ["assign_converted", "conversion", "finalize", "written_by_theano"]
 
 _Array = NDArray[Any]
 
@@ -77,6 +77,18 @@ def assign_converted(network: Any, group: Any, why: str) -> int:
                 )
             variable.assign(array)
     return turned
+
+
+def finalize(network: Any) -> None:
+    """Let Normalization layers derive what they compute with from what was read.
+
+    Keras does so in HDF5 files for those of the outermost model alone.
+    """
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            finalize(layer)
+        elif isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()
 
 
 def _is_kernel(layer: Any, variable: Any) -> bool:

@@ -89,6 +89,7 @@ CELLWISE: dict[str, Callable[[Any], Any]] = {
     "class token": with_class_token,
     "class and register tokens": lambda x: tf.concat([with_class_token(x), tf.zeros((N, 4, 3))], 1),
     "class token taken off": lambda x: with_class_token(x)[:, 1:],
+    "class token split off": lambda x: tf.split(with_class_token(x), [1, U * V], 1)[1],
     "windows there and back": lambda x: windows_back(windows(x) * 1),
     "everything in one row": lambda x: tf.reshape(tf.reshape(x, (-1, 3)) * 1, (N, U, V, 3)),
     "float16": lambda x: tf.cast(x / 100, tf.float16) * 100,

@@ -91,7 +91,13 @@ def test_cam_needs_the_average_over_the_cells_alone() -> None:
         (lambda z: keras.ops.exp(z) / keras.ops.sum(keras.ops.exp(z), -1, keepdims=True), True),
         (lambda z: 1 / (1 + keras.ops.exp(-z)), True),
         (lambda z: (keras.ops.softmax(z) + keras.ops.softmax(2 * z)) / 2, True),
+        (lambda z: keras.ops.exp(keras.ops.log_softmax(z)), True),
         (lambda z: z, False),
+        (lambda z: z / 2, False),  # a temperature
+        (lambda z: (z * 0 + 1) / 2, False),
+        (lambda z: z / (keras.ops.norm(z, axis=-1, keepdims=True) + 1), False),
+        (keras.ops.tanh, False),
+        (keras.ops.exp, False),
         (lambda z: keras.ops.softmax(z), False),
         (lambda z: keras.ops.sigmoid(z), False),
     ],

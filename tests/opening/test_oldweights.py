@@ -152,3 +152,19 @@ def test_layers_of_cudnn(
     np.testing.assert_allclose(
         opened.network(steps[None])[0], definition(steps, *arrays), atol=1e-5
     )
+
+
+@pytest.mark.parametrize("theano", [False, True])
+@pytest.mark.parametrize("nested", [False, True])
+def test_normalization_works_with_what_was_read(tmp_path: Path, nested: bool, theano: bool) -> None:
+    """It computes with copies of its mean and variance, which have to be made anew."""
+    inner = L.Normalization()
+    inner.adapt(np.random.default_rng(0).normal(5, 3, (40, 8, 9, 3)))
+    first = keras.Sequential([L.Input((8, 9, 3)), inner]) if nested else inner
+    network = keras.Sequential([L.Input((8, 9, 3)), first, L.Conv2D(4, 3)])
+    images = np.random.default_rng(1).normal(5, 3, (2, 8, 9, 3)).astype(np.float32)
+    expected = np.asarray(network(images))
+    path = save(network, tmp_path / "m.h5")
+    if theano:
+        rewrite(by_theano(path), lambda _: None, "2.3.1")
+    np.testing.assert_allclose(open_network(path).network(images), expected, atol=1e-5)
