@@ -10,17 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.explain import Explainer, Question, gradient
+from gradcam_cli.explain import traced
 from gradcam_cli.isolation import tf
-from gradcam_cli.models.classes import ClassChoice
 from gradcam_cli.models.load import Model
 from gradcam_cli.models.scaling import SCALINGS, UNKNOWN
 from gradcam_cli.network.anatomy import dissect, find_map
+from gradcam_cli.network.gradient import gradient
 from gradcam_cli.network.head import find_head, pooled_features
 from gradcam_cli.network.paths import named_operations
 from gradcam_cli.network.ports import run
 from gradcam_cli.network.survey import is_pooled
 from gradcam_cli.network.tap import Step, recording, trace
+from gradcam_cli.spec.explain import ExplainSpec
 
 __all__ = ["Check", "check_gradient", "self_test"]
 
@@ -261,13 +262,13 @@ def _rounding(look: _Look) -> float:
 
 def _against_singles(model: Model, layer: str, look: _Look, seed: int) -> Check:
     """Compare the maps of a batch with those of its pictures alone."""
-    question = Question(ClassChoice(0, (look.index,)), layer)
+    spec = ExplainSpec(classes=(f"index:{look.index}",), layer=layer)
     count = model.ports.batch or 3
     pictures = _noise(model, count, seed)
-    together = Explainer(model, question, count)
-    alone = together if model.ports.batch else Explainer(model, question, 1)
-    batch = np.stack([each.explanations[0].raw for each in together(pictures)])
-    singles = np.stack([alone(pictures[at : at + 1])[0].explanations[0].raw for at in range(count)])
+    together = traced(model, spec, count)
+    alone = together if model.ports.batch else traced(model, spec, 1)
+    batch = np.stack([each.maps[0].raw for each in together(pictures)])
+    singles = np.stack([alone(pictures[at : at + 1])[0].maps[0].raw for at in range(count)])
     error = float(np.abs(batch - singles).max() / max(np.abs(singles).max(), 1e-12))
     return Check(
         "batch against single pictures",

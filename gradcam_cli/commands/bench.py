@@ -5,83 +5,72 @@ from __future__ import annotations
 import gc
 import json as jsonlib
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from gradcam_cli.commands import say
 from gradcam_cli.commands.flat import flat
-from gradcam_cli.commands.options import (
-    AskOptions,
-    DrawOptions,
-    LookOptions,
-    ModelOption,
-    OpenOptions,
-)
-from gradcam_cli.commands.request import model_choice, settings
-from gradcam_cli.commands.values import Precision
+from gradcam_cli.commands.options import Json
 from gradcam_cli.errors import GradcamError
+from gradcam_cli.spec.explain import RUNNING, ExplainSpec
+from gradcam_cli.spec.image import ImageSpec
+from gradcam_cli.spec.model import ModelSpec
+from gradcam_cli.spec.run import RunSpec
+from gradcam_cli.spec.setting import setting
 
 if TYPE_CHECKING:
-    from gradcam_cli.batch.bench import Timing
-    from gradcam_cli.images.find import Found
+    from gradcam_cli.engine.bench import Timing
+    from gradcam_cli.sources.find import Found
 
 __all__ = ["bench"]
 
 
+@dataclass(frozen=True)
+class BenchOptions:
+    """What is measured."""
+
+    images_dir: Path | None = setting(
+        None,
+        "Pictures to use; some are made up otherwise.",
+        "--images",
+        panel=RUNNING,
+        metavar="DIR",
+    )
+    pictures: int = setting(
+        64, "How many pictures a round has.", "--pictures", panel=RUNNING, least=1
+    )
+    repeats: int = setting(5, "How many rounds.", "--repeats", panel=RUNNING, least=1)
+
+
 @flat
 def bench(
-    which: ModelOption,
-    opening: OpenOptions,
-    images: Annotated[
-        Path | None,
-        typer.Option(
-            "--images", help="Pictures to use; some are made up otherwise.", metavar="DIR"
-        ),
-    ] = None,
-    classes: Annotated[
-        int, typer.Option("--classes", help="How many classes a picture is explained for.", min=1)
-    ] = 1,
-    pictures: Annotated[
-        int, typer.Option("--pictures", help="How many pictures a round has.", min=1)
-    ] = 64,
-    repeats: Annotated[int, typer.Option("--repeats", help="How many rounds.", min=1)] = 5,
-    batch_size: Annotated[
-        int,
-        typer.Option("--batch-size", help="Pictures that go through the network at once.", min=1),
-    ] = 16,
-    precision: Annotated[
-        Precision, typer.Option("--precision", help="What the network computes in.")
-    ] = Precision.float32,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, one value a line.")] = False,
+    model: ModelSpec,
+    explain: ExplainSpec,
+    images: ImageSpec,
+    options: BenchOptions,
+    json: Json = False,
 ) -> None:
     """Measure this machine: bare prediction, a run end to end, and each stage alone."""
     import tempfile
 
-    from gradcam_cli.batch.bench import measure
-    from gradcam_cli.batch.steps import plan_for
-    from gradcam_cli.explain import Question
-    from gradcam_cli.images.room import reuse_memory
-    from gradcam_cli.models.classes import ClassChoice
+    from gradcam_cli.engine.bench import measure
     from gradcam_cli.models.load import load
+    from gradcam_cli.process.memory import reuse_memory
 
-    choice = model_choice(which.model, opening)
-    wanted = settings(choice, LookOptions(), AskOptions(), DrawOptions())
-    model = load(choice)
+    loaded = load(model)
     gc.enable()  # as in a run
     reuse_memory()
     with tempfile.TemporaryDirectory(prefix="gradcam-bench-") as folder:
-        found = _pictures(images, Path(folder) / "in", pictures)
-        plan = plan_for(model, wanted, Path(folder) / "out")
-        question = Question(ClassChoice(classes))
-        timings = measure(model, question, plan, found, batch_size, repeats, precision.value)
+        found = _pictures(options.images_dir, Path(folder) / "in", options.pictures)
+        spec = RunSpec(model, images, explain)
+        timings = measure(loaded, spec, found, Path(folder) / "out", options.repeats)
     _print(timings, json)
 
 
 def _pictures(images: Path | None, folder: Path, count: int) -> list[Found]:
     """Return ``count`` pictures, the same ones over and over where there are fewer."""
-    from gradcam_cli.images.find import find_pictures
+    from gradcam_cli.sources.find import find_pictures
 
     if images is None:
         _make_up(folder)
@@ -96,7 +85,8 @@ def _make_up(folder: Path) -> None:
     import cv2
     import numpy as np
 
-    from gradcam_cli.images.files import encode, write_bytes
+    from gradcam_cli.images.encode import encode
+    from gradcam_cli.store.atomic import write_bytes
 
     for number in range(8):
         noise = np.random.default_rng(number).integers(0, 256, (94, 125, 3), np.uint8)
@@ -105,7 +95,7 @@ def _make_up(folder: Path) -> None:
 
 
 def _print(timings: list[Timing], json: bool) -> None:
-    from gradcam_cli.batch.bench import STREAM
+    from gradcam_cli.engine.bench import STREAM
 
     if json:
         for timing in timings:

@@ -16,9 +16,10 @@ import typer
 from gradcam_cli import __version__
 from gradcam_cli.commands import say
 from gradcam_cli.commands.flat import flat
-from gradcam_cli.commands.layers import look
-from gradcam_cli.commands.options import Json, OpenOptions
+from gradcam_cli.commands.layers import inspected
+from gradcam_cli.commands.options import Json
 from gradcam_cli.errors import ExitCode, GradcamError
+from gradcam_cli.spec.model import ModelSpec
 
 if TYPE_CHECKING:
     from gradcam_cli.models.load import Model
@@ -32,7 +33,7 @@ _PACKAGES = ("tensorflow", "keras", "opencv-python-headless", "numpy", "typer", 
 
 @flat
 def doctor(
-    opening: OpenOptions,
+    spec: ModelSpec,
     model: Annotated[
         str, typer.Argument(help="A model's name or file; none for this machine.")
     ] = "",
@@ -55,7 +56,7 @@ def doctor(
         return
     if save_repaired is not None:
         _check_file(model)
-    loaded, found = look(model, opening)
+    loaded, found = inspected(spec)
     if save_repaired is not None:
         _save(loaded, Path(model), save_repaired)
     checks = _checks(loaded, loaded.layer or found.default)

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 
 from gradcam_cli.commands import say
 from gradcam_cli.commands.flat import flat
-from gradcam_cli.commands.options import Json, ModelArgument, OpenOptions
-from gradcam_cli.commands.request import model_choice
+from gradcam_cli.commands.options import Json, ModelArgument
+from gradcam_cli.spec.model import ModelSpec
 
 if TYPE_CHECKING:
     from gradcam_cli.models.load import Model
     from gradcam_cli.network.survey import LayerRow, Survey
 
-__all__ = ["layers", "look"]
+__all__ = ["inspected", "layers"]
 
 
 @flat
-def layers(model: ModelArgument, opening: OpenOptions, json: Json = False) -> None:
+def layers(model: ModelArgument, spec: ModelSpec, json: Json = False) -> None:  # noqa: ARG001
     """List the layers that can be explained; the default is marked."""
-    loaded, found = look(model, opening)
+    loaded, found = inspected(spec)
     default = loaded.layer or found.default
     last = max((row.call for row in found.layers if row.path == default), default=0)
     if json:
@@ -62,10 +62,10 @@ def _cells(row: LayerRow) -> str:
     return said[0] if said[0] == said[1] else " x ".join(said)
 
 
-def look(model: str, opening: OpenOptions) -> tuple[Model, Survey]:
-    """Load a model only to look at it, and return it with what one trace tells."""
+def inspected(spec: ModelSpec) -> tuple[Model, Survey]:
+    """Load a model to be shown rather than used, and return it with what one trace tells."""
     from gradcam_cli.models.load import load
     from gradcam_cli.network.survey import survey
 
-    loaded = load(model_choice(model, opening), only_look=True)
+    loaded = load(spec, only_look=True)
     return loaded, survey(loaded.network, loaded.ports)

@@ -44,8 +44,8 @@ def report(
     It needs neither a network nor the model; heatmaps are linked, not copied, so the page belongs
     beside its folder. A report that is there already is replaced, any other file never.
     """
-    from gradcam_cli.batch.reading import read_folder
     from gradcam_cli.report.page import check_place, write_page
+    from gradcam_cli.store.reading import read_folder
 
     path = output_file or folder / "report.html"
     check_place(path)

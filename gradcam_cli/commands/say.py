@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ from tqdm import tqdm
 from gradcam_cli.errors import GradcamError, cause, printable
 
 if TYPE_CHECKING:
-    from gradcam_cli.batch.records import Prediction, Record
+    from gradcam_cli.store.records import Prediction, Record
 
 __all__ = ["at_once", "error", "note", "predictions", "progress", "table", "warn"]
 
@@ -110,24 +109,23 @@ def _number(row: Prediction) -> str:
 
 
 @contextmanager
-def progress(count: Callable[[], int], before: int, quiet: bool) -> Iterator[Callable[[], None]]:
+def progress(count: int, before: int, quiet: bool) -> Iterator[Callable[[], None]]:
     """Show a bar with pictures/s and time left on a terminal; yields what each picture calls.
 
-    ``before`` pictures are finished already. ``count`` is run in a thread of its own, so that the
-    first picture does not wait for the walk.
+    ``before`` of the ``count`` pictures are finished already.
     """
-    if quiet or not sys.stderr.isatty():
+    if quiet or count <= _FEW or not sys.stderr.isatty():
         yield lambda: None
         return
     bar = tqdm(
-        initial=before, unit="picture", file=sys.stderr, dynamic_ncols=True, leave=False, delay=1.0
+        total=count,
+        initial=before,
+        unit="picture",
+        file=sys.stderr,
+        dynamic_ncols=True,
+        leave=False,
+        delay=1.0,
     )
-
-    def measure() -> None:
-        bar.total = count()
-        bar.disable = bar.total <= _FEW
-
-    threading.Thread(target=measure, daemon=True).start()
     try:
         yield bar.update
     finally:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from gradcam_cli.commands import say
 from gradcam_cli.errors import ExitCode
-from gradcam_cli.images.endings import advice
+from gradcam_cli.sources.endings import advice
 
 if TYPE_CHECKING:
-    from gradcam_cli.batch.records import Record
+    from gradcam_cli.store.records import Done, Record
 
 __all__ = ["Tally", "counted"]
 
@@ -43,6 +43,11 @@ class Tally:
     def failures(self) -> int:
         """Return how many pictures failed."""
         return sum(self.failed.values())
+
+    def before(self, done: Done) -> None:
+        """Count one picture that an earlier run has done."""
+        self.resumed += 1
+        self.empty += done.empty
 
     def add(self, record: Record) -> None:
         """Count one record."""

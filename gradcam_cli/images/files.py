@@ -1,21 +1,12 @@
-"""Files become upright RGB pixels, and pixels become files.
-
-Outside this module every picture is RGB; OpenCV's BGR order does not leave it.
-"""
+"""Files become upright RGB pixels."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import io
 import os
-import platform
-import re
-import secrets
 import stat
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,24 +14,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gradcam_cli.errors import GradcamError, ImageError
+from gradcam_cli.errors import ImageError
 from gradcam_cli.images.decode import decode
-from gradcam_cli.images.endings import heic_installed
 from gradcam_cli.images.foreign import HEIC_HINT, foreign
 from gradcam_cli.images.formats import read_header
 from gradcam_cli.images.header import HEAD, Header, sniff
 from gradcam_cli.images.room import Room
+from gradcam_cli.sources.endings import heic_installed
 
-__all__ = [
-    "MOST_PIXELS",
-    "Picture",
-    "encode",
-    "encode_array",
-    "part_of",
-    "read_picture",
-    "remove_leftovers",
-    "write_bytes",
-]
+__all__ = ["MOST_PIXELS", "Picture", "read_picture"]
 
 Pixels = NDArray[np.uint8]
 
@@ -51,18 +33,8 @@ _MOST_BYTES = 2**31 - 1  # what OpenCV can be handed as one buffer
 _BYTES_A_PIXEL = 11  # four levels of 16 bits, as decoded, and three of 8 bits
 _BYTES_A_PIXEL_BY_SAMPLES = 27  # numbers, planes of them, and their colours
 _FILES, _PIXELS = Room(), Room()
-# As small as the default to a few hundredths, in half the time.
-_PNG = [
-    *(cv2.IMWRITE_PNG_COMPRESSION, 1),
-    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
-    *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB),
-]
 _AGAIN = "copy or download it again"
 _CONVERT = "convert it to JPEG or PNG first"
-
-_HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
-_LEFTOVER = re.compile(r"\.gradcam-([0-9a-f]{6})-(\d+)-[0-9a-f]{8}\.part")
-_A_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,101 +96,6 @@ def read_picture(
         mtime_ns=facts.st_mtime_ns,
         warning=warning,
     )
-
-
-def encode(pixels: Pixels, format: str, quality: int = 95) -> bytes:  # noqa: A002
-    """Return RGB ``[H, W, 3]`` as a ``jpg``, ``png`` or ``webp`` file.
-
-    ``quality`` is 1 to 100; PNG is lossless and ignores it. Raises ImageError (``write``) when the
-    picture is larger than the format allows.
-    """
-    options = {
-        "jpg": [cv2.IMWRITE_JPEG_QUALITY, quality],
-        "png": _PNG,
-        "webp": [cv2.IMWRITE_WEBP_QUALITY, quality],
-    }[format]
-    try:
-        done, data = cv2.imencode(f".{format}", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
-    except cv2.error:
-        done, data = False, np.empty(0, np.uint8)
-    if not done:
-        height, width = pixels.shape[:2]
-        raise ImageError(
-            "write",
-            f"a picture of {width} x {height} pixels does not fit into a {format} file",
-            "choose --format png",
-        )
-    return bytes(data)
-
-
-def encode_array(array: NDArray[np.float32]) -> bytes:
-    """Return an array as the bytes of a float32 ``.npy`` file."""
-    buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(array, np.float32), allow_pickle=False)
-    return buffer.getvalue()
-
-
-def write_bytes(path: Path, data: bytes | Iterable[bytes]) -> None:
-    """Write a file whole or not at all; missing folders are made.
-
-    The bytes, which may come in pieces, go into a hidden file beside it, which then takes its
-    place: a reader never sees half a file, and a link at ``path`` is replaced, never written
-    through. Raises GradcamError; ImageError (``write``) for a path that is too long.
-    """
-    temporary = part_of(path.parent)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                file.writelines([data] if isinstance(data, bytes) else data)
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            raise ImageError("write", "its output's path is too long", "shorten -o") from error
-        raise GradcamError(
-            f"cannot write {path}: {error.strerror}",
-            "free some space or choose another folder with -o",
-        ) from error
-
-
-def part_of(folder: Path) -> Path:
-    """Return the name of a file in a folder that ``remove_leftovers`` knows after a crash."""
-    return folder / f".gradcam-{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.part"
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove the hidden files below a folder that a killed ``write_bytes`` left behind.
-
-    Those of a living process, and recent ones of another machine, are somebody's work in progress.
-    """
-    for place, _, names in os.walk(folder):
-        for name in names:
-            match = _LEFTOVER.fullmatch(name)
-            if match and _abandoned(Path(place, name), match):
-                Path(place, name).unlink(missing_ok=True)
-
-
-def _abandoned(path: Path, match: re.Match[str]) -> bool:
-    if match[1] == _HOST:
-        return int(match[2]) == os.getpid() or not _alive(int(match[2]))
-    return time.time() - path.lstat().st_mtime > _A_DAY
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    with suppress(OSError):  # there is no /proc on every system
-        # Killed, but nobody has waited for it, as a container's first process often never does.
-        state = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()[0]
-        return state not in (b"Z", b"X")
-    return True
 
 
 def _size(path: Path) -> int:

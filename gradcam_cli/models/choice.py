@@ -6,14 +6,24 @@ import contextlib
 import importlib.util
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models.catalog import find
 from gradcam_cli.models.digest import hash_of, hash_of_folder
+from gradcam_cli.spec.model import ModelSpec
+from gradcam_cli.spec.setting import deciding
 
-__all__ = ["ModelChoice", "file_digest", "folder_digest", "is_file", "is_handle", "is_preset"]
+__all__ = [
+    "check_files",
+    "file_digest",
+    "fingerprint",
+    "folder_digest",
+    "is_file",
+    "is_handle",
+    "is_preset",
+    "own_file",
+]
 
 _MODEL_ENDINGS = (
     *(".keras", ".h5", ".hdf5"),
@@ -32,80 +42,52 @@ _PRESET_FILES = ("model.weights.h5", "model.weights.json", "task.json")
 _HANDLE = re.compile(r"[\w-]+/[\w-]+/keras/[\w.-]+(/\d+)?", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class ModelChoice:
-    """A model by name or file, and what the model itself cannot tell.
+def own_file(spec: ModelSpec) -> Path | None:
+    """Return the file that the weights come from, if the user named one."""
+    named = spec.model if is_file(spec.model) else spec.weights
+    return None if named in ("imagenet", "random") else Path(named)
 
-    ``mean`` and ``std`` are one number or one a channel, ``input_size`` is the network's own
-    ``(h, w)``. ``transpose`` says that it was trained on pictures with rows and columns exchanged;
-    ``constants`` are names of further inputs with the ``.npy`` files of their values.
+
+def check_files(spec: ModelSpec) -> None:
+    """Raise what ``fingerprint`` raises, but leave out the weights, which take long to read."""
+    if not is_file(spec.model) and not is_preset(spec.model):
+        find(spec.model)
+    for value in deciding(spec).values():
+        _by_content(value)
+
+
+def fingerprint(spec: ModelSpec) -> dict[str, object]:
+    """Return all that decides what the model computes, files by their content.
+
+    Raises ModelError when a named file cannot be read, and for an unknown model. A model's file
+    that is none is left to ``load``, which says what it is instead.
     """
+    weights = spec.weights
+    if is_file(spec.model):
+        weights = _digest_if_any(Path(spec.model))
+    elif is_preset(spec.model):
+        weights = f"preset {spec.model}"
+    elif weights == "random":
+        weights = f"random, seed {spec.seed}"
+    elif weights != "imagenet":
+        weights = file_digest(Path(weights))
+    values = {name: _by_content(value) for name, value in deciding(spec).items()}
+    del values["seed"]
+    channels = "bgr" if spec.channels == "bgr" else "rgb"
+    return {**values, "model": _name(spec.model), "weights": weights, "channels": channels}
 
-    model: str = "vgg16"
-    weights: str = "imagenet"
-    seed: int = 0
-    labels: Path | None = None
-    preprocess: str = "auto"
-    channels: str = "auto"
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    input_size: tuple[int, int] | None = None
-    constants: tuple[tuple[str, Path], ...] = ()
-    output: str = ""
-    transpose: bool = False
-    architecture: Path | None = None
-    custom_objects: Path | None = None
-    unsafe: bool = False
 
-    def own_file(self) -> Path | None:
-        """Return the file that the weights come from, if the user named one."""
-        named = self.model if is_file(self.model) else self.weights
-        return None if named in ("imagenet", "random") else Path(named)
+def _by_content(value: object) -> object:
+    """Return a setting's value with files as the digests of their content."""
+    if isinstance(value, Path):
+        return file_digest(value)
+    return tuple(map(_by_content, value)) if isinstance(value, tuple) else value
 
-    def check(self) -> None:
-        """Raise what ``fingerprint`` raises, but leave out the weights, which take long to read."""
-        if not is_file(self.model) and not is_preset(self.model):
-            find(self.model)
-        inputs = (path for _, path in self.constants)
-        for path in (self.labels, self.architecture, self.custom_objects, *inputs):
-            if path:
-                file_digest(path)
 
-    def fingerprint(self) -> dict[str, object]:
-        """Return all that decides what the model computes, files by their content.
-
-        Raises ModelError when a named file cannot be read, and for an unknown model. A model's file
-        that is none is left to ``load``, which says what it is instead.
-        """
-        weights = self.weights
-        if is_file(self.model):
-            weights = _digest_if_any(Path(self.model))
-        elif is_preset(self.model):
-            weights = f"preset {self.model}"
-        elif weights == "random":
-            weights = f"random, seed {self.seed}"
-        elif weights != "imagenet":
-            weights = file_digest(Path(weights))
-        return {
-            "model": self._name(),
-            "weights": weights,
-            "labels": file_digest(self.labels) if self.labels else "",
-            "preprocess": self.preprocess,
-            "channels": "bgr" if self.channels == "bgr" else "rgb",
-            "mean": self.mean,
-            "std": self.std,
-            "input_size": self.input_size,
-            "transpose": self.transpose,
-            "constants": [(name, file_digest(path)) for name, path in self.constants],
-            "output": self.output,
-            "architecture": file_digest(self.architecture) if self.architecture else "",
-            "custom_objects": file_digest(self.custom_objects) if self.custom_objects else "",
-        }
-
-    def _name(self) -> str:
-        if is_file(self.model):
-            return Path(self.model).name
-        return self.model if is_preset(self.model) else find(self.model).name
+def _name(model: str) -> str:
+    if is_file(model):
+        return Path(model).name
+    return model if is_preset(model) else find(model).name
 
 
 def is_file(model: str) -> bool:

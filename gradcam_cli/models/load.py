@@ -14,7 +14,7 @@ from gradcam_cli.isolation import keras, own_settings
 from gradcam_cli.models import lite0
 from gradcam_cli.models.backbone import application_of, recognise
 from gradcam_cli.models.catalog import Entry, find, names
-from gradcam_cli.models.choice import ModelChoice, file_digest, folder_digest, is_file, is_preset
+from gradcam_cli.models.choice import file_digest, folder_digest, is_file, is_preset
 from gradcam_cli.models.classes import Labels, check_count, imagenet_labels, read_labels
 from gradcam_cli.models.fetch import fetch
 from gradcam_cli.models.hub import open_preset
@@ -36,6 +36,7 @@ from gradcam_cli.opening.assign import assign_weights
 from gradcam_cli.opening.blank import blank_weights
 from gradcam_cli.opening.file import open_network
 from gradcam_cli.opening.foreign import checkpoint
+from gradcam_cli.spec.model import ModelSpec
 
 __all__ = ["Model", "load"]
 
@@ -65,7 +66,7 @@ class Model:
     warnings: tuple[str, ...] = ()
 
 
-def load(choice: ModelChoice, only_look: bool = False) -> Model:
+def load(choice: ModelSpec, only_look: bool = False) -> Model:
     """Load the chosen model.
 
     ``only_look`` is for showing a model rather than using it: ImageNet weights that are not on this
@@ -95,7 +96,7 @@ def _in_bgr(model: Model) -> Model:
     return replace(model, scaling=scaling, notes=(*model.notes, note))
 
 
-def _load_named(choice: ModelChoice, only_look: bool) -> Model:
+def _load_named(choice: ModelSpec, only_look: bool) -> Model:
     entry = find(choice.model)
     if only_look and choice.weights == "imagenet" and not _is_here(entry):
         choice = replace(choice, weights="random")
@@ -132,12 +133,12 @@ def _load_named(choice: ModelChoice, only_look: bool) -> Model:
     )
 
 
-def _named_ports(choice: ModelChoice, entry: Entry) -> Ports:
-    if choice.constants or choice.output:
+def _named_ports(choice: ModelSpec, entry: Entry) -> Ports:
+    if choice.inputs or choice.output:
         raise ModelError(
             f"{entry.name} has one input and one output", "leave out --input and --output"
         )
-    if choice.architecture or choice.custom_objects or choice.unsafe:
+    if choice.architecture or choice.custom_objects or choice.unsafe_load:
         raise ModelError(
             f"{entry.name} is built by name, without a model file",
             "leave out --architecture, --custom-objects and --unsafe-load",
@@ -190,7 +191,7 @@ def _with_file(entry: Entry, path: Path) -> Any:
     return network
 
 
-def _load_file(choice: ModelChoice, only_look: bool) -> Model:
+def _load_file(choice: ModelSpec, only_look: bool) -> Model:
     path = Path(choice.model)
     if not path.exists() and path.with_name(f"{path.name}.index").exists():
         raise checkpoint(path)
@@ -206,7 +207,7 @@ def _load_file(choice: ModelChoice, only_look: bool) -> Model:
         )
     opened = open_network(
         path,
-        unsafe=choice.unsafe,
+        unsafe=choice.unsafe_load,
         custom_objects=choice.custom_objects,
         architecture=choice.architecture,
         application=application_of,
@@ -215,13 +216,13 @@ def _load_file(choice: ModelChoice, only_look: bool) -> Model:
     return _own_model(choice, only_look, opened.network, file_digest(path), notes)
 
 
-def _load_preset(choice: ModelChoice, only_look: bool) -> Model:
+def _load_preset(choice: ModelSpec, only_look: bool) -> Model:
     if choice.weights != "imagenet" or choice.architecture or choice.custom_objects:
         raise ModelError(
             f"{choice.model} is a preset of KerasHub, which brings all that belongs to it",
             "leave out --weights, --architecture and --custom-objects",
         )
-    network = open_preset(choice.model, unsafe=choice.unsafe)
+    network = open_preset(choice.model, unsafe=choice.unsafe_load)
     folder = Path(choice.model)
     weights = folder_digest(folder) if folder.is_dir() else f"preset {choice.model}"
     model = _own_model(choice, only_look, network, weights)
@@ -232,11 +233,11 @@ def _load_preset(choice: ModelChoice, only_look: bool) -> Model:
 
 
 def _own_model(
-    choice: ModelChoice, only_look: bool, network: Any, weights: str, notes: tuple[str, ...] = ()
+    choice: ModelSpec, only_look: bool, network: Any, weights: str, notes: tuple[str, ...] = ()
 ) -> Model:
     own = own_preprocessor(network)
     size = choice.input_size or (own.size if own and takes_any_size(network) else None)
-    constants = _arrays(choice.constants)
+    constants = _arrays(choice.inputs)
     ports = find_ports(network, size, constants, choice.output, choice.transpose)
     found = survey(network, ports)
     scaling, warnings = _file_scaling(choice, found, network, own, only_look)
@@ -279,7 +280,7 @@ def _arrays(constants: tuple[tuple[str, Path], ...]) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _chosen_scaling(choice: ModelChoice) -> Scaling | None:
+def _chosen_scaling(choice: ModelSpec) -> Scaling | None:
     families = [(name, find(name).preprocess) for name in names()]
     if choice.preprocess == "auto" and not (choice.mean or choice.std):
         return None
@@ -291,7 +292,7 @@ def _chosen_scaling(choice: ModelChoice) -> Scaling | None:
 
 
 def _file_scaling(
-    choice: ModelChoice, found: Survey, network: Any, own: Preprocessor | None, only_look: bool
+    choice: ModelSpec, found: Survey, network: Any, own: Preprocessor | None, only_look: bool
 ) -> tuple[Scaling, tuple[str, ...]]:
     """Return how to scale for a user's model, and what to warn of; never silently a guess."""
     chosen = _chosen_scaling(choice)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
-from gradcam_cli.batch.records import ExplanationRecord, Prediction, Record
 from gradcam_cli.errors import EMPTY
 from gradcam_cli.report.summary import finite
+from gradcam_cli.store.records import ExplanationRecord, Prediction, Record
 
 __all__ = ["Rows", "address", "safe_json"]
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from gradcam_cli.batch.records import Prediction, Record
+from gradcam_cli.store.records import Prediction, Record
 
 __all__ = ["USED", "ClassCount", "Summary", "finite", "summarise"]
 

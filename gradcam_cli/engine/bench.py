@@ -6,16 +6,19 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gradcam_cli.batch.pipeline import Late, ordered, stream
-from gradcam_cli.batch.steps import Job, Plan, finish, prepare
+from gradcam_cli.engine.decide import decided
+from gradcam_cli.engine.files import Recorder
+from gradcam_cli.engine.local import Late, ordered, stream
+from gradcam_cli.engine.steps import Failed, Held, Prepared, prepare
 from gradcam_cli.errors import GradcamError
-from gradcam_cli.explain import WORTH_FREEZING, Explainer, Question
-from gradcam_cli.images.find import Found
 from gradcam_cli.models.load import Model
+from gradcam_cli.sources.find import Found
+from gradcam_cli.spec.run import RunSpec
 
 __all__ = ["BARE", "STREAM", "Timing", "measure"]
 
@@ -47,56 +50,50 @@ class Timing:
 
 
 def measure(
-    model: Model,
-    question: Question,
-    plan: Plan,
-    pictures: Sequence[Found],
-    batch_size: int,
-    repeats: int,
-    precision: str = "float32",
+    model: Model, spec: RunSpec, images: Sequence[Found], output: Path, repeats: int
 ) -> list[Timing]:
     """Time everything in turn, ``repeats`` times over, after one round that does not count.
 
     What is compared runs side by side in each round, so that a machine whose speed drifts slows
-    all of it. Raises GradcamError when a picture cannot be read.
+    all of it. Files go to ``output``. Raises GradcamError when an image cannot be read.
     """
     if not model.ports.plain:
         raise GradcamError(
             "only models with one picture input and one output can be compared with model.predict",
             "`gradcam run` names the slowest stage of a real run",
         )
-    freeze = len(pictures) >= WORTH_FREEZING
-    explainer = Explainer(model, question, batch_size, precision, freeze)
-    plan = plan.explained_by(explainer)
-    jobs = [_job(found, plan) for found in pictures]
-    squares = np.stack([job.square for job in jobs])
-    scaled = np.asarray(model.scaling.apply(squares.astype(np.float32)))
-    answers = list(explainer.many(list(squares)))
-    pairs = list(zip(jobs, answers, strict=True))
+    explainer = decided(model, spec, len(images))
+    size = explainer.facts.batch_size
+    record = Recorder(model, spec, "", output)
+    prepared = [_prepared(found, model, spec) for found in images]
+    inputs = [item.input for item in prepared]
+    scaled = np.asarray(model.scaling.apply(np.stack(inputs).astype(np.float32)))
+    answers = list(zip(prepared, explainer.many(inputs), strict=True))
 
     def bare() -> None:
-        model.network.predict(scaled, batch_size=batch_size, verbose=0)
+        model.network.predict(scaled, batch_size=size, verbose=0)
 
     def whole() -> None:
-        for _ in stream(pictures, plan, lambda _: explainer, batch_size):
+        for _ in stream(images, explainer, spec.images, record):
             pass
 
     things: dict[str, Callable[[], Any]] = {
         BARE: bare,
         STREAM: whole,
-        "reading alone": lambda: _drain(lambda found: prepare(found, plan), pictures),
-        "network alone": lambda: list(explainer.many(list(squares))),
-        "writing alone": lambda: _drain(lambda pair: finish(pair[0], pair[1], plan), pairs),
+        "reading alone": lambda: _drain(lambda each: _prepared(each, model, spec), images),
+        "network alone": lambda: list(explainer.many(inputs)),
+        "writing alone": lambda: _drain(lambda each: record(*each), answers),
     }
-    return _rounds(things, len(pictures), repeats)
+    return _rounds(things, len(images), repeats)
 
 
-def _job(found: Found, plan: Plan) -> Job:
-    job = prepare(found, plan)
-    if not isinstance(job, Job):
-        message = job.error.message if job.error else ""
-        raise GradcamError(f"{found.source}: {message}", "give pictures that can be read")
-    return job
+def _prepared(found: Found, model: Model, spec: RunSpec) -> Prepared:
+    item = prepare(found, model, spec.images, Held())
+    if isinstance(item, Failed):
+        raise GradcamError(
+            f"{found.source}: {item.error.message}", "give pictures that can be read"
+        )
+    return item
 
 
 def _drain(function: Callable[[Any], Any], items: Sequence[Any]) -> None:

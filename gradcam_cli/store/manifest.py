@@ -6,21 +6,32 @@ import errno
 import hashlib
 import os
 import sys
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
-from gradcam_cli.batch.reading import MANIFEST, manifests, placed, read_manifest, record_at
-from gradcam_cli.batch.records import Kept, Record
 from gradcam_cli.errors import GradcamError
-from gradcam_cli.images.files import remove_leftovers, write_bytes
-from gradcam_cli.images.find import Found, output_stem
-from gradcam_cli.text import line_text
+from gradcam_cli.sources.find import Found
+from gradcam_cli.spec.run import digest
+from gradcam_cli.store.atomic import remove_leftovers, write_bytes
+from gradcam_cli.store.names import both_stems
+from gradcam_cli.store.reading import (
+    MANIFEST,
+    iter_records,
+    last_places,
+    manifest_name,
+    manifests,
+    placed,
+    read_manifest,
+    record_at,
+)
+from gradcam_cli.store.records import SCHEMA_VERSION, Done, Record
+from gradcam_cli.store.runfile import RunFile, differences, read_run, run_name, write_run
 
 __all__ = ["Manifest", "open_manifest"]
 
@@ -47,18 +58,43 @@ class _Known:
 class Manifest:
     """An output folder's manifest, open for appending; made by ``open_manifest``.
 
-    ``batch_sizes`` counts those that pictures were done with before, with the same settings.
+    ``settings`` is the digest that a finished record must carry, ``batch_size`` what an earlier
+    part of the same run decided on, or 0. ``changed`` says what differs from the run before.
+    ``displaced`` are sources of other lists whose files had to make room.
     """
 
-    def __init__(self, folder: Path, name: str, settings: str) -> None:
+    def __init__(
+        self, folder: Path, name: str, settings: Mapping[str, Any], stems: Mapping[str, str]
+    ) -> None:
         self.folder = folder
         self.path = folder / name
-        self.batch_sizes: Counter[int] = Counter()
-        self._settings = settings
+        self.settings = digest(settings)
+        self.displaced: list[str] = []
+        self._run = RunFile(settings, self.settings)
+        self._stems = stems
+        self._owners: dict[str, str] = {}
+        before = read_run(folder / run_name(name))
+        self.changed = differences(before.settings, settings) if before else []
+        same = before is not None and before.digest == self.settings
+        self._before = before if same else None
         self._known: dict[str, _Known] = {}
         self._superseded = False
         self._doomed: list[Path] = []
         self._file: FileIO | None = None
+
+    @property
+    def batch_size(self) -> int:
+        """Return the batch size that an earlier part of the same run decided on, or 0."""
+        size = self._before.decided.get("batch_size") if self._before else 0
+        return size if isinstance(size, int) and size > 0 else 0
+
+    def stem(self, source: str) -> str:
+        """Return where a source's files go: a path below the folder, without an ending."""
+        return self._stems[source]
+
+    def decided(self, **decided: object) -> None:
+        """Note what was decided before the first image; it is written with the first record."""
+        self._run = replace(self._run, decided=decided)
 
     def load(self) -> None:
         """Read what is there: the last record of a picture counts, a torn last line is cut off.
@@ -69,8 +105,9 @@ class Manifest:
         for path in manifests(self.folder):
             if path != self.path and path not in self._doomed:
                 for record, start in placed(path):
-                    if record.settings != self._settings:
-                        raise _of_other_settings(path)
+                    _check_version(record, self.folder)
+                    if record.settings != self.settings:
+                        raise self._of_other_settings(path)
                     self._remember(record, path.name, start)
         if self.path in self._doomed:
             return
@@ -82,6 +119,7 @@ class Manifest:
             raise _cannot_write(self.path, error) from error
         own: set[str] = set()
         for record, start in placed(self.path):
+            _check_version(record, self.folder)
             self._superseded |= record.source in own
             own.add(record.source)
             self._remember(record, self.path.name, start)
@@ -98,29 +136,29 @@ class Manifest:
                 for record in read_manifest(self.folder, path.name):
                     self._remember(replace(record, settings=""), path.name, 0)
 
-    def done(self, found: Found) -> Kept | None:
-        """Return a picture as Kept if it is finished with the same settings, else None.
+    def place(self, found: Found) -> Found | Done:
+        """Return a picture as Done if it is finished with the same settings, else as it is.
 
         Its record must be whole, the picture unchanged (size and time, else content), and its
-        files there with the recorded sizes.
+        files there, under the names that this list gives them and with the recorded sizes.
         """
         record = self._known.get(found.source)
-        if record is None or record.settings != self._settings:
-            return None
+        if record is None or record.settings != self.settings:
+            return found
         if not _same_picture(found.path, record):
-            return None
+            return found
+        stem = self._stems[found.source]
         for name, size in record.files:
             try:
-                if (self.folder / name).stat().st_size != size:
-                    return None
+                if not _is_below(name, stem) or (self.folder / name).stat().st_size != size:
+                    return found
             except OSError:
-                return None
-        place = found.source, record.manifest, record.start
-        return Kept(3 * record.pixels, record.empty, *place)
+                return found
+        return Done(found.source, record.empty, record.manifest, record.start)
 
-    def line(self, kept: Kept) -> str:
+    def line(self, done: Done) -> str:
         """Return the record of a picture that was done before as JSON; raises GradcamError."""
-        return record_at(self.folder / kept.manifest, kept.start, kept.source).to_json()
+        return record_at(self.folder / done.manifest, done.start, done.source).to_json()
 
     def append(self, record: Record) -> None:
         """Write one record whole, and hand it to the operating system at once.
@@ -133,10 +171,13 @@ class Manifest:
         try:
             for path in self._doomed:
                 path.unlink(missing_ok=True)
+                (self.folder / run_name(path.name)).unlink(missing_ok=True)
             self._doomed.clear()
+            self._claim(record)
             if before:
                 self._remove(record, before)
             if self._file is None:
+                write_run(self.folder / run_name(self.path.name), self._run)
                 self._file = self.path.open("ab", buffering=0)
             end = self._file.seek(0, os.SEEK_END)
             try:
@@ -158,13 +199,8 @@ class Manifest:
             write_bytes(self.path, _last_lines(self.path))
 
     def _remember(self, record: Record, manifest: str, start: int) -> None:
-        if record.settings == self._settings:
-            self.batch_sizes[record.batch_size] += 1
-        files = [
-            (name, item.sizes[kind])
-            for item in record.explanations
-            for kind, name in item.files.items()
-        ]
+        files = record.every_file()
+        self._claim(record)
         self._known[record.source] = _Known(
             settings="" if record.failed else sys.intern(record.settings),
             sha256=bytes.fromhex(record.sha256),
@@ -177,35 +213,70 @@ class Manifest:
             start=start,
         )
 
+    def _claim(self, record: Record) -> None:
+        """Note whose the names of a record's files are now; whoever had one has lost it."""
+        for name, _ in record.every_file():
+            owner = self._owners.get(name)
+            if owner is not None and owner != record.source and owner in self._known:
+                del self._known[owner]
+                self._superseded = True
+                self.displaced.append(owner)
+            self._owners[name] = record.source
+
     def _remove(self, record: Record, before: _Known) -> None:
         # A manifest is a file that anybody can write: only this picture's own places are believed.
-        stem = output_stem(Found(Path(record.source), record.source))
-        made = {name for item in record.explanations for name in item.files.values()}
+        made = {name for name, _ in record.every_file()}
         for name, _ in before.files:
-            if name in made:
-                continue
-            if name.startswith(stem + ".") and "/" not in name[len(stem) :]:
+            mine = any(_is_below(name, stem) for stem in both_stems(record.source, self._stems))
+            if mine and name not in made and self._owners.get(name) in (None, record.source):
                 (self.folder / name).unlink(missing_ok=True)
+
+    def _of_other_settings(self, path: Path) -> GradcamError:
+        other = read_run(self.folder / run_name(path.name))
+        which = "; ".join(differences(other.settings, self._run.settings)[:3]) if other else ""
+        return GradcamError(
+            f"{path} is of a run with other settings" + (f" ({which})" if which else ""),
+            "give the same options to every shard, or choose another folder with -o",
+        )
+
+
+def _is_below(name: str, stem: str) -> bool:
+    """Tell whether a file has a picture's stem, and nothing but an ending behind it."""
+    return name.startswith(f"{stem}.") and "/" not in name[len(stem) :]
+
+
+def _check_version(record: Record, folder: Path) -> None:
+    if record.version != SCHEMA_VERSION:
+        raise GradcamError(
+            f"{folder} was made by gradcam 0.1, which gave files other names",
+            "choose another folder with -o, or remove this one; `gradcam report` still reads it",
+        )
 
 
 @contextmanager
 def open_manifest(
     folder: Path,
-    settings: str,
+    settings: Mapping[str, Any],
+    stems: Mapping[str, str],
     *,
-    name: str = MANIFEST,
+    shard: tuple[int, int] | None = None,
     overwrite: bool = False,
+    resume: bool = True,
     made: bool = False,
 ) -> Iterator[Manifest]:
     """Open the manifest of an output folder, which is made and locked for this process.
 
-    ``settings`` is the digest that a finished record must carry. ``overwrite`` forgets what is
-    there; a shard forgets only its own part. Files half-written by a process that was killed are
-    removed; ``made`` says that the folder was made for this run, so that it is removed again if
-    nothing gets into it. Raises GradcamError when the folder cannot be written or another process
-    is at work in it; shards of one run work side by side.
+    ``settings`` are all that decide a run's results, ``stems`` say where each source's files go.
+    ``overwrite`` forgets what is there; a shard forgets only its own part. Without ``resume`` a
+    folder with anything in it, but for other shards' parts, is refused. Files half-written by a
+    process that was killed are removed; ``made`` says that the folder was made for this run, so
+    that it is removed again if nothing gets into it. Raises GradcamError when the folder cannot be
+    written or another process is at work in it; shards of one run work side by side.
     """
-    manifest = Manifest(folder, name, settings)
+    name = manifest_name(shard)
+    if not resume:
+        _check_unused(folder, name)
+    manifest = Manifest(folder, name, settings, stems)
     running = folder / f".{name}.running"
     with ExitStack() as stack:
         try:
@@ -233,6 +304,17 @@ def open_manifest(
             manifest.start_anew()
         manifest.load()
         yield manifest
+
+
+def _check_unused(folder: Path, name: str) -> None:
+    """Refuse a folder that anything but other shards of this run has written to."""
+    there = folder.iterdir() if folder.is_dir() else ()
+    theirs = [path for path in there if not path.name.startswith(".")]
+    if (folder / name).exists() or (theirs and name == MANIFEST):
+        raise GradcamError(
+            f"{folder} is not empty",
+            "leave out --no-resume to go on with an earlier run, or give --overwrite to start anew",
+        )
 
 
 def _lock(folder: Path, name: str, stack: ExitStack) -> None:
@@ -270,12 +352,7 @@ def _forget(path: Path) -> None:
 def _last_lines(path: Path) -> Iterator[bytes]:
     """Yield each picture's last line, in the place of its first: as if it had been done once."""
     with path.open("rb") as file:
-        places: dict[str, int] = {}
-        place = 0
-        for line in file:
-            places[Record.from_json(line_text(line)).source] = place
-            place += len(line)
-        for place in places.values():
+        for place in last_places(iter_records(file, path)):
             file.seek(place)
             yield file.readline()
 
@@ -305,13 +382,6 @@ def _same_picture(path: Path, record: _Known) -> bool:
         return hashlib.sha256(path.read_bytes()).digest() == record.sha256
     except OSError:
         return False
-
-
-def _of_other_settings(path: Path) -> GradcamError:
-    return GradcamError(
-        f"{path} is of a run with other settings",
-        "give the same options to every shard, or choose another folder with -o",
-    )
 
 
 def _no_locks(folder: Path) -> GradcamError:

@@ -2,58 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Any, TypeVar
 
 __all__ = [
     "SCHEMA_VERSION",
+    "Done",
     "ExplanationRecord",
     "Failure",
-    "Kept",
     "Prediction",
     "Record",
-    "Settings",
 ]
 
-SCHEMA_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Everything that decides a run's pixels and numbers; nothing that does not.
-
-    ``model`` is a ModelChoice's fingerprint. Batch size, quietness and paths are left out on
-    purpose: they change results in their last bits at most.
-    """
-
-    model: Mapping[str, object]
-    classes: tuple[str, ...]
-    layer: str
-    call: int
-    method: str
-    score: str
-    precision: str
-    top_k: int
-    resize: str
-    interpolation: str
-    intensity: float
-    blend: str
-    colormap: str
-    format: str
-    quality: int
-    max_size: int
-    save: tuple[str, ...]
-    white: int = 0
-
-    def digest(self) -> str:
-        """Return 16 hexadecimal digits that differ as soon as one setting does."""
-        values = {"schema": SCHEMA_VERSION, **_values(self)}
-        text = json.dumps(values, default=_values, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+SCHEMA_VERSION = 2
+"""Version 0.1 wrote 1; its records are read, but not added to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +68,7 @@ class Record:
     """What became of one picture. File paths are relative to the output folder.
 
     ``warning`` concerns the picture; ``notes`` say what was found out about the model.
+    ``files`` are those that show the whole picture, by kind, and ``sizes`` their bytes.
     ``batch_size`` is how many pictures went through the network at once: numbers depend on it in
     their last bits.
     """
@@ -127,6 +93,9 @@ class Record:
     settings: str = ""
     predictions: tuple[Prediction, ...] = ()
     explanations: tuple[ExplanationRecord, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    version: int = SCHEMA_VERSION
     seconds: float = 0.0
 
     @property
@@ -139,9 +108,15 @@ class Record:
         """Tell whether any of the picture's maps has nothing to show."""
         return any(explanation.empty for explanation in self.explanations)
 
+    def every_file(self) -> list[tuple[str, int]]:
+        """Return the names and sizes of all files that show the picture."""
+        groups = [(self.files, self.sizes), *((e.files, e.sizes) for e in self.explanations)]
+        return [(name, sizes[kind]) for files, sizes in groups for kind, name in files.items()]
+
     def to_json(self) -> str:
         """Return the record as one line of JSON, without the line's end."""
-        values = {"schema_version": SCHEMA_VERSION, **_values(self)}
+        values = _values(self)
+        values = {"schema_version": values.pop("version"), **values}
         return json.dumps(values, default=_values, ensure_ascii=True, allow_nan=False)
 
     @classmethod
@@ -152,7 +127,8 @@ class Record:
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
         try:
-            if values.pop("schema_version") != SCHEMA_VERSION:
+            values["version"] = values.pop("schema_version")
+            if values["version"] not in (1, SCHEMA_VERSION):
                 raise ValueError("a manifest of another version")
             bytes.fromhex(values["sha256"])
             values["error"] = _sound(Failure(**values["error"])) if values["error"] else None
@@ -160,6 +136,7 @@ class Record:
                 _sound(Prediction(**row)) for row in values["predictions"]
             )
             values["explanations"] = tuple(map(_explanation, values["explanations"]))
+            _check_files(values.get("files", {}), values.get("sizes", {}))
             values["notes"] = tuple(map(str, values["notes"]))
             return _sound(cls(**values))
         except (KeyError, TypeError, AttributeError) as error:
@@ -167,26 +144,27 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A picture that an earlier run has done.
+class Done:
+    """A picture that an earlier run has done; it keeps its place in the list.
 
-    It keeps its place in its batch: a network's answer depends, in the last bits, on where in a
-    batch a picture stands. ``weight`` is what its pixels would take in memory; its record is the
-    line of ``manifest`` that starts at byte ``start``.
+    Its record is the line of ``manifest`` that starts at byte ``start``.
     """
 
-    weight: int
+    source: str
     empty: bool
-    source: str = ""
     manifest: str = ""
     start: int = 0
 
 
-def _explanation(row: Mapping[str, Any]) -> ExplanationRecord:
-    if row["files"].keys() != row["sizes"].keys():
+def _check_files(files: Mapping[str, Any], sizes: Mapping[str, Any]) -> None:
+    if files.keys() != sizes.keys():
         raise KeyError("a file without a size")
-    if not all(isinstance(name, str) for name in row["files"].values()):
-        raise TypeError("a file's name is no text")
+    if not all(isinstance(name, str) for name in files.values()):
+        raise TypeError("a file's name is not text")
+
+
+def _explanation(row: Mapping[str, Any]) -> ExplanationRecord:
+    _check_files(row["files"], row["sizes"])
     peak = tuple(row["peak"]) if row["peak"] else None
     if peak and [type(place) for place in peak] != [int, int]:
         raise TypeError("a peak is no pixel")

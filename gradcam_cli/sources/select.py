@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-from gradcam_cli.images.endings import ending
-from gradcam_cli.images.find import Found
+from gradcam_cli.sources.endings import ending
+from gradcam_cli.sources.find import Found
 
 __all__ = ["selected"]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gradcam_cli.errors import GradcamError, suggestion
 from gradcam_cli.images.fit import Strip
 
-__all__ = ["COLORMAPS", "check_colormap", "colour_table", "heatmap", "overlay"]
+__all__ = ["COLORMAPS", "blended", "check_colormap", "colour_table", "coloured"]
 
 Pixels = NDArray[np.uint8]
 
@@ -67,12 +67,12 @@ def colour_table(name: str) -> Pixels:
     return table
 
 
-def heatmap(heat: Pixels, colormap: str = "jet") -> Pixels:
+def coloured(heat: Pixels, colormap: str = "jet") -> Pixels:
     """Return levels of heat, uint8 ``[H, W]``, in colours: RGB uint8 ``[H, W, 3]``."""
     return _coloured(heat, colour_table(colormap))
 
 
-def overlay(
+def blended(
     pixels: Pixels,
     heat: Iterable[Strip],
     covered: tuple[int, int, int, int],

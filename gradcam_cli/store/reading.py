@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from gradcam_cli.batch.records import Record
 from gradcam_cli.errors import GradcamError
+from gradcam_cli.store.records import Record
 from gradcam_cli.text import line_text
 
 __all__ = [
     "MANIFEST",
+    "iter_records",
+    "last_places",
     "manifest_name",
     "manifests",
     "placed",
@@ -48,7 +50,7 @@ def placed(path: Path) -> Iterator[tuple[Record, int]]:
     """Yield a manifest's records, each with the byte that its line begins at."""
     try:
         with path.open("rb") as file:
-            yield from _records(file, path)
+            yield from iter_records(file, path)
     except OSError as error:
         raise _cannot_read(path, error) from error
 
@@ -102,15 +104,31 @@ def _latest(path: Path) -> Iterator[Record]:
     try:
         # Open all the while: a run that ends meanwhile puts a shorter manifest in its place.
         with path.open("rb") as file:
-            places = {record.source: place for record, place in _records(file, path)}
-            for place in places.values():
+            for place in last_places(iter_records(file, path)):
                 file.seek(place)
                 yield Record.from_json(line_text(file.readline()))
     except OSError as error:
         raise _cannot_read(path, error) from error
 
 
-def _records(file: BinaryIO, path: Path) -> Iterator[tuple[Record, int]]:
+def last_places(records: Iterable[tuple[Record, int]]) -> Iterable[int]:
+    """Return where the last record of each picture stands, in the order of the first ones.
+
+    A picture whose file another one has taken over since, in a run over another list, has none.
+    """
+    places: dict[str, int] = {}
+    owners: dict[str, str] = {}
+    for record, place in records:
+        places[record.source] = place
+        for name, _ in record.every_file():
+            owner = owners.get(name, record.source)
+            if owner != record.source:
+                places.pop(owner, None)
+            owners[name] = record.source
+    return places.values()
+
+
+def iter_records(file: BinaryIO, path: Path) -> Iterator[tuple[Record, int]]:
     """Yield a manifest's records, each with where its line begins."""
     place = 0
     for number, line in enumerate(file, 1):

@@ -1,33 +1,30 @@
-"""What the user named becomes a stream of picture paths, each with a place for its output."""
+"""What the user named becomes a list of image paths."""
 
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 import os
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from gradcam_cli.errors import GradcamError, suggestion
-from gradcam_cli.images.endings import ending, is_picture, is_unread
-from gradcam_cli.images.files import part_of
-from gradcam_cli.images.lists import check_list, entries, listed
+from gradcam_cli.sources.endings import is_picture, is_unread
+from gradcam_cli.sources.lists import check_list, entries, listed
 
-__all__ = ["Found", "check_output", "find_pictures", "output_stem"]
+__all__ = ["Found", "find_pictures", "fixed_part"]
 
-_WRITTEN = {".jpg", ".png", ".webp", ".npy", ".jsonl"}
-_LONGEST = 150  # bytes of a name; leaves room in 255 for a class, a kind and an extension
-_MARK = re.compile(r"~[0-9a-f]{8}$")
 _MAGIC = re.compile(r"[*?\[]")
-_FORBIDDEN = frozenset('<>:"|?*\\/')  # on Windows' disks
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """A picture to read: ``path`` opens it, ``source`` is how the user can name it again.
+
+    ``below`` is where its outputs belong, as the path of a file: for a picture in a folder that was
+    named, below that folder's own name; for one that was named by itself, its name; for one from a
+    list, its whole path. It may still hold a root or ``..``, and need not be its alone.
 
     ``unlisted`` is a folder that stands here for all the pictures that may be in it; ``unread``
     a picture that was come across whose type, by its ending, is not read.
@@ -35,6 +32,7 @@ class Found:
 
     path: Path
     source: str
+    below: str = ""
     unlisted: bool = False
     unread: bool = False
 
@@ -74,100 +72,6 @@ def find_pictures(
     return _find(sources, stdin or (), nul, _Seen(output=output_dir))
 
 
-def output_stem(found: Found) -> str:
-    """Return where a picture's outputs go: a path below the output folder, without a suffix.
-
-    It is the picture's own path with its extension, so ``x/a.jpg`` gives ``x/a.jpg`` (and an
-    output ``x/a.jpg.tusker.jpg``); ``/data/a.jpg`` gives ``@root/data/a.jpg`` and ``../a.jpg``
-    gives ``@up/a.jpg``. It depends on nothing but ``source``. A path that is not safe on every
-    disk, or not distinct on one that ignores case or Unicode composition, is marked with a hash:
-    ``IMG_1.JPG`` gives ``IMG_1.JPG~bb992adf``. Names too long for a suffix are cut and marked.
-    """
-    path = PurePath(found.source)
-    clean = ["@root", *_clean(path.drive, folder=True)] if path.anchor else []
-    plain = not path.drive
-    parts = path.parts[1:] if path.anchor else path.parts
-    for place, part in enumerate(parts, 1):
-        clean.append("@up" if part == ".." else _clean(part, folder=place < len(parts)))
-        plain = plain and (part == ".." or (clean[-1] == part and _is_distinct(part)))
-    stem = "/".join(clean)
-    if plain:
-        return stem
-    return f"{stem}~{hashlib.blake2b(os.fsencode(found.source), digest_size=4).hexdigest()}"
-
-
-def check_output(sources: Sequence[str], output_dir: Path) -> None:
-    """Make the output folder, and make sure that it can be written and is no one's source.
-
-    Raises GradcamError when it is a file, cannot be written, lies inside a source folder (the next
-    run would take its pictures for sources), or would get an output in a source's place.
-    """
-    real = _real(output_dir)
-    for source in sources:
-        folder = _stands_for(source)
-        if folder is not None and _is_folder(folder) and real.is_relative_to(_real(folder)):
-            raise GradcamError(
-                f"the output folder {output_dir} lies inside the source folder {source}",
-                "its pictures would be sources of the next run; choose another folder, "
-                f"such as -o {Path(os.pardir, output_dir.name or 'gradcam_output')}",
-            )
-    named = [path for source in sources for path in _files(source, output_dir)]
-    stems = {output_stem(Found(path, os.fspath(path))) for path in named}
-    for path in named:
-        for place in (_real(path), _real(path.parent) / path.name):
-            if place.is_relative_to(real) and _starts_with(place.relative_to(real), stems):
-                raise GradcamError(
-                    f"the source {path} has the name of an output in {output_dir}",
-                    "leave it out, or choose another folder with -o",
-                )
-    _try_writing(output_dir)
-
-
-def _starts_with(place: Path, stems: set[str]) -> bool:
-    pieces = place.as_posix().split(".")
-    return any(".".join(pieces[:count]) in stems for count in range(1, len(pieces)))
-
-
-def _stands_for(source: str) -> Path | None:
-    """Return the path that a source is, or the folder that its ``**`` walks."""
-    if source == "-" or source.startswith("@"):
-        return None
-    path = Path(source)
-    if os.path.lexists(path) or not _MAGIC.search(source):
-        return path
-    if "**" not in path.parts:
-        return None
-    fixed = next(index for index, part in enumerate(path.parts) if _MAGIC.search(part))
-    return Path(*path.parts[:fixed])
-
-
-def _files(source: str, output_dir: Path) -> Iterable[Path]:
-    """Return the files that a source names outright; not those in folders, lists and ``**``."""
-    path = _stands_for(source)
-    if path is not None:
-        return () if _is_folder(path) else (path,)
-    return _glob(source, output_dir) if source != "-" and not source.startswith("@") else ()
-
-
-def _try_writing(folder: Path) -> None:
-    probe = part_of(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            probe.write_bytes(b"0")
-        finally:
-            probe.unlink(missing_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise GradcamError(
-            f"the output folder {folder} is a file, or lies in one", "choose another with -o"
-        ) from error
-    except OSError as error:
-        raise GradcamError(
-            f"the output folder {folder} cannot be written: {error.strerror}",
-            "choose another with -o",
-        ) from error
-
-
 def _check_source(source: str, stdin: Iterable[bytes] | None, nul: bool) -> None:
     """Raise GradcamError for a source that cannot be; reads at most one match of a glob."""
     if source == "-":
@@ -198,37 +102,49 @@ def _find(
     sources: Sequence[str], stdin: Iterable[bytes], nul: bool, seen: _Seen
 ) -> Iterator[Found]:
     for source in sources:
-        outright = True
-        if source == "-":
-            names = entries(stdin, nul)
-        elif source.startswith("@"):
-            names = listed(Path(source[1:]), nul)
+        if source == "-" or source.startswith("@"):
+            listed_names = entries(stdin, nul) if source == "-" else listed(Path(source[1:]), nul)
+            for name in listed_names:
+                yield from _named(name, name, seen)
         elif os.path.lexists(source) or not _MAGIC.search(source):
-            names = iter((Path(source),))
+            yield from _named(Path(source), Path(_own_name(Path(source))), seen)
         else:
-            names = _glob(source, seen.output)
-            outright = Path(source).name != "*"
-        for name in names:
-            yield from _named(name, seen, outright)
+            fixed = fixed_part(source)
+            for name in _glob(source, seen.output):
+                below = Path(_own_name(fixed), name.relative_to(fixed))
+                yield from _named(name, below, seen, outright=Path(source).name != "*")
 
 
-def _named(path: Path, seen: _Seen, outright: bool) -> Iterator[Found]:
+def _own_name(path: Path) -> str:
+    """Return what a file or folder is called, also where it was named ``.`` or ``..``."""
+    return path.name if path.name not in ("", "..") else _real(path).name
+
+
+def fixed_part(pattern: str) -> Path:
+    """Return the folder that a glob's matches lie below: what stands before its first magic."""
+    parts = Path(pattern).parts
+    first = next(place for place, part in enumerate(parts) if _MAGIC.search(part))
+    return Path(*parts[:first])
+
+
+def _named(path: Path, below: Path, seen: _Seen, outright: bool = True) -> Iterator[Found]:
     """Yield what one path names: itself, or everything in a folder."""
     if _is_folder(path):
-        yield from _walk(path, seen)
+        yield from _walk(path, below, seen)
         return
     key = _key(path.parent, path.name)
     walked = _is_taken(path.name) and _identity(path.parent) in seen.folders
     if (not walked or _is_special(path)) and key not in seen.files:
         seen.files.add(key)
-        yield Found(path, os.fspath(path), unread=not outright and is_unread(path.name))
+        unread = not outright and is_unread(path.name)
+        yield Found(path, os.fspath(path), os.fspath(below), unread=unread)
 
 
-def _walk(root: Path, seen: _Seen) -> Iterator[Found]:
+def _walk(root: Path, top: Path, seen: _Seen) -> Iterator[Found]:
     """Yield the pictures below a folder: names in order, files before subfolders."""
-    waiting = [root]
+    waiting = [(root, top)]
     while waiting:
-        folder = waiting.pop()
+        folder, below = waiting.pop()
         identity = _identity(folder)
         if identity in seen.folders or identity == _identity(seen.output):
             continue
@@ -236,13 +152,14 @@ def _walk(root: Path, seen: _Seen) -> Iterator[Found]:
         try:
             files, folders = _listing(folder)
         except OSError:
-            yield Found(folder, os.fspath(folder), unlisted=True)
+            yield Found(folder, os.fspath(folder), os.fspath(below), unlisted=True)
             continue
         for name in files:
             if not seen.files or _key(folder, name) not in seen.files:
                 path = folder / name
-                yield Found(path, os.fspath(path), unread=is_unread(name))
-        waiting += [folder / name for name in reversed(folders)]
+                unread = is_unread(name)
+                yield Found(path, os.fspath(path), os.fspath(below / name), unread=unread)
+        waiting += [(folder / name, below / name) for name in reversed(folders)]
 
 
 def _listing(folder: Path) -> tuple[list[str], list[str]]:
@@ -355,28 +272,3 @@ def _names(folder: Path) -> list[str]:
         return sorted((path.name for path in folder.iterdir()), key=os.fsencode)
     except OSError:
         return []
-
-
-def _clean(part: str, folder: bool) -> str:
-    """Return a name that can be shown, that any disk takes, and that leaves room for a suffix.
-
-    A folder's does not end like an output file's: ``a.jpg.top1.jpg/b.jpg`` lies beside ``a.jpg``.
-    """
-    name = "".join("_" if c in _FORBIDDEN or not c.isprintable() else c for c in part)
-    if name.endswith((" ", ".")):
-        name = name[:-1] + "_"
-    if folder and ending(name) in _WRITTEN:
-        name += "_"
-    raw = name.encode()
-    return name if len(raw) <= _LONGEST else raw[: _LONGEST - 1].decode(errors="ignore") + "_"
-
-
-def _is_distinct(part: str) -> bool:
-    """Tell whether a name is its own form on a disk that ignores case or Unicode composition.
-
-    Names that look like this module's own marks are not.
-    """
-    if part.startswith("@") or _MARK.search(part):
-        return False
-    folded = unicodedata.normalize("NFC", part).casefold()
-    return folded == part and part.upper().lower() == part

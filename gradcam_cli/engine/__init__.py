@@ -1,0 +1,1 @@
+"""Sources become outcomes: read ahead, explained in blocks, written behind."""

@@ -1,0 +1,157 @@
+"""The sink of ``gradcam run``: an answer's files are written, and a record says what they show."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gradcam_cli.cam.answer import Answer, ClassMap
+from gradcam_cli.cam.maps import normalised
+from gradcam_cli.engine.steps import Failed, Prepared, drawable
+from gradcam_cli.images.fit import peak
+from gradcam_cli.images.proportions import far_off
+from gradcam_cli.models.classes import Labels, describe
+from gradcam_cli.models.load import Model
+from gradcam_cli.render.artifacts import drawn
+from gradcam_cli.render.drawing import to_draw
+from gradcam_cli.spec.run import RunSpec
+from gradcam_cli.store.atomic import write_bytes
+from gradcam_cli.store.records import ExplanationRecord, Failure, Prediction, Record
+
+__all__ = ["UNPLACED", "Recorder", "does_not_fit"]
+
+UNPLACED = "the grid's place in the picture is not known: it is stretched over the whole input"
+"""A note on the model and its layer, not on any one picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Makes records of outcomes, and, with an output folder, the files that they name.
+
+    ``settings`` is the digest of what decides results; ``stem(source)`` gives the path below the
+    folder that a source's files begin with.
+    """
+
+    model: Model
+    spec: RunSpec
+    settings: str
+    output: Path | None = None
+    stem: Callable[[str], str] = str
+
+    def __call__(self, prepared: Prepared, answer: Answer) -> Record:
+        """Return an image's record, when its files are in place.
+
+        Raises ImageError when they cannot be made for this image, GradcamError when none can.
+        """
+        start = time.perf_counter()
+        image, facts, asked = prepared.image, answer.facts, self.spec.explain
+        explained = asked is not None and bool(answer.maps)
+        notes = (*self.model.notes, *self.model.warnings)
+        if facts.layer and facts.cells is None:
+            notes = (*notes, UNPLACED)
+        files = self._files(prepared, answer)
+        return Record(
+            source=prepared.source.source,
+            status="ok",
+            width=image.width,
+            height=image.height,
+            sha256=image.sha256,
+            size=image.size,
+            mtime_ns=image.mtime_ns,
+            warning=image.warning,
+            notes=(*notes, *does_not_fit(prepared, self.model, self.spec.images.resize)),
+            model=self.model.name,
+            weights=self.model.weights,
+            layer=facts.layer,
+            method=asked.method if asked and explained else "",
+            score_kind=asked.score if asked and explained else "",
+            precision=facts.precision,
+            batch_size=facts.batch_size,
+            settings=self.settings,
+            predictions=_predictions(answer, self.model.labels, self.spec.images.top_k),
+            explanations=tuple(
+                _explanation(each, prepared, answer, self.model.labels, files.get(each.slot, {}))
+                for each in answer.maps
+            ),
+            seconds=round(prepared.seconds + time.perf_counter() - start, 4),
+        )
+
+    def failed(self, outcome: Failed) -> Record:
+        """Return the record of an image that could not be used."""
+        error = outcome.error
+        message = f"{error.message} ({error.hint})" if error.hint else error.message
+        return Record(
+            source=outcome.source.source,
+            status="failed",
+            error=Failure(error.kind, message),
+            model=self.model.name,
+            weights=self.model.weights,
+            settings=self.settings,
+        )
+
+    def _files(self, prepared: Prepared, answer: Answer) -> dict[str, dict[str, tuple[str, int]]]:
+        """Write an answer's files; return name and size by slot and kind."""
+        if self.output is None or not answer.maps:
+            return {}
+        stem, files = self.stem(prepared.source.source), {}
+        with drawable(prepared, self.spec.images.white) as pixels:
+            resize, draw = self.spec.images.resize, self.spec.draw
+            for each in answer.maps:
+                drawing = to_draw(
+                    pixels, prepared.placement, answer.facts.cells, (each,), draw, resize
+                )
+                made = {}
+                for kind, ending, data in drawn(drawing, draw.save, "map"):
+                    made[kind] = (f"{stem}.{each.slot}{ending}", len(data))
+                    write_bytes(self.output / made[kind][0], data)
+                files[each.slot] = made
+        return files
+
+
+def does_not_fit(prepared: Prepared, model: Model, resize: str) -> tuple[str, ...]:
+    """Return what there is to say of an image that does not fit the network's input well."""
+    size = prepared.image.height, prepared.image.width
+    sentence = far_off(size, model.ports.size, resize, model.ports.transposed)
+    return (sentence,) if sentence else ()
+
+
+def _predictions(answer: Answer, labels: Labels, top_k: int) -> tuple[Prediction, ...]:
+    rows = []
+    for rank, index in enumerate(answer.ranked(top_k), 1):
+        synset, name = describe(index, labels)
+        probability, score = _finite(answer.probability(index)), _finite(answer.score(index))
+        rows.append(Prediction(rank, index, synset, name, probability, score))
+    return tuple(rows)
+
+
+def _finite(number: float | None) -> float | None:
+    """Return a number that JSON can hold, or None."""
+    return number if number is not None and math.isfinite(number) else None
+
+
+def _explanation(
+    item: ClassMap,
+    prepared: Prepared,
+    answer: Answer,
+    labels: Labels,
+    files: dict[str, tuple[str, int]],
+) -> ExplanationRecord:
+    synset, name = describe(item.index, labels)
+    hottest = None
+    if not item.empty_reason:
+        hottest = peak(normalised(item.raw), prepared.placement, answer.facts.cells)
+    return ExplanationRecord(
+        index=item.index,
+        id=synset,
+        name=name,
+        probability=_finite(item.probability),
+        score=_finite(item.score),
+        empty=bool(item.empty_reason),
+        empty_reason=item.empty_reason,
+        peak=hottest,
+        files={kind: name for kind, (name, _) in files.items()},
+        sizes={kind: size for kind, (_, size) in files.items()},
+    )

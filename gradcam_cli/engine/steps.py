@@ -1,0 +1,140 @@
+"""The two steps around the network: a source becomes its input, and an answer an outcome."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradcam_cli.cam.answer import Answer
+from gradcam_cli.errors import ImageError
+from gradcam_cli.images.files import Picture, read_picture
+from gradcam_cli.images.fit import Placement, place, to_network
+from gradcam_cli.images.room import Room
+from gradcam_cli.models.load import Model
+from gradcam_cli.sources.endings import ending, how_to_read
+from gradcam_cli.sources.find import Found
+from gradcam_cli.spec.image import ImageSpec
+
+__all__ = ["Failed", "Held", "Prepared", "Sink", "drawable", "interpolation", "prepare", "write"]
+
+_MOST_HELD = 1 << 30
+_LARGE = 64 << 20
+"""Bytes of pixels; those of larger images, and all beyond the most that is held, are read a second
+time for drawing, not kept while they wait."""
+
+_BYTES_A_PIXEL = 13
+"""What drawing an image takes: its pixels, the overlay or the heat and its colours, that in BGR,
+and the file."""
+
+_ROOM = Room()
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An image on its way: read, and fitted to the network as uint8 ``[h, w, channels]``.
+
+    ``image`` has no pixels where they are not kept: ``drawable`` gives them back. ``seconds`` is
+    what reading took.
+    """
+
+    source: Found
+    image: Picture
+    placement: Placement
+    input: NDArray[np.uint8]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An image that could not be used, and why."""
+
+    source: Found
+    error: ImageError
+
+
+Sink = Callable[[Prepared, Answer], R]
+"""What is done with an answer; called in threads. It may raise ImageError for this image alone."""
+
+
+class Held:
+    """Bytes of pixels that wait for the network's answer; those beyond the most are not kept."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def keep(self, image: Picture) -> Picture:
+        """Return an image with its pixels if there is room for them, else without."""
+        size = image.pixels.nbytes
+        with self._lock:
+            if size <= _LARGE and self._bytes + size <= _MOST_HELD:
+                self._bytes += size
+                return image
+        return replace(image, pixels=np.empty((0, 0, 3), np.uint8))
+
+    def give_back(self, image: Picture) -> None:
+        """Make room: nothing is done with the image any more."""
+        with self._lock:
+            self._bytes -= image.pixels.nbytes
+
+
+def interpolation(model: Model, spec: ImageSpec) -> str:
+    """Return how pixels are interpolated: as asked for, or as the model was trained."""
+    return model.interpolation if spec.interpolation == "auto" else spec.interpolation
+
+
+def prepare(source: Found, model: Model, spec: ImageSpec, held: Held) -> Prepared | Failed:
+    """Read one image and fit it to the network."""
+    start = time.perf_counter()
+    if source.unread:
+        kind = ending(source.path.name)
+        error = ImageError("unread-type", f"{kind} files are not read", how_to_read(kind))
+        return Failed(source, error)
+    size = model.ports.size
+    try:
+        image = read_picture(source.path, source.source, white=spec.white)
+        height, width = image.pixels.shape[:2]
+        placement = place((height, width), size, spec.resize)
+        # The rows that the network's are mixed of become float.
+        with _ROOM.take(image.pixels.nbytes + 24 * width * size[0]):
+            way = interpolation(model, spec)
+            fitted = to_network(image.pixels, placement, model.ports.channels, way)
+    except ImageError as error:
+        return Failed(source, error)
+    return Prepared(source, held.keep(image), placement, fitted, time.perf_counter() - start)
+
+
+def write(prepared: Prepared, answer: Answer, sink: Sink[R], held: Held) -> R | Failed:
+    """Hand an answer to a sink; an image that it cannot be done for has failed."""
+    try:
+        return sink(prepared, answer)
+    except ImageError as error:
+        return Failed(prepared.source, error)
+    finally:
+        held.give_back(prepared.image)
+
+
+@contextmanager
+def drawable(prepared: Prepared, white: int) -> Iterator[NDArray[np.uint8]]:
+    """Give an image's pixels, RGB uint8 ``[H, W, 3]``, and room in memory to draw them.
+
+    Those that were not kept are read again. Raises ImageError when the file has changed.
+    """
+    with _ROOM.take(prepared.image.width * prepared.image.height * _BYTES_A_PIXEL):
+        pixels = prepared.image.pixels
+        if pixels.size == 0:
+            source = prepared.source
+            again = read_picture(source.path, source.source, white=white)
+            if again.sha256 != prepared.image.sha256:
+                raise ImageError("changed", "the file changed while it was worked on", "run again")
+            pixels = again.pixels
+        yield pixels

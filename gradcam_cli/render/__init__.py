@@ -1,0 +1,1 @@
+"""An answer becomes the bytes of files."""

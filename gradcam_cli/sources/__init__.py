@@ -1,0 +1,1 @@
+"""What was named becomes images to open: folders are walked, globs matched, lists read."""

@@ -1,0 +1,133 @@
+"""A setting is declared once: its default, its range, its help, and whether it decides results."""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+
+from gradcam_cli.errors import GradcamError, suggestion
+
+__all__ = ["Setting", "check", "choices", "deciding", "setting", "settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is known of one field of a spec besides its type and default.
+
+    ``names`` are its options on the command line, ``panel`` the part of the help that it is in.
+    ``parse`` makes a value of what was typed, where the type alone does not tell how; of each one,
+    where the option is ``repeatable``. ``decides`` tells that other values give other numbers or
+    pixels: then it belongs to the digest.
+    """
+
+    help: str
+    names: tuple[str, ...]
+    panel: str
+    metavar: str | None
+    least: float | None
+    most: float | None
+    parse: Callable[[str], Any] | None
+    repeatable: bool
+    decides: bool
+
+    @property
+    def option(self) -> str:
+        """Return the long name."""
+        return next(name for name in self.names if name.startswith("--"))
+
+
+def setting(
+    default: Any,
+    help: str,  # noqa: A002  what every library calls it
+    *names: str,
+    panel: str,
+    metavar: str | None = None,
+    least: float | None = None,
+    most: float | None = None,
+    parse: Callable[[str], Any] | None = None,
+    repeatable: bool = False,
+    decides: bool = True,
+) -> Any:
+    """Return the field of a dataclass with all that there is to say of it."""
+    known = Setting(help, names, panel, metavar, least, most, parse, repeatable, decides)
+    return field(default=default, metadata={"setting": known})
+
+
+def settings(kind: type) -> Mapping[str, Setting]:
+    """Return the settings of a dataclass by the names of its fields."""
+    return _settings(kind)
+
+
+def choices(kind: type) -> Mapping[str, tuple[str, ...]]:
+    """Return the values of those fields that have just a few."""
+    hints = _hints(kind)
+    return {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}
+
+
+@functools.cache
+def _settings(kind: Hashable) -> Mapping[str, Setting]:
+    return {each.name: each.metadata["setting"] for each in fields(kind)}  # type: ignore[arg-type]
+
+
+@functools.cache
+def _hints(kind: Hashable) -> Mapping[str, Any]:
+    return get_type_hints(kind)
+
+
+def deciding(group: Any) -> dict[str, Any]:
+    """Return the values of a group that decide numbers or pixels, by their names."""
+    known = settings(type(group))
+    return {name: getattr(group, name) for name, each in known.items() if each.decides}
+
+
+def check(group: Any) -> None:
+    """Raise GradcamError for a value that is of another type, not among a few, or out of range."""
+    kind = type(group)
+    hints, few = _hints(cast("Hashable", kind)), choices(kind)
+    for name, known in settings(kind).items():
+        value = getattr(group, name)
+        if name in few:
+            if value not in few[name]:
+                hint = suggestion(str(value), few[name], ", ".join(few[name]))
+                raise GradcamError(f"{known.option} {value!r} is not a valid choice", hint)
+        elif not _is_a(value, hints[name]):
+            raise GradcamError(
+                f"{known.option} {value!r} is not a valid value", f"it is of type {hints[name]}"
+            )
+        elif _outside(value, known):
+            raise GradcamError(
+                f"{known.option} {value!r} is out of range", f"it is {_range(known)}"
+            )
+
+
+def _is_a(value: object, hint: Any) -> bool:
+    """Tell whether a value is of a plain type, one of several, or a tuple of them."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return any(_is_a(value, each) for each in get_args(hint))
+    if get_origin(hint) is tuple:
+        if not isinstance(value, tuple):
+            return False
+        inner = get_args(hint)
+        every = inner[:1] * len(value) if inner[1:] == (Ellipsis,) else inner
+        return len(every) == len(value) and all(map(_is_a, value, every))
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
+
+
+def _outside(value: Any, known: Setting) -> bool:
+    if not isinstance(value, int | float):
+        return False
+    below = known.least is not None and not value >= known.least
+    return below or (known.most is not None and not value <= known.most)
+
+
+def _range(known: Setting) -> str:
+    if known.most is None:
+        return f"at least {known.least}"
+    return f"{known.least} to {known.most}"

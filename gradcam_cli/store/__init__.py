@@ -1,0 +1,1 @@
+"""An output folder: names, records, the run's settings, the manifest, whole files."""

@@ -1,0 +1,85 @@
+"""Files are written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import platform
+import re
+import secrets
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from gradcam_cli.errors import GradcamError, ImageError
+
+__all__ = ["part_of", "remove_leftovers", "write_bytes"]
+
+_HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+_LEFTOVER = re.compile(r"\.gradcam-([0-9a-f]{6})-(\d+)-[0-9a-f]{8}\.part")
+_A_DAY = 86_400
+
+
+def write_bytes(path: Path, data: bytes | Iterable[bytes]) -> None:
+    """Write a file whole or not at all; missing folders are made.
+
+    The bytes, which may come in pieces, go into a hidden file beside it, which then takes its
+    place: a reader never sees half a file, and a link at ``path`` is replaced, never written
+    through. Raises GradcamError; ImageError (``write``) for a path that is too long.
+    """
+    temporary = part_of(path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                file.writelines([data] if isinstance(data, bytes) else data)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ImageError("write", "its output's path is too long", "shorten -o") from error
+        raise GradcamError(
+            f"cannot write {path}: {error.strerror}",
+            "free some space or choose another folder with -o",
+        ) from error
+
+
+def part_of(folder: Path) -> Path:
+    """Return the name of a file in a folder that ``remove_leftovers`` knows after a crash."""
+    return folder / f".gradcam-{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.part"
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the hidden files below a folder that a killed ``write_bytes`` left behind.
+
+    Those of a living process, and recent ones of another machine, are somebody's work in progress.
+    """
+    for place, _, names in os.walk(folder):
+        for name in names:
+            match = _LEFTOVER.fullmatch(name)
+            if match and _abandoned(Path(place, name), match):
+                Path(place, name).unlink(missing_ok=True)
+
+
+def _abandoned(path: Path, match: re.Match[str]) -> bool:
+    if match[1] == _HOST:
+        return int(match[2]) == os.getpid() or not _alive(int(match[2]))
+    return time.time() - path.lstat().st_mtime > _A_DAY
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    with suppress(OSError):  # there is no /proc on every system
+        # Killed, but nobody has waited for it, as a container's first process often never does.
+        state = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()[0]
+        return state not in (b"Z", b"X")
+    return True
