@@ -65,22 +65,21 @@ def gradcam_stream(
     name: str, weights: Path, pictures: list[Path], folder: Path, classes: int, precision: str
 ) -> Callable[[], None]:
     """Return a round of gradcam's own stream over the pictures."""
-    from gradcam_cli.batch.pipeline import stream
     from gradcam_cli.batch.steps import plan_for
     from gradcam_cli.commands.options import AskOptions, DrawOptions, LookOptions, OpenOptions
     from gradcam_cli.commands.request import model_choice, settings
-    from gradcam_cli.explain import WORTH_FREEZING, Explainer, Question
-    from gradcam_cli.images.find import find_pictures
+    from gradcam_cli.engine.local import stream
+    from gradcam_cli.explain import WORTH_FREEZING
     from gradcam_cli.images.room import reuse_memory
-    from gradcam_cli.models.classes import ClassChoice
     from gradcam_cli.models.load import load
+    from gradcam_cli.sources.find import find_pictures
 
     choice = model_choice(name.lower(), OpenOptions(weights=str(weights)))
     model = load(choice)
     wanted = settings(choice, LookOptions(), AskOptions(), DrawOptions())
     plan = plan_for(model, wanted, folder)
     freeze = len(pictures) >= WORTH_FREEZING
-    explainer = Explainer(model, Question(ClassChoice(classes)), 16, precision, freeze)
+    explainer = traced(model, ask(classes), 16, precision, freeze)
     found = list(find_pictures([str(path) for path in pictures]))
     reuse_memory()
 

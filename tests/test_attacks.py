@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 import pytest
 
-from gradcam_cli.batch.manifest import open_manifest
-from gradcam_cli.images.files import encode
+from gradcam_cli.images.encode import encode
+from gradcam_cli.store.manifest import open_manifest
 from tests.processes import gradcam, problem, records
 from tests.tiny import noise
 
@@ -230,7 +230,7 @@ def test_a_folder_that_cannot_be_written_any_more(
 def test_the_second_process_on_a_folder_stops(
     pictures: Path, words: tuple[str, ...], tmp_path: Path
 ) -> None:
-    with open_manifest(tmp_path, "0" * 16):
+    with open_manifest(tmp_path, {}, {}):
         said = problem(gradcam(*words, "-o", str(tmp_path), cwd=pictures))
         assert said.startswith(f"error: another gradcam is writing to {tmp_path}")
         shard = gradcam(*words, "-o", str(tmp_path), "--shard", "1/2", cwd=pictures)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from gradcam_cli.cli import app
-from gradcam_cli.images.files import encode, write_bytes
+from gradcam_cli.images.encode import encode
+from gradcam_cli.store.atomic import write_bytes
 from tests.processes import SAMPLES, gradcam, problem, records, refusal
 from tests.tiny import noise
 

@@ -15,7 +15,7 @@ import pytest
 
 from gradcam_cli.commands.tally import Tally
 from gradcam_cli.errors import ExitCode
-from gradcam_cli.images.files import encode
+from gradcam_cli.images.encode import encode
 from tests.processes import gradcam, problem, records
 from tests.tiny import noise
 

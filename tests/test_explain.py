@@ -9,12 +9,14 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from gradcam_cli.cam.maps import normalised
 from gradcam_cli.errors import EMPTY, GradcamError, ModelError
-from gradcam_cli.explain import Explainer, Question, heat
-from gradcam_cli.models.classes import ClassChoice, Labels
+from gradcam_cli.explain import traced
+from gradcam_cli.models.classes import Labels
 from gradcam_cli.models.load import Model
 from gradcam_cli.models.scaling import SCALINGS
 from gradcam_cli.network.ports import single_input
+from tests.asking import ask
 from tests.oracles import ORACLES
 
 L = keras.layers
@@ -81,13 +83,13 @@ def by_hand(network: Any, layer: str, x: Pixels, index: int) -> tuple[Any, Any]:
 
 
 def explain(network: Any, x: Pixels, fixed: tuple[int, ...], **asked: Any) -> Any:
-    question = Question(ClassChoice(0, fixed), **asked)
-    return Explainer(model_of(network), question, len(x))(x)
+    question = ask(0, fixed, **asked)
+    return traced(model_of(network), question, len(x))(x)
 
 
 def test_a_map_computed_by_hand() -> None:
     x = np.array([[[[10], [20]], [[0], [50]]]], dtype=np.uint8)
-    first, second = explain(hand_made(), x, (0, 1))[0].explanations
+    first, second = explain(hand_made(), x, (0, 1))[0].maps
     # channel 0 is the pixel, channel 1 is 10 - pixel; G = w / 4, so the mean of G is w / 4
     grid = np.array([[10, 20], [0, 50]])
     np.testing.assert_allclose(first.raw, 0.125 * grid + 0.0625 * (10 - grid), rtol=1e-6)
@@ -96,7 +98,7 @@ def test_a_map_computed_by_hand() -> None:
     assert first.score == pytest.approx(10.5)
     assert second.score == pytest.approx(-12)
     assert first.probability == pytest.approx(1 / (1 + np.exp(-22.5)))
-    np.testing.assert_allclose(heat(first.raw), (0.0625 * grid + 0.625) / 3.75, rtol=1e-6)
+    np.testing.assert_allclose(normalised(first.raw), (0.0625 * grid + 0.625) / 3.75, rtol=1e-6)
 
 
 @pytest.mark.parametrize("head", ["flatten", "pooled"])
@@ -105,7 +107,7 @@ def test_grad_cam_equals_the_loops_of_the_paper(head: str, layer: str) -> None:
     network, x = random_net(head), pixels(3, (12, 10, 3))
     answers = explain(network, x, (2,), layer=layer)
     expected = ORACLES["gradcam"](*by_hand(network, layer, x, 2))
-    raw = np.stack([answer.explanations[0].raw for answer in answers])
+    raw = np.stack([answer.maps[0].raw for answer in answers])
     np.testing.assert_allclose(raw, expected, atol=1e-5 * np.abs(expected).max())
 
 
@@ -119,7 +121,7 @@ def test_probability_is_differentiated_when_asked_for() -> None:
     # dp_1/dA = p_1 (dz_1/dA - sum_c p_c dz_c/dA)
     total = sum(p[:, c, None, None, None] * grads[c][1] for c in range(4))
     G = p[:, 1, None, None, None] * (grads[1][1] - total)
-    raw = np.stack([answer.explanations[0].raw for answer in answers])
+    raw = np.stack([answer.maps[0].raw for answer in answers])
     expected = ORACLES["gradcam"](A, G)
     np.testing.assert_allclose(raw, expected, atol=1e-5 * np.abs(expected).max())
 
@@ -131,7 +133,7 @@ def test_cam_is_the_dense_weights_and_uv_times_grad_cam() -> None:
     cams = explain(network, x, (3,), method="cam")
     grads = explain(network, x, (3,))
     for n in range(3):
-        cam, grad = cams[n].explanations[0], grads[n].explanations[0]
+        cam, grad = cams[n].maps[0], grads[n].maps[0]
         expected = sum(weights[k, 3] * A[n, :, :, k] for k in range(A.shape[-1]))
         np.testing.assert_allclose(cam.raw, expected, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(cam.raw, grad.raw * cam.raw.size, rtol=1e-4, atol=1e-5)
@@ -150,24 +152,24 @@ def test_cam_is_refused_where_it_is_not_defined() -> None:
 
 def test_a_batch_equals_its_singles_and_is_padded() -> None:
     network, x = random_net(), pixels(5, (12, 10, 3))
-    question = Question(ClassChoice(2, (3,)))
-    singles = Explainer(model_of(network), question, 1)
-    padded = Explainer(model_of(network), question, 4)
+    question = ask(2, (3,))
+    singles = traced(model_of(network), question, 1)
+    padded = traced(model_of(network), question, 4)
     for one, many in zip(singles.many(list(x)), padded.many(list(x)), strict=True):
         np.testing.assert_allclose(one.scores, many.scores, atol=1e-5)
-        assert [e.index for e in one.explanations] == [e.index for e in many.explanations]
-        for left, right in zip(one.explanations, many.explanations, strict=True):
+        assert [e.index for e in one.maps] == [e.index for e in many.maps]
+        for left, right in zip(one.maps, many.maps, strict=True):
             np.testing.assert_allclose(left.raw, right.raw, atol=1e-5 * np.abs(left.raw).max())
 
 
 def test_several_classes_equal_each_alone_and_none_comes_twice() -> None:
     network, x = random_net(), pixels(1, (12, 10, 3))
-    together = Explainer(model_of(network), Question(ClassChoice(4, (2, 0))), 1)(x)[0]
-    assert sorted(e.index for e in together.explanations) == [0, 1, 2, 3]
-    assert [e.index for e in together.explanations] == together.ranked(4)
-    assert [e.slot for e in together.explanations] == ["top1", "top2", "top3", "top4"]
-    for item in together.explanations:
-        alone = explain(network, x, (item.index,))[0].explanations[0]
+    together = traced(model_of(network), ask(4, (2, 0)), 1)(x)[0]
+    assert sorted(e.index for e in together.maps) == [0, 1, 2, 3]
+    assert [e.index for e in together.maps] == together.ranked(4)
+    assert [e.slot for e in together.maps] == ["top1", "top2", "top3", "top4"]
+    for item in together.maps:
+        alone = explain(network, x, (item.index,))[0].maps[0]
         np.testing.assert_allclose(alone.raw, item.raw, atol=1e-6)
         assert alone.slot == f"class{item.index}"
 
@@ -182,7 +184,7 @@ def test_one_sigmoid_unit_speaks_for_two_classes() -> None:
     for answer, p in zip(
         explain(network, data, (0, 1)), network(data.astype(np.float32)).numpy()[:, 0], strict=True
     ):
-        no, yes = answer.explanations
+        no, yes = answer.maps
         np.testing.assert_allclose(no.raw, -yes.raw, atol=1e-6)
         assert yes.probability == pytest.approx(p, abs=1e-6)
         assert no.probability == pytest.approx(1 - p, abs=1e-6)
@@ -195,14 +197,14 @@ def test_predictions_only_need_no_feature_map() -> None:
         inputs, keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(inputs))
     )
     x = pixels(2, (4, 4, 3))
-    explainer = Explainer(model_of(network, "unit"), Question(ClassChoice(0, ())), 2)
+    explainer = traced(model_of(network, "unit"), ask(0, ()), 2)
     expected = network(x.astype(np.float32) / 255).numpy()
     for answer, row in zip(explainer(x), expected, strict=True):
         assert answer.probabilities is not None
         np.testing.assert_allclose(answer.probabilities, row, atol=1e-6)
         assert answer.ranked(3) == list(np.argsort(-row))
     with pytest.raises(ModelError, match="no convolutional feature map"):
-        Explainer(model_of(network), Question(ClassChoice(1, ())), 2)
+        traced(model_of(network), ask(1, ()), 2)
 
 
 def test_a_linear_head_has_scores_but_no_probabilities() -> None:
@@ -211,8 +213,8 @@ def test_a_linear_head_has_scores_but_no_probabilities() -> None:
     network = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(x)))
     answer = explain(network, pixels(1, (6, 6, 3)), (1,))[0]
     assert answer.probabilities is None
-    assert answer.explanations[0].probability is None
-    assert answer.explanations[0].score == pytest.approx(float(answer.scores[1]))
+    assert answer.maps[0].probability is None
+    assert answer.maps[0].score == pytest.approx(float(answer.scores[1]))
 
 
 def test_a_map_of_raw_scores_gives_no_probabilities() -> None:
@@ -233,8 +235,8 @@ def test_two_labels_make_two_classes_of_one_linear_unit() -> None:
     network = keras.Model(inputs, L.Dense(1)(L.Flatten()(x)))
     data = pixels(1, (6, 6, 3))
     z = float(network(data.astype(np.float32))[0, 0])
-    question = Question(ClassChoice(0, (0, 1)))
-    no, yes = Explainer(model_of(network, labels=("cat", "dog")), question, 1)(data)[0].explanations
+    question = ask(0, (0, 1))
+    no, yes = traced(model_of(network, labels=("cat", "dog")), question, 1)(data)[0].maps
     assert yes.score == pytest.approx(z, abs=1e-5)
     assert no.score == -yes.score
     assert yes.probability == pytest.approx(1 / (1 + np.exp(-z)), abs=1e-5)
@@ -244,11 +246,11 @@ def test_two_labels_make_two_classes_of_one_linear_unit() -> None:
 def test_the_layer_is_that_of_the_model_the_automatic_one_or_the_one_asked_for() -> None:
     network = random_net()
     model = model_of(network)
-    assert Explainer(model, Question(ClassChoice(1, ())), 1).layer == "conv2"
+    assert traced(model, ask(1, ()), 1).facts.layer == "conv2"
     first = replace(model, layer="conv1")
-    explainer = Explainer(first, Question(ClassChoice(1, ())), 1)
-    assert (explainer.layer, explainer.grid) == ("conv1", (10, 8))
-    assert Explainer(first, Question(ClassChoice(1, ()), layer="conv2"), 1).layer == "conv2"
+    explainer = traced(first, ask(1, ()), 1)
+    assert (explainer.facts.layer, explainer.facts.grid) == ("conv1", (10, 8))
+    assert traced(first, ask(1, (), layer="conv2"), 1).facts.layer == "conv2"
 
 
 def test_what_cannot_be_differentiated_is_refused() -> None:
@@ -275,16 +277,16 @@ def test_an_averaged_ensemble_gives_probabilities_as_they_are() -> None:
 def test_empty_maps_say_why() -> None:
     network = hand_made()
     bright = np.full((1, 2, 2, 1), 200, np.uint8)
-    explanation = explain(network, bright, (1,))[0].explanations[0]
+    explanation = explain(network, bright, (1,))[0].maps[0]
     assert (explanation.raw < 0).all()
     assert explanation.empty_reason == "all negative"
-    assert (heat(explanation.raw) == 0).all()
+    assert (normalised(explanation.raw) == 0).all()
     network.get_layer("classes").set_weights([np.zeros((2, 2)), np.zeros(2)])
-    assert explain(network, bright, (1,))[0].explanations[0].empty_reason == "zero gradient"
+    assert explain(network, bright, (1,))[0].maps[0].empty_reason == "zero gradient"
     network.get_layer("features").set_weights([np.full((1, 1, 1, 2), np.nan), np.zeros(2)])
-    broken = explain(network, bright, (1,))[0].explanations[0]
+    broken = explain(network, bright, (1,))[0].maps[0]
     assert broken.empty_reason == "not finite"
-    assert (heat(broken.raw) == 0).all()
+    assert (normalised(broken.raw) == 0).all()
 
 
 def small_head(weights: list[list[float]]) -> Any:
@@ -297,12 +299,12 @@ def small_head(weights: list[list[float]]) -> Any:
 def test_a_class_that_its_own_score_leaves_empty_shows_against_the_others() -> None:
     twelve = np.full((1, 2, 2, 1), 12, np.uint8)  # pooled features 12 and -2
     network = small_head([[-0.2, -0.05], [0.3, 0.2]])  # logits -3 and -1
-    logit = explain(network, twelve, (1,))[0].explanations[0]
+    logit = explain(network, twelve, (1,))[0].maps[0]
     assert logit.score == pytest.approx(-1)
     assert logit.probability == pytest.approx(1 / (1 + np.exp(-2)))
     assert logit.empty_reason == "all negative"
     assert "--score probability" in EMPTY["all negative"]
-    against = explain(network, twelve, (1,), score="probability")[0].explanations[0]
+    against = explain(network, twelve, (1,), score="probability")[0].maps[0]
     p = 1 / (1 + np.exp(-2))
     # dp = p (1 - p) (dz_1 - dz_0): (0.15, -0.1) on the two channels, a quarter in every cell
     np.testing.assert_allclose(against.raw, p * (1 - p) * (0.15 * 12 + 0.1 * 2) / 4, rtol=1e-5)
@@ -313,10 +315,10 @@ def test_every_reason_for_an_empty_map_is_explained() -> None:
     twelve = np.full((1, 2, 2, 1), 12, np.uint8)
     network = small_head([[1.0, 0.0], [0.5, 0.0]])
     network.get_layer("features").set_weights([np.zeros((1, 1, 1, 2)), np.zeros(2)])
-    reasons = {explain(network, twelve, (0,))[0].explanations[0].empty_reason}
+    reasons = {explain(network, twelve, (0,))[0].maps[0].empty_reason}
     assert reasons == {"zero everywhere"}
     certain = small_head([[9.0, 0.0], [0.0, 0.0]])
-    saturated = explain(certain, twelve, (0,), score="probability")[0].explanations[0]
+    saturated = explain(certain, twelve, (0,), score="probability")[0].maps[0]
     reasons |= {saturated.empty_reason, "all negative", "not finite", "no cell won"}
     assert reasons == set(EMPTY)
 
@@ -330,7 +332,7 @@ def test_a_class_without_a_cell_is_seen_by_its_probability() -> None:
 
     def reason(index: int, **asked: Any) -> str:
         answer = explain(network, bright, (index,), layer="features", **asked)[0]
-        return str(answer.explanations[0].empty_reason)
+        return str(answer.maps[0].empty_reason)
 
     assert reason(0) == ""
     assert reason(1) == "no cell won"
@@ -341,15 +343,15 @@ def test_a_class_without_a_cell_is_seen_by_its_probability() -> None:
 def test_gradients_that_are_not_finite_are_named() -> None:
     network = small_head([[1.0, 0.0], [0.0, 0.0]])
     network.get_layer("classes").set_weights([np.full((2, 2), np.inf), np.zeros(2)])
-    broken = explain(network, np.full((1, 2, 2, 1), 12, np.uint8), (0,))[0].explanations[0]
+    broken = explain(network, np.full((1, 2, 2, 1), 12, np.uint8), (0,))[0].maps[0]
     assert broken.empty_reason == "not finite"
 
 
 def test_heat_is_relu_then_division_by_the_maximum() -> None:
     raw = np.array([[-4.0, 1.0], [0.5, 2.0]], np.float32)
-    np.testing.assert_array_equal(heat(raw), [[0, 0.5], [0.25, 1]])
+    np.testing.assert_array_equal(normalised(raw), [[0, 0.5], [0.25, 1]])
     np.testing.assert_array_equal(raw, [[-4, 1], [0.5, 2]])
-    assert heat(np.full((2, 2), 1e-38, np.float32)).max() == 1
+    assert normalised(np.full((2, 2), 1e-38, np.float32)).max() == 1
 
 
 def test_the_network_is_the_same_afterwards() -> None:
@@ -371,10 +373,10 @@ def test_impossible_questions_are_refused() -> None:
     assert "conv2" in caught.value.hint
     with pytest.raises(ModelError, match="no feature grid"):
         explain(network, x, (0,), layer="dense")
-    with pytest.raises(ModelError, match="but the model has 4 classes"):
+    with pytest.raises(GradcamError, match="there is no class 4: the model has 4 classes"):
         explain(network, x, (4,))
-    with pytest.raises(ModelError, match="top9"):
-        Explainer(model_of(network), Question(ClassChoice(9, ())), 1)
+    with pytest.raises(GradcamError, match="top9"):
+        traced(model_of(network), ask(9, ()), 1)
     with pytest.raises(GradcamError, match="unknown method 'gradcm'") as misspelt:
         explain(network, x, (0,), method="gradcm")
     assert "gradcam" in misspelt.value.hint
@@ -395,7 +397,7 @@ def test_scaling_happens_in_front_of_the_network() -> None:
     network, x = random_net(), pixels(2, (12, 10, 3))
     for name in ("unit", "tf", "torch", "caffe"):
         model = model_of(network, name)
-        answers = Explainer(model, Question(ClassChoice(0, ())), 2)(x)
+        answers = traced(model, ask(0, ()), 2)(x)
         expected = network(SCALINGS[name].apply(x.astype(np.float32))).numpy()
         for answer, row in zip(answers, expected, strict=True):
             assert answer.probabilities is not None
@@ -407,8 +409,8 @@ def test_low_precision_layers_stay_near_float32(dtype: str) -> None:
     exact, low = random_net(), random_net(dtype=dtype)
     low.set_weights(exact.get_weights())
     x = pixels(1, (12, 10, 3))
-    there = explain(exact, x, (2,))[0].explanations[0].raw
-    here = explain(low, x, (2,))[0].explanations[0].raw
+    there = explain(exact, x, (2,))[0].maps[0].raw
+    here = explain(low, x, (2,))[0].maps[0].raw
     tolerance = 1e-2 if dtype == "mixed_float16" else 5e-2
     assert here.dtype == np.float32
     np.testing.assert_allclose(here, there, atol=tolerance * np.abs(there).max())
@@ -416,5 +418,5 @@ def test_low_precision_layers_stay_near_float32(dtype: str) -> None:
 
 def test_a_gpu_rounds_float32_no_more_than_a_cpu() -> None:
     tf.config.experimental.enable_tensor_float_32_execution(True)  # as TensorFlow starts
-    Explainer(model_of(hand_made()), Question(ClassChoice(1)), 1)
+    traced(model_of(hand_made()), ask(1), 1)
     assert not tf.config.experimental.tensor_float_32_execution_enabled()

@@ -17,11 +17,12 @@ import cv2
 import numpy as np
 import pytest
 
-from gradcam_cli.batch.records import Failure, Prediction, Record
-from gradcam_cli.batch.select import selected
 from gradcam_cli.commands import say
-from gradcam_cli.images.files import encode, read_picture
-from gradcam_cli.images.find import find_pictures
+from gradcam_cli.images.encode import encode
+from gradcam_cli.images.files import read_picture
+from gradcam_cli.sources.find import find_pictures
+from gradcam_cli.sources.select import selected
+from gradcam_cli.store.records import Failure, Prediction, Record
 from tests.images.test_files import DATA, bombs, exif, jpeg_with, quadrants, upright, wholes
 from tests.processes import Result, gradcam, records
 from tests.tiny import noise

@@ -11,9 +11,9 @@ import keras
 import numpy as np
 import pytest
 
-from gradcam_cli.explain import Explainer, Question
-from gradcam_cli.models.classes import ClassChoice
+from gradcam_cli.explain import traced
 from gradcam_cli.models.load import Model
+from tests.asking import ask
 from tests.processes import SAMPLES, gradcam
 from tests.tiny import load_tiny, noise
 
@@ -21,8 +21,8 @@ PIXELS = noise(1, 16, 16)[None]
 
 
 def map_of(model: Model) -> Any:
-    (answer,) = Explainer(model, Question(ClassChoice(1)), 1)(PIXELS)
-    return answer.explanations[0].raw
+    (answer,) = traced(model, ask(1), 1)(PIXELS)
+    return answer.maps[0].raw
 
 
 def settings() -> tuple[Any, ...]:

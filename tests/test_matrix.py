@@ -11,17 +11,20 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from gradcam_cli.cam.answer import Answer
 from gradcam_cli.cli import app
 from gradcam_cli.errors import ModelError
-from gradcam_cli.explain import Explained, Explainer, Question
-from gradcam_cli.images.files import encode, write_bytes
-from gradcam_cli.models.classes import ClassChoice, Labels
+from gradcam_cli.explain import traced
+from gradcam_cli.images.encode import encode
+from gradcam_cli.models.classes import Labels
 from gradcam_cli.models.load import Model
 from gradcam_cli.models.scaling import SCALINGS
 from gradcam_cli.network.ports import Ports, find_ports, run
 from gradcam_cli.network.survey import survey
 from gradcam_cli.opening.file import open_network
+from gradcam_cli.store.atomic import write_bytes
 from gradcam_cli.verify import check_gradient
+from tests.asking import ask
 from tests.oracles import grad_cam
 from tests.processes import records
 from tests.zoo import CASES, Built, Case, parts
@@ -68,11 +71,11 @@ def made(network: Any, ports: Ports, case: Case) -> Model:
     )
 
 
-def explain(network: Any, ports: Ports, case: Case, pixels: Pixels) -> list[Explained]:
+def explain(network: Any, ports: Ports, case: Case, pixels: Pixels) -> list[Answer]:
     model = made(network, ports, case)
-    question = Question(ClassChoice(0, case.classes), layer=case.layer, call=case.call)
-    explainer = Explainer(model, question, len(pixels))
-    assert explainer.grid == case.grid
+    question = ask(0, case.classes, layer=case.layer, call=case.call)
+    explainer = traced(model, question, len(pixels))
+    assert explainer.facts.grid == case.grid
     return list(explainer.many(list(pixels)))
 
 
@@ -129,7 +132,7 @@ def test_every_structure(case: Case, tmp_path: Path) -> None:
     assert check.clear
     assert state(network) == remembered
     assert hashlib.sha256(path.read_bytes()).digest() == before
-    raw = np.stack([[item.raw for item in each.explanations] for each in explained], axis=1)
+    raw = np.stack([[item.raw for item in each.maps] for each in explained], axis=1)
     expected = reference(built, case, pixels)
     assert apart(raw, expected) <= case.tolerance
 

@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gradcam_cli.batch.steps import Job, plan_for, prepare
-from gradcam_cli.commands.options import AskOptions, DrawOptions, LookOptions, OpenOptions
-from gradcam_cli.commands.request import model_choice, settings
-from gradcam_cli.explain import WORTH_FREEZING, Explained, Explainer, Question
-from gradcam_cli.images.find import find_pictures
-from gradcam_cli.models.classes import ClassChoice
+from gradcam_cli.cam.answer import Answer
+from gradcam_cli.engine.decide import WORTH_FREEZING
+from gradcam_cli.engine.steps import Held, Prepared, prepare
+from gradcam_cli.explain import traced
 from gradcam_cli.models.load import load
+from gradcam_cli.sources.find import find_pictures
+from gradcam_cli.spec.image import ImageSpec
+from gradcam_cli.spec.model import ModelSpec
+from tests.asking import ask
 from tests.processes import LITE0, SAMPLES, gradcam, records
 
 pytestmark = pytest.mark.xdist_group("numbers")
@@ -26,17 +28,15 @@ TOP = 2
 
 
 @pytest.fixture(scope="module")
-def alone() -> dict[str, Explained]:
+def alone() -> dict[str, Answer]:
     """What the embedded model says of each sample, traced for one picture and called once."""
-    choice = model_choice("efficientnet-lite0", OpenOptions())
-    model = load(choice)
-    plan = plan_for(model, settings(choice, LookOptions(), AskOptions(), DrawOptions()))
+    model = load(ModelSpec("efficientnet-lite0"))
     answers = {}
     for found in find_pictures([str(SAMPLES)]):
-        job = prepare(found, plan)
-        assert isinstance(job, Job)
-        explainer = Explainer(model, Question(ClassChoice(TOP)), 1)
-        (answers[found.path.name],) = explainer(job.square[np.newaxis])
+        prepared = prepare(found, model, ImageSpec(), Held())
+        assert isinstance(prepared, Prepared)
+        explainer = traced(model, ask(TOP), 1)
+        (answers[found.path.name],) = explainer(prepared.input[np.newaxis])
     return answers
 
 
@@ -63,7 +63,7 @@ def maps(record: Mapping[str, Any], output: Path) -> list[NDArray[np.float32]]:
     ],
 )
 def test_batches_freezing_and_onednn_change_nothing(
-    copies: int, env: dict[str, str], alone: dict[str, Explained], tmp_path: Path
+    copies: int, env: dict[str, str], alone: dict[str, Answer], tmp_path: Path
 ) -> None:
     source = tmp_path / "in" if copies else SAMPLES
     for number in range(copies):
@@ -73,7 +73,7 @@ def test_batches_freezing_and_onednn_change_nothing(
     assert done.keys() == alone.keys()
     for name, record in done.items():
         for item, array, wanted in zip(
-            record["explanations"], maps(record, output), alone[name].explanations, strict=True
+            record["explanations"], maps(record, output), alone[name].maps, strict=True
         ):
             assert item["index"] == wanted.index
             assert item["probability"] == pytest.approx(wanted.probability, abs=1e-5)
@@ -81,7 +81,7 @@ def test_batches_freezing_and_onednn_change_nothing(
             np.testing.assert_allclose(array, wanted.raw, rtol=0, atol=1e-5 * span)
 
 
-def test_bfloat16_sees_the_same(alone: dict[str, Explained], tmp_path: Path) -> None:
+def test_bfloat16_sees_the_same(alone: dict[str, Answer], tmp_path: Path) -> None:
     output = tmp_path / "out"
     done, said = run(output, "--precision", "bfloat16")
     computed = {record["precision"] for record in done.values()}
@@ -92,8 +92,8 @@ def test_bfloat16_sees_the_same(alone: dict[str, Explained], tmp_path: Path) -> 
         assert computed == {"bfloat16"}
         least = 0.995
     for name, record in done.items():
-        assert record["explanations"][0]["index"] == alone[name].explanations[0].index
-        by_class = {item.index: item.raw for item in alone[name].explanations}
+        assert record["explanations"][0]["index"] == alone[name].maps[0].index
+        by_class = {item.index: item.raw for item in alone[name].maps}
         for item, array in zip(record["explanations"], maps(record, output), strict=True):
             if item["index"] in by_class:
                 wanted = by_class[item["index"]]

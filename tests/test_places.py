@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gradcam_cli.cli import app
-from gradcam_cli.images.files import encode
+from gradcam_cli.images.encode import encode
 from tests.processes import gradcam, records
 
 L = keras.layers

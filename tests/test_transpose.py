@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gradcam_cli.commands.options import LookOptions, OpenOptions
-from gradcam_cli.commands.request import model_choice
-from gradcam_cli.commands.tryout import try_scalings
-from gradcam_cli.explain import Explained, Explainer, Question
-from gradcam_cli.images.files import encode
-from gradcam_cli.images.find import find_pictures
-from gradcam_cli.models.classes import ClassChoice
+from gradcam_cli.cam.answer import Answer
+from gradcam_cli.commands.options import PrintOptions
+from gradcam_cli.commands.scalings import try_scalings
+from gradcam_cli.explain import traced
+from gradcam_cli.images.encode import encode
 from gradcam_cli.models.load import Model, load
+from gradcam_cli.sources.find import find_pictures
+from gradcam_cli.spec.image import ImageSpec
+from gradcam_cli.spec.model import ModelSpec
 from gradcam_cli.verify import self_test
+from tests.asking import ask
 from tests.processes import gradcam, records
 from tests.tiny import noise
 
@@ -59,13 +61,13 @@ def twins(channels: int = 1) -> tuple[Any, Any]:
 
 def loaded(network: Any, path: Path, **options: Any) -> Model:
     network.save(path)
-    return load(model_choice(str(path), OpenOptions(**options)))
+    return load(ModelSpec(str(path), **options))
 
 
-def explained(model: Model, layer: str = "auto") -> list[Explained]:
+def explained(model: Model, layer: str = "auto") -> list[Answer]:
     channels = model.ports.channels
     pixels = np.stack([noise(seed, HIGH, WIDE)[:, :, :channels] for seed in range(3)])
-    return Explainer(model, Question(ClassChoice(2), layer), 3)(pixels)
+    return traced(model, ask(2, layer=layer), 3)(pixels)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -77,7 +79,7 @@ def test_twins_see_the_same_in_the_same_places(channels: int, tmp_path: Path) ->
     for layer in ("auto", "first"):
         for a, b in zip(explained(one, layer), explained(two, layer), strict=True):
             np.testing.assert_allclose(a.scores, b.scores, atol=1e-5)
-            for x, y in zip(a.explanations, b.explanations, strict=True):
+            for x, y in zip(a.maps, b.maps, strict=True):
                 assert x.index == y.index
                 np.testing.assert_allclose(x.raw, y.raw, atol=1e-5 * np.abs(x.raw).max())
                 assert x.raw.shape == ((HIGH, WIDE) if layer == "first" else (6, 10))
@@ -90,8 +92,8 @@ def test_where_axes_are_lost_a_guess_is_turned_as_well(tmp_path: Path) -> None:
     network = keras.Model(pixels, L.Dense(2)(L.GlobalAveragePooling2D()(x)))
     model = loaded(network, tmp_path / "m.keras", transpose=True)
     picture = np.random.default_rng(0).integers(0, 256, (1, 6, 8, 3), np.uint8)
-    explainer = Explainer(model, Question(ClassChoice(1), "grid"), 1)
-    (item,) = explainer(picture)[0].explanations
+    explainer = traced(model, ask(1, layer="grid"), 1)
+    (item,) = explainer(picture)[0].maps
     given = picture.transpose(0, 2, 1, 3) / np.float32(255)
     cells = np.sort(np.asarray(network.get_layer("conv")(given))[0], axis=-1)
     dense = network.layers[-1].get_weights()[0]
@@ -107,9 +109,9 @@ def test_tokens_lie_by_columns(tmp_path: Path) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (1, 8, 16, 3), np.uint8)
     maps = {}
     for layer in ("patches", "norm"):
-        explainer = Explainer(model, Question(ClassChoice(1), layer), 1)
-        maps[layer] = explainer(picture)[0].explanations[0].raw
-        assert explainer.grid == (2, 4)
+        explainer = traced(model, ask(1, layer=layer), 1)
+        maps[layer] = explainer(picture)[0].maps[0].raw
+        assert explainer.facts.grid == (2, 4)
     assert all(check.passed for check in self_test(model, "norm"))
     # where the norm's weights and the head are plain, its map is that of the normalised patches
     patches, norm = network.get_layer("patches"), network.get_layer("norm")
@@ -153,8 +155,8 @@ def test_pictures_that_do_not_fit_are_said_once_and_in_every_record(
         record["settings"] for record in records(tmp_path / "plain")
     )
     monkeypatch.chdir(tmp_path)
-    choice = model_choice("reader.keras", OpenOptions())
-    try_scalings(find_pictures(["in/0.png"]), choice, LookOptions(json=True))
+    found = find_pictures(["in/0.png"])
+    try_scalings(found, ModelSpec("reader.keras"), ImageSpec(), PrintOptions(json=True))
     rows = {
         row["preprocess"]: row["best"]
         for row in map(json.loads, capsys.readouterr().out.splitlines())

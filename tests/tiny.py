@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -11,18 +10,21 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from gradcam_cli.batch.pipeline import stream
-from gradcam_cli.batch.records import Kept, Record
-from gradcam_cli.batch.steps import Plan
-from gradcam_cli.commands.options import AskOptions, DrawOptions, LookOptions, OpenOptions
-from gradcam_cli.commands.request import model_choice, settings
-from gradcam_cli.explain import Explainer, Question
-from gradcam_cli.images.files import encode
-from gradcam_cli.images.find import Found
-from gradcam_cli.models.classes import ClassChoice
+from gradcam_cli.engine.files import Recorder
+from gradcam_cli.engine.local import stream
+from gradcam_cli.engine.steps import Failed
+from gradcam_cli.explain import traced
+from gradcam_cli.images.encode import encode
 from gradcam_cli.models.load import Model, load
+from gradcam_cli.sources.find import Found
+from gradcam_cli.spec.draw import DrawSpec
+from gradcam_cli.spec.image import ImageSpec
+from gradcam_cli.spec.model import ModelSpec
+from gradcam_cli.spec.run import RunSpec, digest
+from gradcam_cli.store.records import Done, Record
 
 Pixels = NDArray[np.uint8]
+from tests.asking import ask
 
 
 def save_tiny(path: Path) -> None:
@@ -53,26 +55,28 @@ def write_pictures(folder: Path, count: int, ending: str = "jpg") -> list[Found]
 
 
 def load_tiny(path: Path) -> Model:
-    return load(model_choice(str(path), OpenOptions()))
+    return load(ModelSpec(model=str(path)))
 
 
-def make_plan(model: Model, output: Path | None, draw: DrawOptions | None = None) -> Plan:
-    """Return the plan of `gradcam run`, or with ``output`` None of `gradcam predict`."""
-    choice = model_choice(model.name, OpenOptions())
-    return Plan(
-        settings=settings(choice, LookOptions(), AskOptions(), draw or DrawOptions()),
-        model=model.name,
-        weights=model.weights,
-        labels=model.labels,
-        input_size=model.ports.size,
-        channels=model.ports.channels,
-        output=output,
-    )
+def recorder(
+    model: Model,
+    output: Path | None,
+    draw: DrawSpec | None = None,
+    images: ImageSpec | None = None,
+) -> Recorder:
+    """Return the sink of `gradcam run`, or with ``output`` None of `gradcam predict`."""
+    asked = RunSpec(images=images or ImageSpec(), draw=draw or DrawSpec())
+    return Recorder(model, asked, digest(asked.deciding({"model": model.name})), output)
 
 
 def explain(
-    pictures: Iterable[Found | Kept], model: Model, plan: Plan, batch_size: int = 4
+    places: Iterable[Found | Done], model: Model, record: Recorder, batch_size: int = 4
 ) -> list[Record]:
-    """Return the records of a stream over the pictures."""
-    trace = partial(Explainer, model, Question(ClassChoice(1)))
-    return list(stream(pictures, plan, trace, batch_size))
+    """Return the records of a stream over a list's places that are not done."""
+    explainer = traced(model, record.spec.explain, batch_size)
+    outcomes = stream(places, explainer, record.spec.images, record)
+    return [
+        record.failed(outcome) if isinstance(outcome, Failed) else outcome
+        for outcome in outcomes
+        if not isinstance(outcome, Done)
+    ]

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from gradcam_cli.batch.pipeline import Stages, stream
 from gradcam_cli.batch.sizing import SIZES, try_sizes
+from gradcam_cli.engine.local import Stages, stream
 from gradcam_cli.errors import GradcamError
-from gradcam_cli.explain import Explainer, OutOfMemory, Question
-from gradcam_cli.models.classes import ClassChoice
+from gradcam_cli.explain import Explainer, OutOfMemory, traced
 from gradcam_cli.models.load import Model
 from gradcam_cli.network import footprint
 from gradcam_cli.network.footprint import working_bytes
+from tests.asking import ask
 from tests.tiny import load_tiny, make_plan, write_pictures
 
 
@@ -33,7 +33,7 @@ class Tracing:
         self.sizes.append(size)
         if size > self.most:
             raise OutOfMemory(None, None, "no memory")
-        return Explainer(self.model, Question(ClassChoice(1)), size)
+        return traced(self.model, ask(1), size)
 
 
 def leave_memory_for(
@@ -92,7 +92,7 @@ def test_a_batch_without_memory_is_halved_and_numbers_stay(
     for one, other in zip(whole, halved, strict=True):
         ours, theirs = ([row.score or 0.0 for row in each.predictions] for each in (one, other))
         assert ours == pytest.approx(theirs, rel=1e-5)
-        assert one.explanations[0].peak == other.explanations[0].peak
+        assert one.maps[0].peak == other.maps[0].peak
 
 
 def test_a_network_too_large_for_one_picture_is_said(model: Model, tmp_path: Path) -> None:

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from gradcam_cli.batch import steps
-from gradcam_cli.batch.records import Record
 from gradcam_cli.batch.steps import Job, Plan, finish, prepare
 from gradcam_cli.commands.options import DrawOptions
 from gradcam_cli.commands.values import Format
 from gradcam_cli.errors import GradcamError
-from gradcam_cli.explain import Explained, Explanation
-from gradcam_cli.images.files import encode
-from gradcam_cli.images.find import Found
+from gradcam_cli.explain import Answer, Explanation
+from gradcam_cli.images.encode import encode
 from gradcam_cli.models.load import Model
+from gradcam_cli.sources.find import Found
+from gradcam_cli.store.records import Record
 from tests.images.making import levels, meant, png
 from tests.tiny import Pixels, load_tiny, make_plan, noise
 
@@ -35,10 +35,10 @@ def write(folder: Path, pixels: Pixels, name: str = "a.png") -> Found:
     return Found(folder / name, name)
 
 
-def answer(score: float = 2.0, raw: float = 1.0) -> Explained:
+def answer(score: float = 2.0, raw: float = 1.0) -> Answer:
     scores = np.asarray([0.0, score, 1.0], np.float32)
     grid = np.asarray([[0, 0], [0, raw]], np.float32)
-    return Explained(
+    return Answer(
         probabilities=scores / np.float32(10),
         scores=scores,
         order=np.asarray([1, 2, 0]),

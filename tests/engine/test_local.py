@@ -13,14 +13,13 @@ from typing import Any
 import pytest
 
 from gradcam_cli.batch import pipeline
-from gradcam_cli.batch.pipeline import THREADS, Late, Stages, ordered, stream
-from gradcam_cli.batch.records import Kept, Record
 from gradcam_cli.commands.options import DrawOptions
+from gradcam_cli.engine.local import THREADS, Late, Stages, ordered, stream
 from gradcam_cli.errors import GradcamError
-from gradcam_cli.explain import Explainer, Question
-from gradcam_cli.images.find import Found
-from gradcam_cli.models.classes import ClassChoice
 from gradcam_cli.models.load import Model
+from gradcam_cli.sources.find import Found
+from gradcam_cli.store.records import Done, Record
+from tests.asking import ask
 from tests.tiny import explain, load_tiny, make_plan, write_pictures
 
 
@@ -30,7 +29,7 @@ def model(tiny: Path) -> Model:
 
 
 def asking(model: Model) -> partial[Explainer]:
-    return partial(Explainer, model, Question(ClassChoice(1)))
+    return partial(Explainer, model, ask(1))
 
 
 def timeless(records: list[Record]) -> list[Record]:
@@ -178,7 +177,7 @@ def test_what_is_left_comes_out_to_the_last_bit(
     draw = DrawOptions(save="overlay,array")
     whole = explain(pictures, model, make_plan(model, tmp_path / "whole", draw))
     kept = [
-        found if record.failed else Kept(3 * record.width * record.height, False)
+        found if record.failed else Done(3 * record.width * record.height, False)
         for found, record in zip(pictures[:done], whole, strict=False)
     ]
     rest = explain([*kept, *pictures[done:]], model, make_plan(model, tmp_path / "rest", draw))
@@ -202,7 +201,7 @@ def test_the_network_is_traced_for_the_whole_run_s_largest_batch(
         sizes.append(asked)
         return asking(model)(asked)
 
-    pictures: list[Found | Kept] = [Kept(100, False)] * kept
+    pictures: list[Found | Done] = [Done(100, False)] * kept
     pictures += write_pictures(tmp_path / "in", left)
     assert len(list(stream(pictures, make_plan(model, None), trace, 4))) == left
     assert sizes == [size]
@@ -215,7 +214,7 @@ def test_nothing_is_traced_where_nothing_is_left(tmp_path: Path, model: Model) -
     broken = write_pictures(tmp_path / "in", 3)
     for found in broken:
         found.path.write_bytes(b"")
-    pictures: list[Found | Kept] = [Kept(100, False)] * 5 + list(broken)
+    pictures: list[Found | Done] = [Done(100, False)] * 5 + list(broken)
     records = list(stream(pictures, make_plan(model, None), trace, 4))
     assert [record.failed for record in records] == [True] * 3
 

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from gradcam_cli.errors import ImageError
-from gradcam_cli.images.endings import heic_installed
 from gradcam_cli.images.files import read_picture
+from gradcam_cli.sources.endings import heic_installed
 from tests.images.making import HEIGHT, WIDTH, levels, meant
 
 LOSSLESS: dict[str, Any] = {"quality": -1, "chroma": 444, "matrix_coefficients": 0}

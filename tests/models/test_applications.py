@@ -15,11 +15,11 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from gradcam_cli.explain import Explainer, Question
+from gradcam_cli.explain import traced
 from gradcam_cli.models.catalog import EMBEDDED, Entry, find, names
-from gradcam_cli.models.choice import ModelChoice
-from gradcam_cli.models.classes import ClassChoice
 from gradcam_cli.models.load import load
+from gradcam_cli.spec.model import ModelSpec
+from tests.asking import ask
 from tests.oracles import grad_cam
 
 PICTURE = Path(__file__).parents[2] / "sample_images" / "cat.jpg"
@@ -75,17 +75,17 @@ def test_there_are_fifteen_families() -> None:
 @pytest.mark.parametrize("name", smallest_of_each_family())
 def test_a_family_from_its_name_to_its_map(name: str) -> None:
     entry = find(name)
-    model = load(ModelChoice(name, weights="random", seed=1))
+    model = load(ModelSpec(name, weights="random", seed=1))
     x = picture(model.ports.size)
-    explainer = Explainer(model, Question(ClassChoice(fixed=(CLASS,))), 1)
+    explainer = traced(model, ask(fixed=(CLASS,)), 1)
     (explained,) = explainer(x[None])
-    (explanation,) = explained.explanations
+    (explanation,) = explained.maps
 
     scaled = module(entry).preprocess_input(x[None].astype(np.float32))
     A, G, logits = by_rebuilding(model.network, scaled)
     assert model.ports.size == entry.input_size
-    assert explainer.grid == A.shape[1:3]
-    assert explainer.layer == entry.layer
+    assert explainer.facts.grid == A.shape[1:3]
+    assert explainer.facts.layer == entry.layer
     expected = grad_cam(A, G)[0]
     assert np.abs(expected).max() > 0
     np.testing.assert_allclose(explanation.raw, expected, atol=5e-5 * np.abs(expected).max())

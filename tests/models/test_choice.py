@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.models.choice import ModelChoice, file_digest, is_file
+from gradcam_cli.models.choice import check_files, file_digest, fingerprint, is_file, own_file
+from gradcam_cli.spec.model import ModelSpec
 
 ABC = "sha256:ba7816bf8f01cfea"
 
@@ -63,15 +64,15 @@ def test_a_digest_of_nothing_is_refused(here: Path) -> None:
 
 
 def test_a_fingerprint_goes_by_content_and_not_by_spelling(here: Path) -> None:
-    assert ModelChoice("VGG-16").fingerprint() == ModelChoice("vgg16").fingerprint()
+    assert fingerprint(ModelSpec("VGG-16")) == fingerprint(ModelSpec("vgg16"))
     for folder in ("a", "b"):
         (here / folder).mkdir()
         (here / folder / "mine.keras").write_bytes(b"abc")
     first, second = (str(here / folder / "mine.keras") for folder in ("a", "b"))
-    assert ModelChoice(first).fingerprint() == ModelChoice(second).fingerprint()
-    assert ModelChoice(first).fingerprint()["weights"] == ABC
+    assert fingerprint(ModelSpec(first)) == fingerprint(ModelSpec(second))
+    assert fingerprint(ModelSpec(first))["weights"] == ABC
     Path(second).write_bytes(b"abcd")
-    assert ModelChoice(first).fingerprint() != ModelChoice(second).fingerprint()
+    assert fingerprint(ModelSpec(first)) != fingerprint(ModelSpec(second))
 
 
 def test_whatever_changes_the_numbers_changes_the_fingerprint(here: Path) -> None:
@@ -80,7 +81,7 @@ def test_whatever_changes_the_numbers_changes_the_fingerprint(here: Path) -> Non
         path = here / name
         path.write_bytes(name.encode())
         files.append(path)
-    base = ModelChoice("vgg16")
+    base = ModelSpec("vgg16")
     others = [
         replace(base, model="vgg19"),
         replace(base, weights="random"),
@@ -92,29 +93,29 @@ def test_whatever_changes_the_numbers_changes_the_fingerprint(here: Path) -> Non
         replace(base, std=(1.0,)),
         replace(base, input_size=(8, 8)),
         replace(base, transpose=True),
-        replace(base, constants=(("age", files[2]),)),
+        replace(base, inputs=(("age", files[2]),)),
         replace(base, output="classes"),
         replace(base, architecture=files[3]),
         replace(base, custom_objects=files[4]),
     ]
-    prints = [choice.fingerprint() for choice in (base, *others)]
+    prints = [fingerprint(choice) for choice in (base, *others)]
     assert all(one not in prints[:place] for place, one in enumerate(prints))
 
 
 def test_what_changes_no_number_changes_no_fingerprint() -> None:
-    base = ModelChoice("vgg16")
-    for other in (replace(base, seed=7), replace(base, unsafe=True)):  # no random weights here
-        assert other.fingerprint() == base.fingerprint()
+    base = ModelSpec("vgg16")
+    for other in (replace(base, seed=7), replace(base, unsafe_load=True)):  # no random weights here
+        assert fingerprint(other) == fingerprint(base)
 
 
 def test_a_fingerprint_of_what_is_not_there_is_refused(here: Path) -> None:
     with pytest.raises(ModelError, match="there is no model called 'vgg61'"):
-        ModelChoice("vgg61").fingerprint()
+        fingerprint(ModelSpec("vgg61"))
     with pytest.raises(ModelError, match="there is no file"):
-        ModelChoice("vgg16", weights="mine.h5").fingerprint()
+        fingerprint(ModelSpec("vgg16", weights="mine.h5"))
     with pytest.raises(ModelError, match="there is no file"):
-        ModelChoice("vgg16", labels=here / "labels.txt").fingerprint()
-    assert ModelChoice(str(here)).fingerprint()["weights"] == ""  # load says what it is
+        fingerprint(ModelSpec("vgg16", labels=here / "labels.txt"))
+    assert fingerprint(ModelSpec(str(here)))["weights"] == ""  # load says what it is
 
 
 def test_nothing_heavy_is_imported() -> None:
@@ -131,25 +132,25 @@ def test_nothing_heavy_is_imported() -> None:
 @pytest.mark.parametrize(
     "choice",
     [
-        ModelChoice("vgg61", weights="mine.h5"),
-        ModelChoice("mine.keras", labels=Path("none.txt")),
-        ModelChoice("mine.keras", architecture=Path("none.json")),
-        ModelChoice("mine.keras", custom_objects=Path("none.py")),
-        ModelChoice("mine.keras", constants=(("scale", Path("none.npy")),)),
+        ModelSpec("vgg61", weights="mine.h5"),
+        ModelSpec("mine.keras", labels=Path("none.txt")),
+        ModelSpec("mine.keras", architecture=Path("none.json")),
+        ModelSpec("mine.keras", custom_objects=Path("none.py")),
+        ModelSpec("mine.keras", inputs=(("scale", Path("none.npy")),)),
     ],
 )
-def test_a_check_finds_what_a_fingerprint_would(here: Path, choice: ModelChoice) -> None:
+def test_a_check_finds_what_a_fingerprint_would(here: Path, choice: ModelSpec) -> None:
     for name in ("mine.h5", "mine.keras"):
         (here / name).write_bytes(b"abc")
     with pytest.raises(ModelError) as later:
-        choice.fingerprint()
+        fingerprint(choice)
     with pytest.raises(ModelError) as caught:
-        choice.check()
+        check_files(choice)
     assert str(caught.value) == str(later.value)
 
 
 def test_the_file_that_the_weights_come_from() -> None:
-    assert ModelChoice("vgg16").own_file() is None
-    assert ModelChoice("vgg16", weights="random").own_file() is None
-    assert ModelChoice("vgg16", weights="mine.h5").own_file() == Path("mine.h5")
-    assert ModelChoice("mine.keras").own_file() == Path("mine.keras")
+    assert own_file(ModelSpec("vgg16")) is None
+    assert own_file(ModelSpec("vgg16", weights="random")) is None
+    assert own_file(ModelSpec("vgg16", weights="mine.h5")) == Path("mine.h5")
+    assert own_file(ModelSpec("mine.keras")) == Path("mine.keras")

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.models.choice import ModelChoice, is_preset
+from gradcam_cli.models.choice import fingerprint, is_preset
 from gradcam_cli.models.load import load
+from gradcam_cli.spec.model import ModelSpec
 
 # What the program calls of the package, over a folder with a .keras file in it.
 LIBRARY = {
@@ -80,16 +81,16 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("library")
 def test_a_preset_folder_brings_network_size_and_scaling(preset: Path) -> None:
-    found = load(ModelChoice(str(preset)))
+    found = load(ModelSpec(str(preset)))
     pixels = np.full((1, 8, 9, 3), 100, np.float32)
     inner = keras.saving.load_model(preset / "inner.keras")
     np.testing.assert_allclose(found.network(pixels), inner(pixels), rtol=1e-6)
     assert (found.ports.size, found.classes) == ((8, 9), 3)
     np.testing.assert_allclose(found.scaling.apply(pixels), pixels * 0.5 - 1)
-    before = ModelChoice(str(preset)).fingerprint()["weights"]
+    before = fingerprint(ModelSpec(str(preset)))["weights"]
     assert found.weights == before
     (preset / "task.weights.h5").write_bytes(b"other")
-    assert ModelChoice(str(preset)).fingerprint()["weights"] != before
+    assert fingerprint(ModelSpec(str(preset)))["weights"] != before
 
 
 @pytest.mark.usefixtures("library")
@@ -98,26 +99,26 @@ def test_a_preset_names_classes_of_nobody_else(preset: Path, module: str) -> Non
     node = {"module": module, "class_name": "X", "registered_name": "x>X", "config": {}}
     (preset / "task.json").write_text(json.dumps(node))
     with pytest.raises(ModelError, match=rf"task\.json of .*class 'X' from {module}"):
-        load(ModelChoice(str(preset)))
+        load(ModelSpec(str(preset)))
 
 
 @pytest.mark.usefixtures("library")
 def test_what_cannot_be_had_is_named(preset: Path) -> None:
     with pytest.raises(ModelError, match=r"no image classifier .* 'tiny_net_imagenett'") as caught:
-        load(ModelChoice("tiny_net_imagenett"))
+        load(ModelSpec("tiny_net_imagenett"))
     assert "did you mean tiny_net_imagenet?" in caught.value.hint
     for name in ("tiny_net_imagenet", "hf://me/mine"):
         with pytest.raises(ModelError, match=f"{name} cannot be downloaded: no route to host"):
-            load(ModelChoice(name))
+            load(ModelSpec(name))
     (preset / "task.weights.h5").unlink()
     with pytest.raises(ModelError, match="a backbone without a trained head"):
-        load(ModelChoice(str(preset)))
+        load(ModelSpec(str(preset)))
 
 
 def test_without_the_package_it_is_named(preset: Path) -> None:
     for model in (str(preset), "hf://me/mine", "keras/resnet/keras/resnet_50"):
         assert is_preset(model)
         with pytest.raises(ModelError, match="preset of KerasHub, which is not inst") as caught:
-            load(ModelChoice(model))
+            load(ModelSpec(model))
         assert caught.value.hint == "pip install keras-hub"
     assert not is_preset("resnet_50_imagenet")

@@ -14,14 +14,16 @@ from keras.src.legacy.saving import legacy_h5_format
 from numpy.typing import NDArray
 
 from gradcam_cli.errors import GradcamError, ModelError
-from gradcam_cli.explain import Explainer, Question
+from gradcam_cli.explain import traced
 from gradcam_cli.models import lite0
 from gradcam_cli.models.catalog import EMBEDDED, find
-from gradcam_cli.models.choice import ModelChoice, file_digest
-from gradcam_cli.models.classes import ClassChoice, imagenet_labels
+from gradcam_cli.models.choice import file_digest
+from gradcam_cli.models.classes import imagenet_labels
 from gradcam_cli.models.load import Model, load
 from gradcam_cli.models.scaling import SCALINGS, UNKNOWN
 from gradcam_cli.network.ports import single_input
+from gradcam_cli.spec.model import ModelSpec
+from tests.asking import ask
 
 pytestmark = [  # what Keras says while it saves
     pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file"),
@@ -30,7 +32,6 @@ pytestmark = [  # what Keras says while it saves
 RANDOM = "the weights are random: predictions and heatmaps mean nothing"
 
 Pixels = NDArray[np.uint8]
-
 
 # Models by name
 
@@ -66,7 +67,7 @@ def noise(size: tuple[int, int], channels: int = 3, count: int = 1) -> Pixels:
 
 
 def probabilities(model: Model, pixels: Pixels) -> NDArray[np.float32]:
-    answers = Explainer(model, Question(ClassChoice()), len(pixels))(pixels)
+    answers = traced(model, ask(), len(pixels))(pixels)
     found = [answer.probabilities for answer in answers]
     return np.stack([values for values in found if values is not None])
 
@@ -80,7 +81,7 @@ def same_weights(network: Any, other: Any) -> None:
 def test_imagenet_weights_come_from_keras_s_cache(cache: Path, mobilenet: tuple[Any, Path]) -> None:
     source, weights = mobilenet
     shutil.copy(weights, cache / find("mobilenet").weights_file)
-    model = load(ModelChoice("MobileNet"))
+    model = load(ModelSpec("MobileNet"))
     same_weights(model.network, source)
     pixels = noise((224, 224))
     expected = source(pixels / np.float32(127.5) - 1).numpy()
@@ -104,7 +105,7 @@ def test_a_damaged_file_in_the_cache_is_refused_and_kept(
     there = cache / find("vgg16").weights_file
     shutil.copy(mobilenet[1], there)
     with pytest.raises(ModelError) as caught:
-        load(ModelChoice("vgg16"))
+        load(ModelSpec("vgg16"))
     assert "cannot download the ImageNet weights of VGG16" in caught.value.message
     assert "the file in the cache is damaged" in caught.value.message
     for word in (str(there), find("vgg16").weights_url, "--weights FILE", EMBEDDED):
@@ -116,8 +117,8 @@ def test_a_damaged_file_in_the_cache_is_refused_and_kept(
 @pytest.mark.usefixtures("cache")
 def test_a_model_can_be_looked_at_without_its_weights() -> None:
     with pytest.raises(ModelError, match="cannot download"):
-        load(ModelChoice("mobilenet"))
-    model = load(ModelChoice("mobilenet"), only_look=True)
+        load(ModelSpec("mobilenet"))
+    model = load(ModelSpec("mobilenet"), only_look=True)
     assert model.weights == "random, seed 0"
     assert model.warnings == (RANDOM,)
     assert model.network.count_params() == find("mobilenet").parameters
@@ -125,7 +126,7 @@ def test_a_model_can_be_looked_at_without_its_weights() -> None:
 
 def test_weights_may_be_given_as_a_file(mobilenet: tuple[Any, Path]) -> None:
     source, path = mobilenet
-    model = load(ModelChoice("mobilenet", weights=str(path)))
+    model = load(ModelSpec("mobilenet", weights=str(path)))
     same_weights(model.network, source)
     assert model.weights == file_digest(path)
     assert model.warnings == ()
@@ -133,15 +134,15 @@ def test_weights_may_be_given_as_a_file(mobilenet: tuple[Any, Path]) -> None:
 
 def test_weights_that_do_not_fit_are_refused(mobilenet: tuple[Any, Path]) -> None:
     with pytest.raises(ModelError, match="do not fit mobilenetv2"):
-        load(ModelChoice("mobilenetv2", weights=str(mobilenet[1])))
+        load(ModelSpec("mobilenetv2", weights=str(mobilenet[1])))
     with pytest.raises(ModelError, match=r"there is no weights file mine\.h5") as caught:
-        load(ModelChoice("mobilenet", weights="mine.h5"))
+        load(ModelSpec("mobilenet", weights="mine.h5"))
     assert "imagenet, random" in caught.value.hint
 
 
 def test_random_weights_follow_the_seed() -> None:
     first, again, other = (
-        load(ModelChoice("mobilenet", weights="random", seed=seed)) for seed in (3, 3, 4)
+        load(ModelSpec("mobilenet", weights="random", seed=seed)) for seed in (3, 3, 4)
     )
     same_weights(first.network, again.network)
     for mine, others in zip(first.network.weights, other.network.weights, strict=True):
@@ -152,7 +153,7 @@ def test_random_weights_follow_the_seed() -> None:
 
 
 def test_the_embedded_model() -> None:
-    model = load(ModelChoice("efficientnet_lite0"))
+    model = load(ModelSpec("efficientnet_lite0"))
     same_weights(model.network, lite0.build())
     assert (model.name, model.weights, model.warnings) == (EMBEDDED, "imagenet", ())
     assert model.scaling == SCALINGS["lite0"]
@@ -163,15 +164,15 @@ def test_the_embedded_model() -> None:
 def test_the_embedded_model_with_other_weights(tmp_path: Path) -> None:
     source = lite0.build("random", 5)
     source.save_weights(tmp_path / "mine.weights.h5")
-    model = load(ModelChoice(EMBEDDED, weights=str(tmp_path / "mine.weights.h5")))
+    model = load(ModelSpec(EMBEDDED, weights=str(tmp_path / "mine.weights.h5")))
     same_weights(model.network, source)
     assert model.weights == file_digest(tmp_path / "mine.weights.h5")
-    random = load(ModelChoice(EMBEDDED, weights="random", seed=5))
+    random = load(ModelSpec(EMBEDDED, weights="random", seed=5))
     same_weights(random.network, source)
 
 
 def test_a_named_model_takes_its_own_size_and_any_scaling() -> None:
-    base = ModelChoice(EMBEDDED)
+    base = ModelSpec(EMBEDDED)
     assert load(replace(base, input_size=(224, 224))).ports.size == (224, 224)
     with pytest.raises(ModelError, match="takes pictures of 224x224"):
         load(replace(base, input_size=(96, 96)))
@@ -182,9 +183,9 @@ def test_a_named_model_takes_its_own_size_and_any_scaling() -> None:
 
 def test_unknown_models_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="there is no model called 'vgg61'"):
-        load(ModelChoice("vgg61"))
+        load(ModelSpec("vgg61"))
     with pytest.raises(ModelError, match="there is no model file") as caught:
-        load(ModelChoice(str(tmp_path / "mine.keras")))
+        load(ModelSpec(str(tmp_path / "mine.keras")))
     assert EMBEDDED in caught.value.hint
 
 
@@ -203,10 +204,10 @@ def small(channels: int = 3, classes: int = 3, inside: Any = None, size: int | N
 
 
 @pytest.fixture
-def saved(tmp_path: Path) -> Callable[..., ModelChoice]:
-    def save(network: Any, name: str = "mine.keras", **asked: Any) -> ModelChoice:
+def saved(tmp_path: Path) -> Callable[..., ModelSpec]:
+    def save(network: Any, name: str = "mine.keras", **asked: Any) -> ModelSpec:
         network.save(tmp_path / name)
-        return ModelChoice(str(tmp_path / name), **asked)
+        return ModelSpec(str(tmp_path / name), **asked)
 
     return save
 
@@ -214,7 +215,7 @@ def saved(tmp_path: Path) -> Callable[..., ModelChoice]:
 @pytest.mark.parametrize("name", ["mine.keras", "mine.h5", "mine.hdf5"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_file_of_a_colour_or_grey_model(
-    saved: Callable[..., ModelChoice], name: str, channels: int
+    saved: Callable[..., ModelSpec], name: str, channels: int
 ) -> None:
     source = small(channels)
     source.compile("sgd", "categorical_crossentropy")
@@ -233,13 +234,13 @@ def test_a_file_of_a_colour_or_grey_model(
     assert (model.notes, model.warnings) == ((), ())
 
 
-def test_labels_go_with_the_outputs(saved: Callable[..., ModelChoice], tmp_path: Path) -> None:
+def test_labels_go_with_the_outputs(saved: Callable[..., ModelSpec], tmp_path: Path) -> None:
     labels = tmp_path / "labels.txt"
     labels.write_text("cat\ndog\n")
     with pytest.raises(GradcamError, match="2 labels for a model with 3 classes"):
         load(saved(small(), preprocess="unit", labels=labels))
     with pytest.raises(GradcamError, match="2 labels for a model with 1000 classes"):
-        load(ModelChoice(EMBEDDED, labels=labels))
+        load(ModelSpec(EMBEDDED, labels=labels))
     for classes in (1, 2):  # one sigmoid unit, two softmax units
         model = load(saved(small(classes=classes), preprocess="unit", labels=labels))
         assert (model.labels.names, model.classes) == (("cat", "dog"), 2)
@@ -249,7 +250,7 @@ def test_labels_go_with_the_outputs(saved: Callable[..., ModelChoice], tmp_path:
         load(saved(small(classes=1), preprocess="unit", labels=labels))
 
 
-def test_scaling_that_nothing_tells_must_be_said(saved: Callable[..., ModelChoice]) -> None:
+def test_scaling_that_nothing_tells_must_be_said(saved: Callable[..., ModelSpec]) -> None:
     choice = saved(small())
     with pytest.raises(ModelError, match="tells how its pictures must be scaled") as caught:
         load(choice)
@@ -270,7 +271,7 @@ def test_scaling_that_nothing_tells_must_be_said(saved: Callable[..., ModelChoic
     ],
 )
 def test_scaling_inside_is_found_and_not_done_twice(
-    saved: Callable[..., ModelChoice], inside: Callable[[], Any], reads: str
+    saved: Callable[..., ModelSpec], inside: Callable[[], Any], reads: str
 ) -> None:
     source = small(inside=inside())
     choice = saved(source)
@@ -289,7 +290,7 @@ def test_scaling_inside_is_found_and_not_done_twice(
     )
 
 
-def test_mean_and_deviation_are_applied(saved: Callable[..., ModelChoice]) -> None:
+def test_mean_and_deviation_are_applied(saved: Callable[..., ModelSpec]) -> None:
     source = small()
     choice = saved(source, mean=(120.0, 110.0, 100.0), std=(50.0,))
     pixels = noise((20, 20))
@@ -303,7 +304,7 @@ def test_mean_and_deviation_are_applied(saved: Callable[..., ModelChoice]) -> No
 
 
 def test_the_size_of_pictures_is_the_model_s_or_asked_for(
-    saved: Callable[..., ModelChoice],
+    saved: Callable[..., ModelSpec],
 ) -> None:
     choice = saved(small(size=None), preprocess="unit")
     with pytest.raises(ModelError, match="pictures of any size") as caught:
@@ -319,7 +320,7 @@ def test_the_size_of_pictures_is_the_model_s_or_asked_for(
 
 
 def test_the_scaling_of_a_known_backbone_is_taken_and_said(
-    saved: Callable[..., ModelChoice],
+    saved: Callable[..., ModelSpec],
 ) -> None:
     base = keras.applications.MobileNetV2((32, 32, 3), 0.35, include_top=False, weights=None)
     inputs = keras.Input((32, 32, 3))
@@ -331,6 +332,6 @@ def test_the_scaling_of_a_known_backbone_is_taken_and_said(
     assert "--preprocess" in model.warnings[0]
 
 
-def test_weights_go_with_a_name_only(saved: Callable[..., ModelChoice]) -> None:
+def test_weights_go_with_a_name_only(saved: Callable[..., ModelSpec]) -> None:
     with pytest.raises(ModelError, match="a model file brings its own"):
         load(saved(small(), preprocess="unit", weights="random"))

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from gradcam_cli.models.choice import ModelChoice
 from gradcam_cli.models.load import load
 from gradcam_cli.models.preprocessor import own_preprocessor
+from gradcam_cli.spec.model import ModelSpec
 
 HUB = """
     import keras
@@ -42,13 +42,13 @@ def test_a_model_brings_its_own_preprocessor(tmp_path: Path) -> None:
     network = scope["Classifier"](picture, keras.layers.Dense(2, activation="softmax")(x))
     path = tmp_path / "m.keras"
     network.save(path)
-    found = load(ModelChoice(str(path), custom_objects=mine))
+    found = load(ModelSpec(str(path), custom_objects=mine))
     assert found.ports.size == (20, 24)
     pixels = np.array([[[[0.0, 100, 255]]]])
     expected = pixels * [1 / 50, 1 / 100, 1 / 200] - 0.25
     np.testing.assert_allclose(found.scaling.apply(pixels), expected, rtol=1e-6)
     assert "the model's own preprocessor resizes as --resize crop does" in found.notes
-    told = load(ModelChoice(str(path), custom_objects=mine, preprocess="unit", input_size=(9, 9)))
+    told = load(ModelSpec(str(path), custom_objects=mine, preprocess="unit", input_size=(9, 9)))
     assert (told.scaling.name, told.ports.size) == ("unit", (9, 9))
 
 

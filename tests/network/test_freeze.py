@@ -5,13 +5,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from gradcam_cli.explain import Explained, Explainer, Question
-from gradcam_cli.models.classes import ClassChoice, Labels
+from gradcam_cli.cam.answer import Answer
+from gradcam_cli.explain import Explainer, traced
+from gradcam_cli.models.classes import Labels
 from gradcam_cli.models.load import Model
 from gradcam_cli.models.scaling import SCALINGS
 from gradcam_cli.network.freeze import can_freeze
 from gradcam_cli.network.ports import single_input
 from gradcam_cli.opening.blank import blank_weights
+from tests.asking import ask
 
 
 def normalised_net() -> Any:
@@ -30,7 +32,7 @@ def normalised_net() -> Any:
     return network
 
 
-def explained(network: Any, freeze: bool) -> tuple[Explainer, list[Explained]]:
+def explained(network: Any, freeze: bool) -> tuple[Explainer, list[Answer]]:
     model = Model(
         name="net",
         network=network,
@@ -42,12 +44,12 @@ def explained(network: Any, freeze: bool) -> tuple[Explainer, list[Explained]]:
         classes=5,
     )
     pixels = np.random.default_rng(1).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
-    explainer = Explainer(model, Question(ClassChoice(2, (4,))), 4, freeze=freeze)
+    explainer = traced(model, ask(2, (4,)), 4, freeze=freeze)
     return explainer, explainer(pixels)
 
 
 def reads(explainer: Explainer) -> int:
-    return sum(op.type == "ReadVariableOp" for op in explainer._graph.get_operations())
+    return sum(op.type == "ReadVariableOp" for op in explainer.function.graph.get_operations())
 
 
 def test_freezing_changes_no_number() -> None:
@@ -58,8 +60,8 @@ def test_freezing_changes_no_number() -> None:
     assert not reads(frozen)
     for one, other in zip(first, later, strict=True):
         np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
-        assert [e.slot for e in one.explanations] == [e.slot for e in other.explanations]
-        for left, right in zip(one.explanations, other.explanations, strict=True):
+        assert [e.slot for e in one.maps] == [e.slot for e in other.maps]
+        for left, right in zip(one.maps, other.maps, strict=True):
             span = float(np.ptp(left.raw))
             np.testing.assert_allclose(left.raw, right.raw, atol=1e-5 * span)
 

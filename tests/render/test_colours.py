@@ -10,15 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gradcam_cli.errors import GradcamError
-from gradcam_cli.images.render import (
-    COLORMAPS,
-    check_colormap,
-    colour_table,
-    heatmap,
-)
-from gradcam_cli.images.render import (
-    overlay as overlay_of_strips,
-)
+from gradcam_cli.render.colours import COLORMAPS, blended, colour_table, coloured
 
 Array = NDArray[np.uint8]
 
@@ -37,7 +29,7 @@ def overlay(pixels: Array, heat: Array, covered: tuple[int, int, int, int], *how
     while row < bottom:
         strips.append((row, heat[row : min(row + height, bottom), left:right].copy()))
         row, height = row + height, height + 3
-    return overlay_of_strips(pixels, strips, covered, *how)
+    return blended(pixels, strips, covered, *how)
 
 
 def everything(pixels: Array) -> tuple[int, int, int, int]:
@@ -62,7 +54,7 @@ def test_every_map_is_opencvs_in_rgb(name: str) -> None:
         expected = np.asarray(cv2.applyColorMap(levels[:, np.newaxis], code))[:, 0, ::-1]
     np.testing.assert_array_equal(colour_table(name), expected)
     _, heat = scene()
-    np.testing.assert_array_equal(heatmap(heat, name), expected[heat])
+    np.testing.assert_array_equal(coloured(heat, name), expected[heat])
 
 
 @given(
@@ -92,7 +84,7 @@ def test_intensity_zero_gives_the_picture(blend: str) -> None:
 def test_mix_at_one_is_the_heatmap() -> None:
     pixels, heat = scene()
     drawn = overlay(pixels, heat, everything(pixels), 1.0, "mix", "turbo")
-    np.testing.assert_array_equal(drawn, heatmap(heat, "turbo"))
+    np.testing.assert_array_equal(drawn, coloured(heat, "turbo"))
 
 
 def test_add_saturates_and_never_rescales() -> None:
@@ -125,7 +117,7 @@ def test_small_and_thin_pictures(size: tuple[int, int]) -> None:
         drawn = overlay(pixels, heat, everything(pixels), 0.4, blend)
         assert drawn.shape == pixels.shape
         assert np.abs(drawn - np.clip(share * pixels + 0.4 * colour, 0, 255)).max() <= 0.5001
-    assert heatmap(heat).shape == pixels.shape
+    assert coloured(heat).shape == pixels.shape
 
 
 def test_a_table_cannot_be_spoilt() -> None:
@@ -135,12 +127,12 @@ def test_a_table_cannot_be_spoilt() -> None:
 
 def test_an_unknown_map_names_the_nearest() -> None:
     with pytest.raises(GradcamError, match="virids") as caught:
-        check_colormap("virids")
+        colour_table("virids")
     assert "viridis" in caught.value.hint
     with pytest.raises(GradcamError) as caught:
         colour_table("zzzzzz")
     assert "jet" in caught.value.hint
-    check_colormap("turbo")
+    colour_table("turbo")
 
 
 @pytest.mark.parametrize("blend", ["add", "mix"])

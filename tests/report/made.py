@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gradcam_cli.batch.reading import MANIFEST
-from gradcam_cli.batch.records import ExplanationRecord, Failure, Prediction, Record
+from gradcam_cli.store.reading import MANIFEST
+from gradcam_cli.store.records import ExplanationRecord, Failure, Prediction, Record
 
 HOSTILE = (
     "</script><script>alert(1)</script>",

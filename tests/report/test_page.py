@@ -13,10 +13,10 @@ from urllib.parse import unquote_to_bytes
 
 import pytest
 
-from gradcam_cli.batch.records import Record
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.report import page
 from gradcam_cli.report.page import check_place, write_page
+from gradcam_cli.store.records import Record
 from tests.report.made import HOSTILE, done, failed, guess, heatmap
 
 PARTS = Path(page.__file__).parent

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradcam_cli.batch.records import Prediction, Record
 from gradcam_cli.errors import EMPTY
 from gradcam_cli.report.rows import Rows, address, safe_json
+from gradcam_cli.store.records import Prediction, Record
 from tests.report.made import HOSTILE, done, failed, guess, heatmap
 
 ANY_TEXT = st.text(st.characters(), max_size=40) | st.sampled_from(HOSTILE)

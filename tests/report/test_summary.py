@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from gradcam_cli.batch.records import Prediction, Record
 from gradcam_cli.report.summary import ClassCount, Summary, finite, summarise
+from gradcam_cli.store.records import Prediction, Record
 from tests.report.made import done, failed, guess, heatmap
 
 RECORDS = [

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from gradcam_cli.errors import ImageError
-from gradcam_cli.images.endings import EXTENSIONS, UNREAD, advice, heic_installed, is_unread
 from gradcam_cli.images.files import read_picture
+from gradcam_cli.sources.endings import EXTENSIONS, UNREAD, advice, heic_installed, is_unread
 from tests.tiny import noise
 
 

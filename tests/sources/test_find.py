@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradcam_cli.errors import GradcamError, ImageError
-from gradcam_cli.images.endings import EXTENSIONS
 from gradcam_cli.images.files import read_picture
-from gradcam_cli.images.find import Found, check_output, find_pictures, output_stem
+from gradcam_cli.sources.endings import EXTENSIONS
+from gradcam_cli.sources.find import Found, check_output, find_pictures, output_stem
 
 
 @pytest.fixture(autouse=True)

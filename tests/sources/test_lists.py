@@ -8,8 +8,8 @@ import pytest
 
 from gradcam_cli.errors import GradcamError, ImageError
 from gradcam_cli.images.files import read_picture
-from gradcam_cli.images.find import find_pictures
-from gradcam_cli.images.lists import entries
+from gradcam_cli.sources.find import find_pictures
+from gradcam_cli.sources.lists import entries
 
 NAMES = ["a.jpg", "Ёж 1.jpg", "p/\U0001f418.png", "café.jpg"]
 

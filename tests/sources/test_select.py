@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gradcam_cli.batch.select import selected
-from gradcam_cli.images.find import Found
+from gradcam_cli.sources.find import Found
+from gradcam_cli.sources.select import selected
 
 NAMES = ("in/cat.jpg", "in/cat.png", "in/sub/dog.jpg", "in/sub/Cat.JPG", "other/cat.jpg")
 

@@ -7,23 +7,47 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gradcam_cli.batch.manifest import open_manifest
-from gradcam_cli.batch.reading import MANIFEST, manifest_name, read_folder, read_manifest
-from gradcam_cli.batch.records import ExplanationRecord, Failure, Kept, Record
 from gradcam_cli.errors import GradcamError
-from gradcam_cli.images import files
-from gradcam_cli.images.files import write_bytes
-from gradcam_cli.images.find import Found
+from gradcam_cli.sources.find import Found
+from gradcam_cli.spec.run import digest
+from gradcam_cli.store import atomic
+from gradcam_cli.store.atomic import write_bytes
+from gradcam_cli.store.manifest import Manifest, open_manifest
+from gradcam_cli.store.reading import MANIFEST, manifest_name, read_folder, read_manifest
+from gradcam_cli.store.records import Done, ExplanationRecord, Failure, Record
 
-NOW, OTHER = "0123456789abcdef", "fedcba9876543210"
+NOW, OTHER = {"intensity": 0.4}, {"intensity": 0.5}
 ONE, TWO = manifest_name((1, 2)), manifest_name((2, 2))
+SHARDS = {MANIFEST: None, ONE: (1, 2), TWO: (2, 2)}
+
+
+class Plain(dict[str, str]):
+    """Every source's outputs lie at its own path."""
+
+    def __missing__(self, source: str) -> str:
+        return source
+
+
+def opened(
+    settings: Mapping[str, Any] = NOW, name: str = MANIFEST, folder: str = "out", **how: Any
+) -> AbstractContextManager[Manifest]:
+    return open_manifest(Path(folder), settings, Plain(), shard=SHARDS[name], **how)
+
+
+def done(manifest: Manifest, found: Found) -> Done | None:
+    place = manifest.place(found)
+    if isinstance(place, Done):
+        return place
+    assert place is found
+    return None
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +62,7 @@ def picture(name: str = "a.jpg", content: bytes = b"pixels") -> Found:
     return Found(path, str(path))
 
 
-def finished(found: Found, out: Path = Path("out"), settings: str = NOW) -> Record:
+def finished(found: Found, out: Path = Path("out"), settings: Mapping[str, Any] = NOW) -> Record:
     """Write a picture's output, and return its record."""
     name = f"{found.source}.top1.jpg"
     write_bytes(out / name, b"overlay")
@@ -54,26 +78,31 @@ def finished(found: Found, out: Path = Path("out"), settings: str = NOW) -> Reco
         sha256=hashlib.sha256(content).hexdigest(),
         size=len(content),
         mtime_ns=facts.st_mtime_ns,
-        settings=settings,
+        settings=digest(settings),
         explanations=(explanation,),
     )
 
 
-def failure(found: Found, settings: str = NOW) -> Record:
+def failure(found: Found, settings: Mapping[str, Any] = NOW) -> Record:
     return Record(
-        source=found.source, status="failed", error=Failure("empty", "empty"), settings=settings
+        source=found.source,
+        status="failed",
+        error=Failure("empty", "empty"),
+        settings=digest(settings),
     )
 
 
-def add(*records: Record, name: str = MANIFEST, settings: str = NOW, folder: str = "out") -> None:
-    with open_manifest(Path(folder), settings, name=name) as manifest:
+def add(
+    *records: Record, name: str = MANIFEST, settings: Mapping[str, Any] = NOW, folder: str = "out"
+) -> None:
+    with opened(settings, name, folder) as manifest:
         for record in records:
             manifest.append(record)
 
 
-def is_done(found: Found, settings: str = NOW, name: str = MANIFEST) -> Kept | None:
-    with open_manifest(Path("out"), settings, name=name) as manifest:
-        return manifest.done(found)
+def is_done(found: Found, settings: Mapping[str, Any] = NOW, name: str = MANIFEST) -> Done | None:
+    with opened(settings, name) as manifest:
+        return done(manifest, found)
 
 
 def sources(name: str = MANIFEST) -> list[str]:
@@ -91,7 +120,7 @@ def test_records_come_back_in_order() -> None:
 
 def test_a_record_is_readable_the_moment_it_is_appended() -> None:
     record = finished(picture())
-    with open_manifest(Path("out"), NOW) as manifest:
+    with opened() as manifest:
         manifest.append(record)
         assert list(read_manifest(Path("out"))) == [record]
 
@@ -100,7 +129,7 @@ def test_done_is_a_whole_record_with_the_same_settings_picture_and_files() -> No
     found = picture()
     assert is_done(found) is None
     add(finished(found))
-    assert is_done(found) == Kept(600, empty=False, source="in/a.jpg", manifest=MANIFEST, start=0)
+    assert is_done(found) == Done("in/a.jpg", False, MANIFEST, 0)
     assert is_done(found, OTHER) is None
     assert is_done(picture("b.jpg")) is None
 
@@ -110,16 +139,16 @@ def test_an_empty_map_is_remembered() -> None:
     record = finished(found)
     empty = replace(record.explanations[0], empty=True, empty_reason="all negative")
     add(replace(record, explanations=(empty,)))
-    assert is_done(found) == Kept(600, True, "in/a.jpg", MANIFEST, 0)
+    assert is_done(found) == Done("in/a.jpg", True, MANIFEST, 0)
 
 
 def test_a_kept_picture_leads_to_its_last_record() -> None:
     pictures = [picture(name) for name in ("a.jpg", "b.jpg", "c.jpg")]
-    add(*map(finished, pictures[:2]), name="manifest-1-of-2.jsonl")
+    add(*map(finished, pictures[:2]), name=ONE)
     again = replace(finished(pictures[2]), seconds=7.0)
-    add(finished(pictures[2]), finished(pictures[2]), again, name="manifest-2-of-2.jsonl")
-    with open_manifest(Path("out"), NOW) as manifest:
-        kept = [manifest.done(found) for found in pictures]
+    add(finished(pictures[2]), finished(pictures[2]), again, name=TWO)
+    with opened() as manifest:
+        kept = [done(manifest, found) for found in pictures]
         lines = [manifest.line(each) for each in kept if each is not None]
     assert list(map(Record.from_json, lines)) == [*map(finished, pictures[:2]), again]
 
@@ -127,8 +156,8 @@ def test_a_kept_picture_leads_to_its_last_record() -> None:
 def test_a_manifest_that_another_shard_made_shorter_is_searched() -> None:
     a, b = picture("a.jpg"), picture("b.jpg")
     add(failure(a), finished(b), name=ONE)
-    with open_manifest(Path("out"), NOW, name=TWO) as manifest:
-        kept = manifest.done(b)
+    with opened(name=TWO) as manifest:
+        kept = done(manifest, b)
         assert kept is not None
         add(finished(a), name=ONE)  # closing leaves one record a picture, of other lengths
         assert Record.from_json(manifest.line(kept)) == finished(b)
@@ -165,11 +194,15 @@ def test_a_folder_of_many_shards_is_read() -> None:
 
 
 def test_the_batch_size_of_the_same_settings_is_remembered() -> None:
-    one, other = (finished(picture(name)) for name in ("a.jpg", "b.jpg"))
-    add(replace(one, batch_size=32), replace(other, batch_size=8, settings=OTHER))
-    for settings, sizes in ((NOW, {32: 1}), (OTHER, {8: 1}), ("0", {})):
-        with open_manifest(Path("out"), settings) as manifest:
-            assert manifest.batch_sizes == sizes
+    with opened() as manifest:
+        manifest.decided(batch_size=32)
+    with opened() as manifest:
+        assert manifest.batch_size == 0  # nothing came of it
+        manifest.decided(batch_size=32)
+        manifest.append(finished(picture()))
+    for settings, name, size in ((NOW, MANIFEST, 32), (OTHER, MANIFEST, 0), (NOW, ONE, 0)):
+        with opened(settings, name) as manifest:
+            assert manifest.batch_size == size
 
 
 def test_a_changed_picture_is_done_again() -> None:
@@ -253,9 +286,9 @@ def test_a_torn_last_line_is_dropped_at_every_length() -> None:
         Path("out", MANIFEST).write_bytes(whole[:length])
         expected = [a.source] if length >= first else []
         assert sources() == expected
-        with open_manifest(Path("out"), NOW) as manifest:
-            assert (manifest.done(a) is not None) == (length >= first)
-            assert manifest.done(b) is None
+        with opened() as manifest:
+            assert (done(manifest, a) is not None) == (length >= first)
+            assert done(manifest, b) is None
             manifest.append(finished(b))
         assert sources() == [*expected, b.source]
 
@@ -282,14 +315,14 @@ def test_a_broken_line_in_the_middle_is_said() -> None:
 
 def test_a_manifest_that_an_editor_saved_again() -> None:
     found = picture()
-    with open_manifest(Path("out"), NOW) as manifest:
+    with opened() as manifest:
         manifest.append(finished(found))
     path = Path("out") / MANIFEST
     text = path.read_text(encoding="utf-8")
     path.write_bytes(text.replace("\n", "\r\n").encode("utf-8-sig"))
     assert [record.source for record in read_folder(Path("out"))] == [found.source]
-    with open_manifest(Path("out"), NOW) as manifest:
-        kept = manifest.done(found)
+    with opened() as manifest:
+        kept = done(manifest, found)
         assert kept is not None
         assert Record.from_json(manifest.line(kept)).source == found.source
     path.write_bytes((text + text).encode("utf-16"))
@@ -300,8 +333,8 @@ def test_a_manifest_that_an_editor_saved_again() -> None:
 def test_overwrite_forgets() -> None:
     found = picture()
     add(finished(found))
-    with open_manifest(Path("out"), NOW, overwrite=True) as manifest:
-        assert manifest.done(found) is None
+    with opened(overwrite=True) as manifest:
+        assert done(manifest, found) is None
     assert Path("out", MANIFEST).exists(), "nothing is lost before something new is there"
 
 
@@ -311,8 +344,8 @@ def test_a_shard_knows_what_the_others_did() -> None:
     add(finished(b), name=ONE)
     add(finished(c), name=TWO)
     for name in (MANIFEST, ONE, TWO):
-        with open_manifest(Path("out"), NOW, name=name) as manifest:
-            assert all(manifest.done(found) for found in (a, b, c))
+        with opened(name=name) as manifest:
+            assert all(done(manifest, found) for found in (a, b, c))
     assert [sources(name) for name in (MANIFEST, ONE, TWO)] == [[f.source] for f in (a, b, c)]
 
 
@@ -336,7 +369,7 @@ def test_a_folder_s_records_are_each_picture_s_last() -> None:
 def test_a_folder_is_read_as_it_was_when_its_run_ends_meanwhile() -> None:
     a, b, c = (picture(name) for name in ("a.jpg", "b.jpg", "c.jpg"))
     add(failure(a), failure(b))
-    with open_manifest(Path("out"), NOW) as manifest:
+    with opened() as manifest:
         manifest.append(finished(a))
         reading = read_folder(Path("out"))
         assert next(reading) == finished(a)
@@ -363,8 +396,8 @@ def test_shards_of_other_settings_are_refused() -> None:
         with pytest.raises(GradcamError, match="other settings"):
             add(name=name, settings=OTHER)
     add(name=ONE, settings=OTHER)
-    with open_manifest(Path("out"), OTHER, overwrite=True) as manifest:
-        assert manifest.done(found) is None
+    with opened(OTHER, overwrite=True) as manifest:
+        assert done(manifest, found) is None
         manifest.append(finished(found, settings=OTHER))
     add(name=TWO, settings=OTHER)
 
@@ -374,10 +407,10 @@ def test_overwriting_a_shard_leaves_the_others() -> None:
     add(finished(a), name=ONE)
     add(finished(b), name=TWO)
     Path("out/manifest-old.jsonl").write_text("mine", encoding="utf-8")
-    with open_manifest(Path("out"), NOW, name=ONE, overwrite=True) as manifest:
-        assert manifest.done(a) is None
-        assert manifest.done(b)
-    with open_manifest(Path("out"), NOW, overwrite=True) as manifest:
+    with opened(name=ONE, overwrite=True) as manifest:
+        assert done(manifest, a) is None
+        assert done(manifest, b)
+    with opened(overwrite=True) as manifest:
         manifest.append(finished(a))
     left = {path.name for path in Path("out").glob("*.jsonl")}
     assert left == {"manifest-old.jsonl", MANIFEST}
@@ -389,19 +422,19 @@ def test_files_that_are_not_made_again_are_removed() -> None:
     add(record)
     stale = Path("out", f"{found.source}.top1.jpg")
     failed = Record(source=found.source, status="failed", error=Failure("empty", "it is empty"))
-    with open_manifest(Path("out"), NOW, overwrite=True) as manifest:
+    with opened(overwrite=True) as manifest:
         assert stale.exists()
         manifest.append(failed)
     assert not stale.exists()
 
 
 def test_a_folder_that_stays_empty_is_left_as_it_was_found() -> None:
-    with pytest.raises(KeyError), open_manifest(Path("out"), NOW, made=True):
+    with pytest.raises(KeyError), opened(made=True):
         raise KeyError
     assert not Path("out").exists()
     Path("out").mkdir()
     Path("out/.theirs.lock").touch()
-    with pytest.raises(KeyError), open_manifest(Path("out"), NOW, made=True):
+    with pytest.raises(KeyError), opened(made=True):
         raise KeyError
     assert Path("out/.theirs.lock").exists()
 
@@ -418,7 +451,7 @@ def test_a_folder_that_stays_empty_is_left_as_it_was_found() -> None:
 )
 def test_two_writers_only_as_shards(first: str, second: str, allowed: bool) -> None:
     found = picture()
-    with open_manifest(Path("out"), NOW, name=first) as manifest:
+    with opened(name=first) as manifest:
         if allowed:
             add(finished(found), name=second)
         else:
@@ -431,8 +464,9 @@ def test_two_writers_only_as_shards(first: str, second: str, allowed: bool) -> N
 def test_the_lock_dies_with_its_process() -> None:
     code = (
         "import sys, time\nfrom pathlib import Path\n"
-        "from gradcam_cli.batch.manifest import open_manifest\n"
-        "with open_manifest(Path('out'), 'x'):\n    print('in', flush=True)\n    time.sleep(60)\n"
+        "from gradcam_cli.store.manifest import open_manifest\n"
+        "with open_manifest(Path('out'), {}, {}):\n"
+        "    print('in', flush=True)\n    time.sleep(60)\n"
     )
     other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert other.stdout is not None
@@ -445,7 +479,7 @@ def test_the_lock_dies_with_its_process() -> None:
     add()
 
 
-def leftover(process: int, host: str = files._HOST, age: float = 0) -> Path:
+def leftover(process: int, host: str = atomic._HOST, age: float = 0) -> Path:
     path = Path(f"out/in/.gradcam-{host}-{process}-00000000.part")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"half")
@@ -477,7 +511,7 @@ def test_nothing_says_killed_after_an_error() -> None:
     running = Path(f"out/.{MANIFEST}.running")
 
     def fail() -> None:
-        with open_manifest(Path("out"), NOW):
+        with opened():
             assert running.exists()
             raise RuntimeError
 
@@ -500,7 +534,7 @@ def files_up_to(size: int) -> Iterator[None]:
 def test_a_full_disk_leaves_whole_lines() -> None:
     a, b = finished(picture("a.jpg")), finished(picture("b.jpg"))
     length = len(a.to_json()) + 1
-    with open_manifest(Path("out"), NOW) as manifest:
+    with opened() as manifest:
         manifest.append(a)
         for room in (0, 1, length - 1):
             with files_up_to(length + room), pytest.raises(GradcamError) as caught:
@@ -517,7 +551,7 @@ def test_a_full_disk_cannot_hurt_when_old_lines_are_dropped() -> None:
     add(*records)
 
     def add_again() -> None:
-        with open_manifest(Path("out"), NOW) as manifest:
+        with opened() as manifest:
             manifest.append(records[0])
             resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
 
@@ -526,8 +560,8 @@ def test_a_full_disk_cannot_hurt_when_old_lines_are_dropped() -> None:
         add_again()
     assert Path("out", MANIFEST).read_bytes() == before + records[0].to_json().encode() + b"\n"
     assert list(Path("out").glob(".gradcam-*.part")) == []
-    with open_manifest(Path("out"), NOW) as manifest:
-        assert all(manifest.done(Found(Path(each.source), each.source)) for each in records)
+    with opened() as manifest:
+        assert all(done(manifest, Found(Path(each.source), each.source)) for each in records)
     assert list(read_manifest(Path("out"))) == records
 
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from gradcam_cli.batch.records import (
+from gradcam_cli.commands import options, values
+from gradcam_cli.commands.request import model_choice, settings
+from gradcam_cli.store.records import (
     ExplanationRecord,
     Failure,
     Prediction,
     Record,
     Settings,
 )
-from gradcam_cli.commands import options, values
-from gradcam_cli.commands.request import model_choice, settings
 
 SETTINGS = Settings(
     model={"model": "vgg16", "weights": "imagenet"},
