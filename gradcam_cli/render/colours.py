@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gradcam_cli.errors import GradcamError, suggestion
 from gradcam_cli.images.fit import Strip
 
-__all__ = ["COLORMAPS", "blended", "check_colormap", "colour_table", "coloured"]
+__all__ = ["COLORMAPS", "blended", "colour_table", "coloured"]
 
 Pixels = NDArray[np.uint8]
 
@@ -43,20 +43,15 @@ COLORMAPS: dict[str, int | None] = {
 }
 
 
-def check_colormap(name: str) -> None:
-    """Raise GradcamError, with the nearest names, unless ``name`` is a colour map."""
-    if name not in COLORMAPS:
-        hint = suggestion(name, COLORMAPS, "choose one of " + ", ".join(COLORMAPS))
-        raise GradcamError(f"there is no colour map called {name}", hint)
-
-
 @functools.cache
 def colour_table(name: str) -> Pixels:
     """Return the RGB colours of the 256 levels of heat, uint8 ``[256, 3]``, not writeable.
 
     Raises GradcamError for an unknown name.
     """
-    check_colormap(name)
+    if name not in COLORMAPS:
+        hint = suggestion(name, COLORMAPS, "choose one of " + ", ".join(COLORMAPS))
+        raise GradcamError(f"there is no colour map called {name}", hint)
     levels = np.arange(256, dtype=np.uint8)
     code = COLORMAPS[name]
     if code is None:

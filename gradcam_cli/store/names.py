@@ -19,7 +19,7 @@ __all__ = ["both_stems", "check_output", "stems"]
 
 _WRITTEN = {".jpg", ".png", ".webp", ".npy", ".jsonl", ".json"}
 _LONGEST = 150  # bytes of a name; leaves room in 255 for a class, a kind and an extension
-_MARK = re.compile(r"~[0-9a-f]{8}$")
+_MARK = re.compile(r"~[0-9a-f]{8}$", re.IGNORECASE)
 _FORBIDDEN = frozenset('<>:"|?*\\/')  # on Windows' disks
 
 
@@ -52,8 +52,8 @@ def _stem(found: Found) -> tuple[str, bool]:
     path = PurePath(found.below or found.source)
     parts = [part for part in path.relative_to(path.anchor).parts if part != ".."]
     clean = [_clean(part, folder=place < len(parts)) for place, part in enumerate(parts, 1)]
-    whole = all(len(part.encode()) < _LONGEST for part in clean)
-    return "/".join(clean) or "_", whole and not _MARK.search(path.name)
+    short = [_cut(part) for part in clean]
+    return "/".join(short) or "_", short == clean and not _MARK.search(path.name)
 
 
 def _alike(stem: str) -> str:
@@ -66,7 +66,7 @@ def _hash(source: str) -> str:
 
 
 def _clean(part: str, folder: bool) -> str:
-    """Return a name that can be shown, that any disk takes, and that leaves room for a suffix.
+    """Return a name that can be shown, and that any disk takes.
 
     A folder's does not end like an output file's: ``a.jpg.top1.jpg/b.jpg`` lies beside ``a.jpg``.
     """
@@ -75,6 +75,11 @@ def _clean(part: str, folder: bool) -> str:
         name = name[:-1] + "_"
     if folder and ending(name) in _WRITTEN:
         name += "_"
+    return name
+
+
+def _cut(name: str) -> str:
+    """Return a name that leaves room for a suffix."""
     raw = name.encode()
     return name if len(raw) < _LONGEST else raw[: _LONGEST - 1].decode(errors="ignore") + "_"
 

@@ -6,13 +6,11 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gradcam_cli.errors import GradcamError, ImageError
 from gradcam_cli.images.files import read_picture
 from gradcam_cli.sources.endings import EXTENSIONS
-from gradcam_cli.sources.find import Found, check_output, find_pictures, output_stem
+from gradcam_cli.sources.find import find_pictures
 
 
 @pytest.fixture(autouse=True)
@@ -32,10 +30,6 @@ def found(*sources: str, lines: bytes | None = None, nul: bool = False) -> list[
     pictures = list(find_pictures(sources, stdin, nul=nul))
     assert all(picture.source == os.fspath(picture.path) for picture in pictures)
     return [picture.source for picture in pictures]
-
-
-def stem(source: str) -> str:
-    return output_stem(Found(Path(source), source))
 
 
 def test_a_folder_gives_its_pictures_in_order() -> None:
@@ -252,127 +246,3 @@ def test_the_output_folder_is_never_walked() -> None:
     assert [picture.source for picture in pictures] == ["p/a.jpg", "p/x/c.jpg"]
     pictures = find_pictures(["p/out/b.jpg"], output_dir=Path("p/out"))
     assert [picture.source for picture in pictures] == ["p/out/b.jpg"]
-
-
-@pytest.mark.parametrize(
-    ("source", "place"),
-    [
-        ("a.jpg", "a.jpg"),
-        ("./a.jpg", "a.jpg"),
-        ("a.png", "a.png"),
-        ("x/a.jpg", "x/a.jpg"),
-        ("/data/x/a.jpg", "@root/data/x/a.jpg"),
-        ("../x/a.jpg", "@up/x/a.jpg"),
-        ("../../a.jpg", "@up/@up/a.jpg"),
-        ("émile 2.jpg", "émile 2.jpg"),
-        ("-a.jpg", "-a.jpg"),
-        ("🐘.jpg", "🐘.jpg"),
-    ],
-)
-def test_ordinary_names_stay(source: str, place: str) -> None:
-    assert stem(source) == place
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        *("IMG_0001.JPG", "x/A.jpg", "X/a.jpg", "/Users/a.jpg", "straße.jpg", "e\u0301.jpg"),
-        *("@root/a.jpg", "@up/a.jpg", "a.jpg~01234567", "a\nb.jpg", "a:b.jpg", "b\udcff.jpg"),
-        *("x /a.jpg", "a.jpg.", "a\\b.jpg", "\u202egpj.a", "\u0131.jpg"),
-    ],
-)
-def test_other_names_are_marked(source: str) -> None:
-    place = stem(source)
-    assert place[-9] == "~"
-    assert place.isprintable()
-    place.encode()  # no lone surrogates
-    assert not set(place) & set('<>:"|?*\\')
-    assert stem(source) == place
-
-
-def test_a_camera_name_stays_readable() -> None:
-    assert stem("trip/IMG_0001.JPG").startswith("trip/IMG_0001.JPG~")
-
-
-def test_long_names_leave_room_for_a_suffix() -> None:
-    long = "é" * 120 + ".jpg"
-    places = {stem(long), stem(long[1:]), stem("é" * 120 + ".png"), stem("d" * 255 + "/a.jpg")}
-    assert len(places) == 4
-    assert all(len(part.encode()) <= 160 for place in places for part in place.split("/"))
-
-
-name = st.text(
-    st.characters(codec="utf-8", exclude_characters="/\0") | st.sampled_from("aAbB.~@\udcff\udc80"),
-    min_size=1,
-    max_size=8,
-).filter(lambda text: text not in (".",))
-
-
-@given(st.lists(st.lists(name, min_size=1, max_size=3), min_size=2, max_size=8))
-def test_places_never_collide_on_any_disk(paths: list[list[str]]) -> None:
-    sources = {os.fspath(Path(*parts)) for parts in paths} - {"."}
-    places = {stem(source).casefold() for source in sources}
-    assert len(places) == len(sources)
-    assert all(".." not in place.split("/") and not place.startswith("/") for place in places)
-
-
-def test_case_and_composition_are_told_apart() -> None:
-    sources = ["a.jpg", "A.jpg", "a.JPG", "A.JPG", "é.jpg", "e\u0301.jpg", "É.jpg", "a.jpeg"]
-    assert len({stem(source).casefold() for source in sources}) == len(sources)
-
-
-def test_the_output_folder_is_made_and_left_empty() -> None:
-    touch("p/a.jpg")
-    check_output(["p", "@list", "-", "p/*.jpg"], Path("out/deep"))
-    assert list(Path("out/deep").iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("sources", "output"),
-    [
-        (["p"], "p"),
-        (["p"], "p/out"),
-        (["p/"], "./p/x/../out"),
-        (["."], "gradcam_output"),
-        (["link"], "p/out"),
-        (["p"], "link/out"),
-        (["p/**/*.jpg"], "p/out"),
-        (["**/*.jpg"], "p/out"),
-        (["q", "p"], "p/new/folder"),
-    ],
-)
-def test_an_output_folder_inside_a_source_is_refused(sources: list[str], output: str) -> None:
-    touch("p/a.jpg", "q/a.jpg")
-    Path("link").symlink_to("p")
-    before = sorted(Path().rglob("*"))
-    with pytest.raises(GradcamError, match="lies inside the source folder") as caught:
-        check_output(sources, Path(output))
-    assert "-o" in caught.value.hint
-    assert sorted(Path().rglob("*")) == before
-
-
-def test_an_output_folder_beside_the_sources_is_fine() -> None:
-    touch("p/a.jpg", "px/a.jpg")
-    check_output(["p"], Path("p2"))
-    check_output(["px"], Path("p"))
-    check_output(["p/a.jpg"], Path())
-    check_output(["p/a.jpg"], Path("p"))
-
-
-def test_an_output_never_takes_a_sources_place() -> None:
-    touch("a.jpg", "a.jpg.tusker.jpg", "b/c.jpg")
-    Path("link.jpg").symlink_to("a.jpg.tusker.jpg")
-    check_output(["a.jpg", "b/c.jpg"], Path())
-    for sources in (["a.jpg", "a.jpg.tusker.jpg"], ["a*.jpg"], ["a.jpg", "link.jpg"]):
-        with pytest.raises(GradcamError, match="has the name of an output"):
-            check_output(sources, Path())
-        check_output(sources, Path("out"))
-
-
-def test_an_output_folder_that_cannot_be_is_refused() -> None:
-    touch("file", "p/a.jpg")
-    Path("circle").symlink_to("circle")
-    for output in ("file", "file/below", "n" * 300, "/dev/null/x", "/proc/gradcam", "circle"):
-        with pytest.raises(GradcamError, match="the output folder") as caught:
-            check_output(["p"], Path(output))
-        assert "-o" in caught.value.hint
