@@ -9,20 +9,22 @@ import cv2
 import numpy as np
 import pytest
 
-from gradcam_cli.batch import steps
-from gradcam_cli.batch.steps import Job, Plan, finish, prepare
-from gradcam_cli.commands.options import DrawOptions
-from gradcam_cli.commands.values import Format
-from gradcam_cli.errors import GradcamError
-from gradcam_cli.explain import Answer, Explanation
+from gradcam_cli.cam.answer import Answer, ClassMap, Facts
+from gradcam_cli.engine.files import UNPLACED
+from gradcam_cli.engine.steps import Failed, Held, Prepared, prepare
+from gradcam_cli.errors import GradcamError, ImageError
 from gradcam_cli.images.encode import encode
+from gradcam_cli.images.fit import Cells, Span
 from gradcam_cli.models.load import Model
 from gradcam_cli.sources.find import Found
+from gradcam_cli.spec.draw import DrawSpec
+from gradcam_cli.spec.explain import ExplainSpec
+from gradcam_cli.spec.image import ImageSpec
 from gradcam_cli.store.records import Record
-from tests.images.making import levels, meant, png
-from tests.tiny import Pixels, load_tiny, make_plan, noise
+from tests.tiny import Pixels, load_tiny, noise, recorder
 
-ALL = DrawOptions(save="overlay,heatmap,array", format=Format.png)
+ALL = DrawSpec(save=("overlay", "heatmap", "array"), format="png")
+WHOLE = Cells(*2 * (Span(4.0, 8.0, 0.0, 16.0),))
 
 
 @pytest.fixture(scope="module")
@@ -30,50 +32,46 @@ def model(tiny: Path) -> Model:
     return load_tiny(tiny)
 
 
-def write(folder: Path, pixels: Pixels, name: str = "a.png") -> Found:
+def picture(folder: Path, pixels: Pixels, name: str = "a.png") -> Found:
     (folder / name).write_bytes(encode(pixels, "png"))
     return Found(folder / name, name)
+
+
+def prepared(found: Found, model: Model) -> Prepared:
+    item = prepare(found, model, ImageSpec(), Held())
+    assert isinstance(item, Prepared)
+    return item
 
 
 def answer(score: float = 2.0, raw: float = 1.0) -> Answer:
     scores = np.asarray([0.0, score, 1.0], np.float32)
     grid = np.asarray([[0, 0], [0, raw]], np.float32)
     return Answer(
+        facts=Facts(7, "dense", True, "conv", (2, 2), None, "float32"),
         probabilities=scores / np.float32(10),
         scores=scores,
         order=np.asarray([1, 2, 0]),
-        explanations=(Explanation("top1", 1, score / 10, score, grid, ""),),
+        maps=(ClassMap("top1", 1, score / 10, score, grid, ""),),
     )
-
-
-def job(found: Found, plan: Plan) -> Job:
-    prepared = prepare(found, plan)
-    assert isinstance(prepared, Job)
-    return prepared
-
-
-def kind(record: Job | Record) -> str:
-    assert isinstance(record, Record)
-    assert record.error is not None
-    return record.error.kind
 
 
 def written(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_picture_becomes_its_square_and_its_files(model: Model, tmp_path: Path) -> None:
-    plan = make_plan(model, tmp_path / "out", ALL)
-    pixels = noise(1, 40, 60)
-    prepared = job(write(tmp_path, pixels), plan)
-    assert prepared.square.shape == (16, 16, 3)
-    np.testing.assert_array_equal(prepared.picture.pixels, pixels)
-    record = finish(prepared, answer(), plan)
-    (item,) = record.explanations
+def test_an_answer_becomes_a_record_and_its_files(model: Model, tmp_path: Path) -> None:
+    record = recorder(model, tmp_path / "out", ALL)
+    done = record(prepared(picture(tmp_path, noise(1, 40, 60)), model), answer())
+    (item,) = done.explanations
+    assert item.files == {
+        "overlay": "a.png.top1.png",
+        "heatmap": "a.png.top1.heatmap.png",
+        "array": "a.png.top1.npy",
+    }
     assert written(tmp_path / "out") == sorted(item.files.values())
     assert {k: (tmp_path / "out" / f).stat().st_size for k, f in item.files.items()} == item.sizes
     assert item.peak == (45, 30)
-    assert [(row.rank, row.index, row.score) for row in record.predictions] == [
+    assert [(row.rank, row.index, row.score) for row in done.predictions] == [
         (1, 1, 2.0),
         (2, 2, 1.0),
         (3, 0, 0.0),
@@ -82,102 +80,78 @@ def test_a_picture_becomes_its_square_and_its_files(model: Model, tmp_path: Path
     np.testing.assert_array_equal(raw, [[0, 0], [0, 1]])
 
 
+def test_a_record_says_how_the_answer_came_about(model: Model, tmp_path: Path) -> None:
+    record = recorder(model, None)
+    probable = replace(record.spec, explain=ExplainSpec(score="probability", method="cam"))
+    item = prepared(picture(tmp_path, noise(1)), model)
+    done = replace(record, spec=probable)(item, answer())
+    assert (done.layer, done.precision, done.batch_size) == ("conv", "float32", 7)
+    assert (done.method, done.score_kind) == ("cam", "probability")
+    assert (done.model, done.weights) == (model.name, model.weights)
+    assert done.settings == record.settings
+    assert UNPLACED in done.notes
+    placed = replace(answer(), facts=replace(answer().facts, cells=WHOLE))
+    assert UNPLACED not in record(item, placed).notes
+
+
+def test_files_lie_where_the_list_puts_them(model: Model, tmp_path: Path) -> None:
+    item = prepared(picture(tmp_path, noise(1)), model)
+    record = recorder(model, tmp_path / "out")
+    moved = replace(record, stem={"a.png": "deep/below/b~1"}.__getitem__)
+    assert moved(item, answer()).explanations[0].files == {"overlay": "deep/below/b~1.top1.jpg"}
+    assert written(tmp_path / "out") == ["deep/below/b~1.top1.jpg"]
+
+
 def test_numbers_that_are_not_finite_become_null(model: Model, tmp_path: Path) -> None:
-    plan = make_plan(model, tmp_path / "out")
-    record = finish(job(write(tmp_path, noise(1)), plan), answer(math.nan), plan)
-    assert (record.predictions[0].score, record.predictions[0].probability) == (None, None)
-    assert (record.explanations[0].score, record.explanations[0].probability) == (None, None)
-    assert Record.from_json(record.to_json()) == record
+    item = prepared(picture(tmp_path, noise(1)), model)
+    done = recorder(model, tmp_path / "out")(item, answer(math.nan))
+    assert (done.predictions[0].score, done.predictions[0].probability) == (None, None)
+    assert (done.explanations[0].score, done.explanations[0].probability) == (None, None)
+    assert Record.from_json(done.to_json()) == done
 
 
-@pytest.mark.parametrize(("format_", "side"), [(Format.jpg, 66_000), (Format.webp, 17_000)])
+@pytest.mark.parametrize(("format_", "side"), [("jpg", 66_000), ("webp", 17_000)])
 def test_a_format_that_cannot_hold_the_picture_fails_it_alone(
-    model: Model, tmp_path: Path, format_: Format, side: int
+    model: Model, tmp_path: Path, format_: str, side: int
 ) -> None:
-    found = write(tmp_path, np.zeros((2, side, 3), np.uint8))
-    plan = make_plan(model, tmp_path / "out", DrawOptions(save="overlay,array", format=format_))
-    record = finish(job(found, plan), answer(), plan)
-    assert kind(record) == "write"
-    assert record.error is not None
-    assert "png" in record.error.message
+    item = prepared(picture(tmp_path, np.zeros((2, side, 3), np.uint8)), model)
+    draw = DrawSpec(save=("overlay", "array"), format=format_)  # type: ignore[arg-type]
+    with pytest.raises(ImageError) as caught:
+        recorder(model, tmp_path / "out", draw)(item, answer())
+    assert caught.value.kind == "write"
+    assert "png" in caught.value.hint
     assert not (tmp_path / "out").exists()
-    as_png = make_plan(model, tmp_path / "out", ALL)
-    assert not finish(job(found, as_png), answer(), as_png).failed
+    assert not recorder(model, tmp_path / "out", ALL)(item, answer()).failed
 
 
-def test_large_pictures_are_read_again_for_drawing(
-    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plan = make_plan(model, tmp_path / "out", ALL)
-    found = write(tmp_path, noise(3, 40, 60))
-    held = job(found, plan)
-    finish(held, answer(), plan)
-    before = {name: (tmp_path / "out" / name).read_bytes() for name in written(tmp_path / "out")}
-    monkeypatch.setattr(steps, "HELD_BYTES", 40 * 60 * 3 - 1)
-    light = job(found, plan)
-    assert light.picture.pixels.size == 0
-    np.testing.assert_array_equal(light.square, held.square)
-    record = finish(light, answer(), plan)
-    assert (record.width, record.height) == (60, 40)
-    assert {name: (tmp_path / "out" / name).read_bytes() for name in before} == before
+def test_predicting_writes_nothing(model: Model, tmp_path: Path) -> None:
+    item = prepared(picture(tmp_path, noise(5, 400, 600)), model)
+    done = recorder(model, None)(item, replace(answer(), maps=()))
+    assert (done.width, done.height, done.explanations) == (600, 400, ())
+    assert (done.method, done.score_kind) == ("", "")
+    assert written(tmp_path) == ["a.png"]
 
 
-def test_a_large_picture_that_changes_meanwhile_fails(
-    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(steps, "HELD_BYTES", 0)
-    plan = make_plan(model, tmp_path / "out")
-    found = write(tmp_path, noise(3))
-    prepared = job(found, plan)
-    write(tmp_path, noise(4))
-    assert kind(finish(prepared, answer(), plan)) == "changed"
-    found.path.unlink()
-    assert kind(finish(prepared, answer(), plan)) == "vanished"
-    assert not (tmp_path / "out").exists()
-
-
-def test_predicting_writes_nothing_and_decodes_no_more_than_it_needs(
-    model: Model, tmp_path: Path
-) -> None:
-    path = tmp_path / "a.jpg"
-    path.write_bytes(encode(noise(5, 400, 600), "jpg"))
-    plan = make_plan(model, None)
-    prepared = job(Found(path, "a.jpg"), plan)
-    assert prepared.picture.pixels.shape == (50, 75, 3)
-    record = finish(prepared, replace(answer(), explanations=()), plan)
-    assert (record.width, record.height, record.explanations) == (600, 400, ())
-    assert (record.method, record.score_kind) == ("", "")
-    assert written(tmp_path) == ["a.jpg"]
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        (b"", "empty"),
-        (b"text", "not-a-picture"),
-        (encode(noise(1), "jpg")[:-2], "truncated"),
-        (encode(noise(1), "png")[:-20], "truncated"),
-    ],
-)
-def test_a_failed_picture_says_why_and_names_the_run(
-    model: Model, tmp_path: Path, content: bytes, expected: str
-) -> None:
-    path = tmp_path / "a.jpg"
-    path.write_bytes(content)
-    plan = make_plan(model, tmp_path / "out")
-    record = prepare(Found(path, "a.jpg"), plan)
-    assert isinstance(record, Record)
-    assert kind(record) == expected
-    assert (record.source, record.settings) == ("a.jpg", plan.settings.digest())
-    assert (record.model, record.weights) == (model.name, model.weights)
+def test_a_failed_picture_says_why_and_names_the_run(model: Model, tmp_path: Path) -> None:
+    record = recorder(model, tmp_path / "out")
+    found = Found(tmp_path / "a.jpg", "a.jpg")
+    failed = record.failed(Failed(found, ImageError("empty", "the file is empty", "copy it")))
+    assert failed.failed
+    assert failed.error is not None
+    assert (failed.error.kind, failed.error.message) == ("empty", "the file is empty (copy it)")
+    assert (failed.source, failed.settings) == ("a.jpg", record.settings)
+    assert (failed.model, failed.weights) == (model.name, model.weights)
+    plain = record.failed(Failed(found, ImageError("empty", "the file is empty")))
+    assert plain.error is not None
+    assert plain.error.message == "the file is empty"
 
 
 def test_a_file_that_cannot_be_written_ends_the_run(model: Model, tmp_path: Path) -> None:
-    plan = make_plan(model, tmp_path / "out")
-    prepared = job(write(tmp_path, noise(1)), plan)
+    item = prepared(picture(tmp_path, noise(1)), model)
     (tmp_path / "out").write_text("in the way", encoding="utf-8")
     with pytest.raises(GradcamError, match="cannot write") as caught:
-        finish(prepared, answer(), plan)
+        recorder(model, tmp_path / "out")(item, answer())
+    assert not isinstance(caught.value, ImageError)
     assert os.fspath(tmp_path / "out" / "a.png.top1.jpg") in caught.value.message
 
 
@@ -193,11 +167,11 @@ def test_a_path_too_long_to_write_fails_its_picture_alone(
         here, deep = below, f"{deep}/{name}" if name != "in" else deep
     os.close(here)
     Path(deep, "a.png").write_bytes(encode(noise(1), "png"))
-    found = Found(Path(deep, "a.png"), f"{deep}/a.png")
-    near = make_plan(model, Path("out"))
-    assert not finish(job(found, near), answer(), near).failed
-    far = make_plan(model, tmp_path / "out")
-    assert kind(finish(job(found, far), answer(), far)) == "write"
+    item = prepared(Found(Path(deep, "a.png"), f"{deep}/a.png"), model)
+    assert not recorder(model, Path("out"))(item, answer()).failed
+    with pytest.raises(ImageError) as caught:
+        recorder(model, tmp_path / "out")(item, answer())
+    assert caught.value.kind == "write"
 
 
 def test_overlays_of_turned_pictures_are_upright(model: Model, tmp_path: Path) -> None:
@@ -207,26 +181,8 @@ def test_overlays_of_turned_pictures_are_upright(model: Model, tmp_path: Path) -
     block = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
     marker = b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big")
     path.write_bytes(data[:2] + marker + block + data[2:])
-    plan = make_plan(model, tmp_path / "out", DrawOptions(intensity=0.0, format=Format.png))
-    record = finish(job(Found(path, "a.jpg"), plan), answer(), plan)
-    drawn = cv2.imread(str(tmp_path / "out" / record.explanations[0].files["overlay"]))
+    record = recorder(model, tmp_path / "out", DrawSpec(intensity=0.0, format="png"))
+    done = record(prepared(Found(path, "a.jpg"), model), answer())
+    drawn = cv2.imread(str(tmp_path / "out" / done.explanations[0].files["overlay"]))
     plain = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
     np.testing.assert_array_equal(drawn, np.rot90(plain, -1))
-
-
-@pytest.mark.parametrize("held", [steps.HELD_BYTES, 0])
-def test_white_holds_whenever_a_picture_is_read(
-    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int
-) -> None:
-    monkeypatch.setattr(steps, "HELD_BYTES", held)  # with 0 it is read again for drawing
-    few = levels(3, 4095)
-    (tmp_path / "a.png").write_bytes(png(few, 16, 2))
-    found = Found(tmp_path / "a.png", "a.png")
-    plan = make_plan(model, tmp_path / "out", DrawOptions(intensity=0, format=Format.png))
-    for white in (0, 4095):
-        there = replace(plan, settings=replace(plan.settings, white=white))
-        record = finish(job(found, there), answer(), there)
-        assert ("--white 4095" in record.warning) == (white == 0)
-        overlay = tmp_path / "out" / record.explanations[0].files["overlay"]
-        drawn = np.asarray(cv2.imread(os.fspath(overlay)))[:, :, ::-1]
-        assert np.abs(drawn - np.rint(meant(few, white or 65535))).max() <= 1
