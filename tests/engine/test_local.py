@@ -3,33 +3,31 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from gradcam_cli.batch import pipeline
-from gradcam_cli.commands.options import DrawOptions
+from gradcam_cli.engine.files import Recorder
 from gradcam_cli.engine.local import THREADS, Late, Stages, ordered, stream
+from gradcam_cli.engine.steps import Failed
 from gradcam_cli.errors import GradcamError
+from gradcam_cli.explain import Explainer, OutOfMemory, traced
 from gradcam_cli.models.load import Model
 from gradcam_cli.sources.find import Found
+from gradcam_cli.spec.draw import DrawSpec
 from gradcam_cli.store.records import Done, Record
 from tests.asking import ask
-from tests.tiny import explain, load_tiny, make_plan, write_pictures
+from tests.tiny import explain, load_tiny, recorder, write_pictures
 
 
 @pytest.fixture(scope="module")
 def model(tiny: Path) -> Model:
     return load_tiny(tiny)
-
-
-def asking(model: Model) -> partial[Explainer]:
-    return partial(Explainer, model, ask(1))
 
 
 def timeless(records: list[Record]) -> list[Record]:
@@ -143,11 +141,27 @@ def test_leaving_early_waits_for_work_without_patience_and_not_with() -> None:
 # -- stream
 
 
-def test_one_record_a_picture_in_order(model: Model, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def four(model: Model) -> Explainer:
+    return traced(model, ask(1), 4)
+
+
+def streamed(
+    places: Iterable[Found | Done], explainer: Explainer, record: Recorder, *more: Any, **how: Any
+) -> Generator[Record | Failed | Done, None, None]:
+    return stream(places, explainer, record.spec.images, record, *more, **how)
+
+
+def overlay(outcome: Record | Failed | Done, folder: Path) -> Path:
+    assert isinstance(outcome, Record)
+    return folder / outcome.explanations[0].files["overlay"]
+
+
+def test_one_outcome_a_place_in_order(model: Model, tmp_path: Path) -> None:
     pictures = write_pictures(tmp_path / "in", 11)
     for number in (0, 1, 4, 10):
         pictures[number].path.write_bytes(b"no picture")
-    records = explain(pictures, model, make_plan(model, tmp_path / "out"))
+    records = explain(pictures, model, recorder(model, tmp_path / "out"))
     assert [record.source for record in records] == [found.source for found in pictures]
     assert [record.failed for record in records] == [n in (0, 1, 4, 10) for n in range(11)]
     assert len({record.predictions[0].score for record in records if not record.failed}) == 7
@@ -155,9 +169,9 @@ def test_one_record_a_picture_in_order(model: Model, tmp_path: Path) -> None:
 
 def test_an_answer_belongs_to_its_picture(model: Model, tmp_path: Path) -> None:
     pictures = write_pictures(tmp_path / "in", 7)
-    plan = make_plan(model, None)
-    together = explain(pictures, model, plan)
-    alone = [explain([found], model, plan)[0] for found in pictures]
+    record = recorder(model, None)
+    together = explain(pictures, model, record)
+    alone = [explain([found], model, record, 1)[0] for found in pictures]
     for one, other in zip(together, alone, strict=True):
         assert one.sha256 == other.sha256
         assert [row.index for row in one.predictions] == [row.index for row in other.predictions]
@@ -165,58 +179,95 @@ def test_an_answer_belongs_to_its_picture(model: Model, tmp_path: Path) -> None:
             assert mine.score == pytest.approx(its.score, abs=1e-6)
 
 
-@pytest.mark.parametrize("done", [1, 2, 3, 4, 5, 9, 10])
-@pytest.mark.parametrize("batch_bytes", [512 << 20, 5000])
+@pytest.mark.parametrize(
+    ("done", "failing"),
+    [
+        (set(range(1)), {3}),
+        (set(range(3)), {3}),
+        (set(range(4)), {3}),
+        (set(range(5)), {0, 4}),
+        (set(range(10)), {3}),
+        ({1, 2, 6, 9}, {0, 5, 10}),
+        ({0, 1, 2, 3, 8, 9, 10}, {4, 5, 6}),
+    ],
+)
 def test_what_is_left_comes_out_to_the_last_bit(
-    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: int, batch_bytes: int
+    model: Model, four: Explainer, tmp_path: Path, done: set[int], failing: set[int]
 ) -> None:
     """A network's answer depends in the last bits on a picture's place in its batch."""
-    monkeypatch.setattr(pipeline, "_BATCH_BYTES", batch_bytes)
     pictures = write_pictures(tmp_path / "in", 11)
-    pictures[3].path.write_bytes(b"no picture")
-    draw = DrawOptions(save="overlay,array")
-    whole = explain(pictures, model, make_plan(model, tmp_path / "whole", draw))
-    kept = [
-        found if record.failed else Done(3 * record.width * record.height, False)
-        for found, record in zip(pictures[:done], whole, strict=False)
+    draw = DrawSpec(save=("overlay", "array"))
+    whole = list(streamed(pictures, four, recorder(model, tmp_path / "whole", draw)))
+    for number in failing:
+        pictures[number].path.write_bytes(b"no picture")
+    places = [
+        Done(found.source, empty=False) if number in done else found
+        for number, found in enumerate(pictures)
     ]
-    rest = explain([*kept, *pictures[done:]], model, make_plan(model, tmp_path / "rest", draw))
-    again = [record for record in whole[:done] if record.failed]
-    assert timeless(rest) == timeless([*again, *whole[done:]])
-    for record in rest:
-        for item in record.explanations:
-            for name in item.files.values():
-                assert (tmp_path / "rest" / name).read_bytes() == (
-                    tmp_path / "whole" / name
-                ).read_bytes()
+    rest = list(streamed(places, four, recorder(model, tmp_path / "rest", draw)))
+    for number, (first, second) in enumerate(zip(whole, rest, strict=True)):
+        assert isinstance(first, Record)
+        if number in done:
+            assert second is places[number]
+        elif number in failing:
+            assert isinstance(second, Failed)
+        else:
+            assert isinstance(second, Record)
+            assert timeless([second]) == timeless([first])
+            for name in second.explanations[0].files.values():
+                mine, its = (tmp_path / folder / name for folder in ("rest", "whole"))
+                assert mine.read_bytes() == its.read_bytes()
 
 
-@pytest.mark.parametrize(("kept", "left", "size"), [(0, 1, 1), (0, 9, 4), (2, 1, 3), (8, 1, 4)])
-def test_the_network_is_traced_for_the_whole_run_s_largest_batch(
-    model: Model, tmp_path: Path, kept: int, left: int, size: int
+class Watched:
+    """A traced network that remembers what it was given."""
+
+    def __init__(self, explainer: Explainer) -> None:
+        self.model, self.facts = explainer.model, explainer.facts
+        self.batches: list[Any] = []
+        self._explainer = explainer
+
+    def __call__(self, pixels: Any) -> Any:
+        self.batches.append(pixels)
+        return self._explainer(pixels)
+
+
+def test_blocks_are_cut_by_the_list_and_those_without_work_are_not_run(
+    model: Model, four: Explainer, tmp_path: Path
 ) -> None:
-    sizes = []
+    pictures = write_pictures(tmp_path / "in", 15)
+    for number in (4, 13):
+        pictures[number].path.write_bytes(b"no picture")
+    places: list[Found | Done] = list(pictures)
+    for number in (0, 5, 6, 7, 8, 9, 11):
+        places[number] = Done(pictures[number].source, empty=False)
+    watched: Any = Watched(four)
+    outcomes = list(streamed(places, watched, recorder(model, None)))
+    kinds = [type(outcome) for outcome in outcomes]
+    assert kinds == [
+        *(Done, Record, Record, Record),
+        *(Failed, Done, Done, Done),
+        *(Done, Done, Record, Done),
+        *(Record, Failed, Record),
+    ]
+    first, second, third = (batch.any(axis=(1, 2, 3)).tolist() for batch in watched.batches)
+    assert first == [False, True, True, True]
+    assert second == [False, False, True, False]
+    assert third == [True, False, True]
+    assert all(np.shape(batch)[1:] == (16, 16, 3) for batch in watched.batches)
 
-    def trace(asked: int) -> Explainer:
-        sizes.append(asked)
-        return asking(model)(asked)
 
-    pictures: list[Found | Done] = [Done(100, False)] * kept
-    pictures += write_pictures(tmp_path / "in", left)
-    assert len(list(stream(pictures, make_plan(model, None), trace, 4))) == left
-    assert sizes == [size]
+def test_memory_that_runs_out_is_said_with_a_smaller_size(
+    model: Model, four: Explainer, tmp_path: Path
+) -> None:
+    class Starved(Watched):
+        def __call__(self, *_: Any) -> Any:
+            raise OutOfMemory(None, None, "no memory")
 
-
-def test_nothing_is_traced_where_nothing_is_left(tmp_path: Path, model: Model) -> None:
-    def trace(size: int) -> Explainer:
-        raise AssertionError(size)
-
-    broken = write_pictures(tmp_path / "in", 3)
-    for found in broken:
-        found.path.write_bytes(b"")
-    pictures: list[Found | Done] = [Done(100, False)] * 5 + list(broken)
-    records = list(stream(pictures, make_plan(model, None), trace, 4))
-    assert [record.failed for record in records] == [True] * 3
+    starved: Any = Starved(four)
+    with pytest.raises(GradcamError, match="memory ran out with batches of 4") as caught:
+        list(streamed(write_pictures(tmp_path / "in", 5), starved, recorder(model, None)))
+    assert "--batch-size 2" in caught.value.hint
 
 
 def endless(pictures: list[Found], taken: list[int]) -> Iterator[Found]:
@@ -225,28 +276,19 @@ def endless(pictures: list[Found], taken: list[int]) -> Iterator[Found]:
         yield pictures[number % len(pictures)]
 
 
-def test_the_first_heatmap_is_there_before_the_walk_ends(model: Model, tmp_path: Path) -> None:
+def test_the_first_heatmap_is_there_before_the_list_ends(
+    model: Model, four: Explainer, tmp_path: Path
+) -> None:
     pictures, taken = write_pictures(tmp_path / "in", 3), [0]
-    records = stream(endless(pictures, taken), make_plan(model, tmp_path / "out"), asking(model), 4)
+    outcomes = streamed(endless(pictures, taken), four, recorder(model, tmp_path / "out"))
     for seen in range(1, 30):
-        record = next(records)
-        assert (tmp_path / "out" / record.explanations[0].files["overlay"]).exists()
+        assert overlay(next(outcomes), tmp_path / "out").exists()
         assert taken[0] <= seen + 2 * 4 + 2 * 4 + 4 + 2
-    records.close()
+    outcomes.close()
 
 
-def test_failures_are_told_at_once(model: Model, tmp_path: Path) -> None:
+def test_failures_do_not_pile_up(model: Model, four: Explainer, tmp_path: Path) -> None:
     """A folder full of what is no picture neither waits for one nor is held in memory."""
-    pictures, taken = write_pictures(tmp_path / "in", 1), [0]
-    pictures[0].path.write_bytes(b"no picture")
-    records = stream(endless(pictures, taken), make_plan(model, None), asking(model), 4)
-    for seen in range(1, 200):
-        assert next(records).failed
-        assert taken[0] <= seen + 20
-    records.close()
-
-
-def test_failures_behind_a_picture_do_not_pile_up(model: Model, tmp_path: Path) -> None:
     good, bad = write_pictures(tmp_path / "in", 2)
     bad.path.write_bytes(b"no picture")
     taken = [0]
@@ -255,44 +297,49 @@ def test_failures_behind_a_picture_do_not_pile_up(model: Model, tmp_path: Path) 
         yield good
         yield from endless([bad], taken)
 
-    records = stream(one_then_rubbish(), make_plan(model, None), asking(model), 4)
-    assert next(records).source == good.source
-    assert taken[0] <= 4 * 4 + 2 * 4
-    assert next(records).failed
-    records.close()
+    outcomes = streamed(one_then_rubbish(), four, recorder(model, None))
+    first = next(outcomes)
+    assert isinstance(first, Record)
+    assert first.source == good.source
+    for seen in range(1, 200):
+        assert isinstance(next(outcomes), Failed)
+        assert taken[0] <= seen + 5 * 4
+    outcomes.close()
 
 
 @pytest.mark.parametrize("after", [1, 5, 9])
-def test_stopping_finishes_what_is_in_flight(model: Model, tmp_path: Path, after: int) -> None:
+def test_stopping_finishes_what_is_in_flight(
+    model: Model, four: Explainer, tmp_path: Path, after: int
+) -> None:
     pictures, taken = write_pictures(tmp_path / "in", 40), [0]
-    plan = make_plan(model, tmp_path / "out")
-    stop, records = threading.Event(), []
-    for record in stream(endless(pictures, taken), plan, asking(model), 4, stop):
-        records.append(record)
-        if len(records) == after:
+    stop, outcomes = threading.Event(), []
+    record = recorder(model, tmp_path / "out")
+    for outcome in streamed(endless(pictures, taken), four, record, stop):
+        outcomes.append(outcome)
+        if len(outcomes) == after:
             stop.set()
-    assert after <= len(records) <= after + 3 * 4
-    assert len(records) % 4 == 0
-    written = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*")}
-    assert written == {record.explanations[0].files["overlay"] for record in records}
+    assert after <= len(outcomes) <= after + 3 * 4
+    assert len(outcomes) % 4 == 0
+    written = {path for path in (tmp_path / "out").rglob("*.*") if path.is_file()}
+    assert written == {overlay(outcome, tmp_path / "out") for outcome in outcomes}
 
 
 def test_an_error_in_writing_comes_in_its_turn_and_leaves_no_writer(
-    model: Model, tmp_path: Path
+    model: Model, four: Explainer, tmp_path: Path
 ) -> None:
     pictures = write_pictures(tmp_path / "in", 12)
     pictures[9] = Found(pictures[9].path, "blocked/9.jpg")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "blocked").write_text("in the way", encoding="utf-8")
-    records: list[Record] = []
+    outcomes: list[Any] = []
 
     def run() -> None:
-        for record in stream(pictures, make_plan(model, tmp_path / "out"), asking(model), 4):
-            records.append(record)  # noqa: PERF402  those before the error count
+        for outcome in streamed(pictures, four, recorder(model, tmp_path / "out")):
+            outcomes.append(outcome)  # noqa: PERF402  those before the error count
 
     with pytest.raises(GradcamError, match="cannot write"):
         run()
-    assert [record.source for record in records] == [found.source for found in pictures[:9]]
+    assert [outcome.source for outcome in outcomes] == [found.source for found in pictures[:9]]
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
     for thread in threading.enumerate():
         if thread.name.startswith(THREADS):
@@ -317,7 +364,7 @@ def test_a_picture_that_hangs_is_a_failed_record(
     for number in (0, 4):
         pictures[number] = Found(DeadDisk(pictures[number].path), pictures[number].source)
     try:
-        records = explain(pictures, model, make_plan(model, tmp_path / "out"))
+        records = explain(pictures, model, recorder(model, tmp_path / "out"))
     finally:
         release.set()
     kinds = [record.error.kind if record.error else "" for record in records]
@@ -338,7 +385,7 @@ def test_pictures_that_vanish_or_change_meanwhile(model: Model, tmp_path: Path) 
                 found.path.mkdir()
             yield found
 
-    records = explain(meddle(), model, make_plan(model, tmp_path / "out"))
+    records = explain(meddle(), model, recorder(model, tmp_path / "out"))
     kinds = [record.error.kind if record.error else "" for record in records]
     assert kinds == [*[""] * 5, "vanished", "not-a-picture", "unreadable", *[""] * 4]
 
@@ -348,16 +395,17 @@ def test_the_slowest_stage_is_named() -> None:
     assert Stages(reading=1, network=0, writing=2).slowest() == "writing"
 
 
-def test_time_is_laid_at_the_stage_that_took_it(model: Model, tmp_path: Path) -> None:
+def test_time_is_laid_at_the_stage_that_took_it(
+    model: Model, four: Explainer, tmp_path: Path
+) -> None:
     pictures = write_pictures(tmp_path / "in", 6)
 
-    def slow_walk() -> Iterator[Found]:
+    def slow_list() -> Iterator[Found]:
         for found in pictures:
             time.sleep(0.05)
             yield found
 
-    plan, stages = make_plan(model, None), Stages()
-    explainer = asking(model)(4)
-    assert len(list(stream(slow_walk(), plan, lambda _: explainer, 4, stages=stages))) == 6
+    stages = Stages()
+    assert len(list(streamed(slow_list(), four, recorder(model, None), stages=stages))) == 6
     assert stages.slowest() == "reading"
     assert stages.reading >= 6 * 0.05
