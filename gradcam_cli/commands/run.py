@@ -34,7 +34,7 @@ from gradcam_cli.spec.run import RunSpec, digest
 
 if TYPE_CHECKING:
     from gradcam_cli.engine.files import Recorder
-    from gradcam_cli.explain import Explainer
+    from gradcam_cli.explainer import Explainer
     from gradcam_cli.models.load import Model
     from gradcam_cli.store.manifest import Manifest
     from gradcam_cli.store.records import Done, Record
@@ -251,7 +251,7 @@ def _import_beside_hashing(spec: ModelSpec) -> None:
     path = own_file(spec)
     if path is not None and hash_ahead(path):
         with heeding():
-            import gradcam_cli.explain  # noqa: F401
+            import gradcam_cli.explainer  # noqa: F401
 
 
 def _hash_ahead(spec: ModelSpec) -> None:

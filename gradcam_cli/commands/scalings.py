@@ -119,7 +119,7 @@ def _rows(
     model: Model, prepared: Sequence[Prepared], shown: int
 ) -> list[list[tuple[str, str, str]]]:
     """Return each image's rows: a scaling, what it does, the likeliest classes."""
-    from gradcam_cli.explain import traced
+    from gradcam_cli.explainer import traced
     from gradcam_cli.models.classes import describe
     from gradcam_cli.models.scaling import SCALINGS, of_bgr
 
