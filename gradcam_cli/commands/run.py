@@ -87,7 +87,9 @@ def run(
         resume=not batch.no_resume,
         made=made,
     ) as store:
+        _tell_changes(store, printing.quiet)
         _go(spec, map(store.place, found), len(found), store, printing, batch, tally)
+        _tell_displaced(store)
     raise typer.Exit(tally.end(printing.quiet, batch.fail_on_empty))
 
 
@@ -213,6 +215,18 @@ def _tell(model: Model, quiet: bool) -> None:
     if not quiet:
         for sentence in model.notes:
             say.note(sentence)
+
+
+def _tell_changes(store: Manifest, quiet: bool) -> None:
+    if store.changed and not quiet:
+        say.note(f"other settings than before, so all is done again: {'; '.join(store.changed)}")
+
+
+def _tell_displaced(store: Manifest) -> None:
+    if store.displaced:
+        count, first = len(store.displaced), store.displaced[0]
+        more = f" and {count - 1} more" if count > 1 else ""
+        say.warn(f"files of the same name were replaced, which showed {first}{more} before")
 
 
 def _tell_precision(spec: RunSpec) -> None:
