@@ -40,6 +40,10 @@ class FeatureMap:
         """Return a tensor like the step's own as float32 ``[N, u, v, K]``."""
         return self.features.fold(tensor)
 
+    def unfold(self, grid: Any, tensor: Any) -> Any:
+        """Return float ``[N, u, v, K]`` laid out as the step's own ``tensor`` is."""
+        return self.features.unfold(grid, tensor)
+
 
 @dataclass(frozen=True, slots=True)
 class Anatomy:
