@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from itertools import chain
@@ -284,7 +283,7 @@ def _print(record: Record, printing: PrintOptions, told: set[str]) -> None:
     from gradcam_cli.engine.files import UNPLACED
 
     if printing.json:
-        _line(record.to_json())
+        say.line(record.to_json())
     elif not printing.quiet or record.failed:
         say.predictions(record)
     for sentence in record.notes:
@@ -296,9 +295,4 @@ def _print(record: Record, printing: PrintOptions, told: set[str]) -> None:
 def _print_again(done: Done, printing: PrintOptions, store: Manifest | None) -> None:
     """Print the record of an earlier run: as JSON, all of them belong together."""
     if printing.json and store:
-        _line(store.line(done))
-
-
-def _line(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+        say.line(store.line(done))

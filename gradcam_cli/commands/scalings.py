@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsonlib
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -154,4 +152,4 @@ def _show(source: str, rows: Sequence[tuple[str, str, str]], json: bool) -> None
             "pixels": says,
             "best": best,
         }
-        sys.stdout.write(jsonlib.dumps(values) + "\n")
+        say.json_line(values)
