@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from gradcam_cli.api import explain as explain
     from gradcam_cli.api import load as load
     from gradcam_cli.api import run as run
+    from gradcam_cli.cam.answer import Answer as Answer
     from gradcam_cli.engine.steps import Failed as Failed
+    from gradcam_cli.engine.steps import Prepared as Prepared
     from gradcam_cli.errors import GradcamError as GradcamError
     from gradcam_cli.models.load import Model as Model
     from gradcam_cli.spec.draw import DrawSpec as DrawSpec
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Answer": "gradcam_cli.cam.answer",
     "DrawSpec": "gradcam_cli.spec.draw",
     "ExplainSpec": "gradcam_cli.spec.explain",
     "Explanation": "gradcam_cli.api",
@@ -34,6 +37,7 @@ _HOMES = {
     "ImageSpec": "gradcam_cli.spec.image",
     "Model": "gradcam_cli.models.load",
     "ModelSpec": "gradcam_cli.spec.model",
+    "Prepared": "gradcam_cli.engine.steps",
     "RunSpec": "gradcam_cli.spec.run",
     "explain": "gradcam_cli.api",
     "load": "gradcam_cli.api",
