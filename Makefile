@@ -27,7 +27,18 @@ lint: setup ## Check style
 type: setup ## Check types
 	$(BIN)/mypy
 
-check: lint type test ## Everything that has to pass before a change lands
+coverage: setup ## Run the test suite and measure what of the package it reaches
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term --cov-fail-under=90
+
+check: lint type coverage ## Everything that has to pass before a change lands
+
+lowest: ## Try the program with the lowest versions that pyproject.toml allows
+	$(PYTHON) -m venv build/lowest
+	build/lowest/bin/python -m pip install --quiet uv
+	build/lowest/bin/uv pip install --quiet --python build/lowest/bin/python --resolution lowest-direct .
+	build/lowest/bin/gradcam run --help > build/lowest/help.txt
+	build/lowest/bin/gradcam run sample_images --model efficientnet-lite0 -o build/lowest/out
+	build/lowest/bin/gradcam report build/lowest/out
 
 bench: setup ## Measure this machine against bare prediction and the usual script, with bounds
 	$(BIN)/python benchmarks/compare.py --model MobileNetV2 --at-least 0.85 --at-most 0.9
@@ -39,4 +50,4 @@ bench: setup ## Measure this machine against bare prediction and the usual scrip
 clean: ## Remove what was made
 	rm -rf $(VENV) gradcam_output build dist
 
-.PHONY: help setup demo test lint type check bench clean
+.PHONY: help setup demo test coverage lint type check lowest bench clean

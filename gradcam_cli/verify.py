@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.explain import traced
+from gradcam_cli.explainer import traced
 from gradcam_cli.isolation import tf
 from gradcam_cli.models.load import Model
 from gradcam_cli.models.scaling import SCALINGS, UNKNOWN

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json as jsonlib
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,7 +104,7 @@ def _print(timings: list[Timing], json: bool) -> None:
                 "pictures_per_second": timing.rate,
                 "share_of_bare_prediction": timing.share,
             }
-            sys.stdout.write(jsonlib.dumps(row) + "\n")
+            say.json_line(row)
         return
     rows = [
         (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsonlib
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -39,6 +37,6 @@ def classes(
     rows = [(index, *describe(index, known)) for index in found]
     if json:
         for index, synset, name in rows:
-            sys.stdout.write(jsonlib.dumps({"index": index, "id": synset, "name": name}) + "\n")
+            say.json_line({"index": index, "id": synset, "name": name})
     else:
         say.table(("index#", "id", "name"), rows)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json as jsonlib
 import os
 import platform
 import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -157,6 +155,6 @@ def _score(found: Survey) -> str:
 
 def _print(rows: dict[str, object], json: bool) -> None:
     if json:
-        sys.stdout.write(jsonlib.dumps(rows) + "\n")
+        say.json_line(rows)
     else:
         say.table(("", ""), rows.items())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsonlib
-import sys
 from typing import TYPE_CHECKING
 
 from gradcam_cli.commands import say
@@ -36,7 +34,7 @@ def layers(model: ModelArgument, spec: ModelSpec, json: Json = False) -> None:  
                 "step": [place and round(place.step, 2) for place in row.places],
                 "default": (row.path, row.call) == (default, last),
             }
-            sys.stdout.write(jsonlib.dumps(values) + "\n")
+            say.json_line(values)
         return
     rows = [
         (

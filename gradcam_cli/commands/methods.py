@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsonlib
-import sys
-
 from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.commands import say
 from gradcam_cli.commands.options import Json
@@ -23,7 +20,7 @@ def methods(json: Json = False) -> None:
                 "paper": method.paper,
                 "needs_pooled_head": method.needs_pooled_head,
             }
-            sys.stdout.write(jsonlib.dumps(row) + "\n")
+            say.json_line(row)
         return
     rows = [(name, method.title, method.formula, method.paper) for name, method in METHODS.items()]
     say.table(("name", "title", "map", "paper"), rows)

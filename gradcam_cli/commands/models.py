@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsonlib
-import sys
 from typing import Annotated
 
 import typer
@@ -37,7 +35,7 @@ def models(
     entries = [find(name) for name in names()]
     if json:
         for entry in entries:
-            sys.stdout.write(jsonlib.dumps(_row(entry)) + "\n")
+            say.json_line(_row(entry))
         return
     rows = [
         (

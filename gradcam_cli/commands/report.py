@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsonlib
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -51,7 +49,7 @@ def report(
     check_place(path)
     summary = write_page(read_folder(folder), folder, path)
     if json:
-        sys.stdout.write(jsonlib.dumps({"report": str(path), **asdict(summary)}) + "\n")
+        say.json_line({"report": str(path), **asdict(summary)})
     else:
         say.note(f"{_sentence(summary)}; the report is {path}")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from itertools import chain
@@ -34,7 +33,7 @@ from gradcam_cli.spec.run import RunSpec, digest
 
 if TYPE_CHECKING:
     from gradcam_cli.engine.files import Recorder
-    from gradcam_cli.explain import Explainer
+    from gradcam_cli.explainer import Explainer
     from gradcam_cli.models.load import Model
     from gradcam_cli.store.manifest import Manifest
     from gradcam_cli.store.records import Done, Record
@@ -87,7 +86,9 @@ def run(
         resume=not batch.no_resume,
         made=made,
     ) as store:
+        _tell_changes(store, printing.quiet)
         _go(spec, map(store.place, found), len(found), store, printing, batch, tally)
+        _tell_displaced(store)
     raise typer.Exit(tally.end(printing.quiet, batch.fail_on_empty))
 
 
@@ -215,6 +216,18 @@ def _tell(model: Model, quiet: bool) -> None:
             say.note(sentence)
 
 
+def _tell_changes(store: Manifest, quiet: bool) -> None:
+    if store.changed and not quiet:
+        say.note(f"other settings than before, so all is done again: {'; '.join(store.changed)}")
+
+
+def _tell_displaced(store: Manifest) -> None:
+    if store.displaced:
+        count, first = len(store.displaced), store.displaced[0]
+        more = f" and {count - 1} more" if count > 1 else ""
+        say.warn(f"files of the same name were replaced, which showed {first}{more} before")
+
+
 def _tell_precision(spec: RunSpec) -> None:
     from gradcam_cli.network.precision import has_bfloat16
 
@@ -251,7 +264,7 @@ def _import_beside_hashing(spec: ModelSpec) -> None:
     path = own_file(spec)
     if path is not None and hash_ahead(path):
         with heeding():
-            import gradcam_cli.explain  # noqa: F401
+            import gradcam_cli.explainer  # noqa: F401
 
 
 def _hash_ahead(spec: ModelSpec) -> None:
@@ -270,7 +283,7 @@ def _print(record: Record, printing: PrintOptions, told: set[str]) -> None:
     from gradcam_cli.engine.files import UNPLACED
 
     if printing.json:
-        _line(record.to_json())
+        say.line(record.to_json())
     elif not printing.quiet or record.failed:
         say.predictions(record)
     for sentence in record.notes:
@@ -282,9 +295,4 @@ def _print(record: Record, printing: PrintOptions, told: set[str]) -> None:
 def _print_again(done: Done, printing: PrintOptions, store: Manifest | None) -> None:
     """Print the record of an earlier run: as JSON, all of them belong together."""
     if printing.json and store:
-        _line(store.line(done))
-
-
-def _line(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+        say.line(store.line(done))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +20,17 @@ from gradcam_cli.errors import GradcamError, cause, printable
 if TYPE_CHECKING:
     from gradcam_cli.store.records import Prediction, Record
 
-__all__ = ["at_once", "error", "note", "predictions", "progress", "table", "warn"]
+__all__ = [
+    "at_once",
+    "error",
+    "json_line",
+    "line",
+    "note",
+    "predictions",
+    "progress",
+    "table",
+    "warn",
+]
 
 _FEW = 3
 
@@ -58,6 +69,17 @@ def at_once(sentence: str) -> None:
 
 def _one_line(text: str) -> str:
     return printable(" ".join(text.split()))
+
+
+def json_line(values: object) -> None:
+    """Print one JSON value as a line on standard output."""
+    line(json.dumps(values))
+
+
+def line(text: str) -> None:
+    """Print a line on standard output, and hand it on at once."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str = "") -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsonlib
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -119,7 +117,7 @@ def _rows(
     model: Model, prepared: Sequence[Prepared], shown: int
 ) -> list[list[tuple[str, str, str]]]:
     """Return each image's rows: a scaling, what it does, the likeliest classes."""
-    from gradcam_cli.explain import traced
+    from gradcam_cli.explainer import traced
     from gradcam_cli.models.classes import describe
     from gradcam_cli.models.scaling import SCALINGS, of_bgr
 
@@ -154,4 +152,4 @@ def _show(source: str, rows: Sequence[tuple[str, str, str]], json: bool) -> None
             "pixels": says,
             "best": best,
         }
-        sys.stdout.write(jsonlib.dumps(values) + "\n")
+        say.json_line(values)

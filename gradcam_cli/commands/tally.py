@@ -29,6 +29,8 @@ class Tally:
     """How many pictures ended how; decides the last lines and the exit code."""
 
     output: Path | None
+    only: str = ""
+    """The file that was written, where there is just one."""
     done: int = 0
     resumed: int = 0
     empty: int = 0
@@ -56,6 +58,8 @@ class Tally:
         else:
             self.done += 1
             self.empty += record.empty
+            files = record.every_file()
+            self.only = files[0][0] if self.done == len(files) == 1 else ""
 
     def end(self, quiet: bool, fail_on_empty: bool = False) -> ExitCode:
         """Say how the run ended and return its exit code."""
@@ -83,4 +87,12 @@ class Tally:
         if self.empty:
             parts.append(f"{self.empty} with an empty map")
         slowest = f"; most time went into {self.slowest}" if self.done > _FEW else ""
-        return ", ".join(parts) + slowest + (f"; heatmaps in {self.output}" if self.output else "")
+        return ", ".join(parts) + slowest + self._where()
+
+    def _where(self) -> str:
+        """Say where the heatmaps are; a single one by its name."""
+        if self.output is None:
+            return ""
+        if self.only and not self.resumed:
+            return f"; heatmap: {self.output / self.only}"
+        return f"; heatmaps in {self.output}"

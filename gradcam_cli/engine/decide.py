@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from gradcam_cli.errors import GradcamError
-from gradcam_cli.explain import Explainer, OutOfMemory, traced
+from gradcam_cli.explainer import Explainer, OutOfMemory, traced
 from gradcam_cli.models.load import Model
 from gradcam_cli.spec.explain import ExplainSpec
 from gradcam_cli.spec.run import RunSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gradcam_cli.cam.answer import Answer, ClassMap
@@ -71,6 +71,8 @@ class Recorder:
             precision=facts.precision,
             batch_size=facts.batch_size,
             settings=self.settings,
+            files={kind: name for kind, (name, _) in files.get("", {}).items()},
+            sizes={kind: size for kind, (_, size) in files.get("", {}).items()},
             predictions=_predictions(answer, self.model.labels, self.spec.images.top_k),
             explanations=tuple(
                 _explanation(each, prepared, answer, self.model.labels, files.get(each.slot, {}))
@@ -93,21 +95,29 @@ class Recorder:
         )
 
     def _files(self, prepared: Prepared, answer: Answer) -> dict[str, dict[str, tuple[str, int]]]:
-        """Write an answer's files; return name and size by slot and kind."""
+        """Write an answer's files; return name and size by slot and kind.
+
+        Those that show all maps at once have no slot.
+        """
         if self.output is None or not answer.maps:
             return {}
-        stem, files = self.stem(prepared.source.source), {}
+        stem, save = self.stem(prepared.source.source), self.spec.draw.save
+        files: dict[str, dict[str, tuple[str, int]]] = {}
         with drawable(prepared, self.spec.images.white) as pixels:
-            resize, draw = self.spec.images.resize, self.spec.draw
-            for each in answer.maps:
-                drawing = to_draw(
-                    pixels, prepared.placement, answer.facts.cells, (each,), draw, resize
-                )
-                made = {}
-                for kind, ending, data in drawn(drawing, draw.save, "map"):
-                    made[kind] = (f"{stem}.{each.slot}{ending}", len(data))
-                    write_bytes(self.output / made[kind][0], data)
-                files[each.slot] = made
+            whole = to_draw(
+                pixels,
+                prepared.placement,
+                answer.facts.cells,
+                answer.maps,
+                self.spec.draw,
+                self.spec.images.resize,
+            )
+            parts = [(each.slot, replace(whole, maps=(each,)), "map") for each in answer.maps]
+            for slot, drawing, per in [*parts, ("", whole, "image")]:
+                for kind, ending, data in drawn(drawing, save, per):
+                    name = f"{stem}.{slot}{ending}" if slot else stem + ending
+                    write_bytes(self.output / name, data)
+                    files.setdefault(slot, {})[kind] = (name, len(data))
         return files
 
 

@@ -20,7 +20,7 @@ from gradcam_cli.cam.answer import Answer
 from gradcam_cli.engine.decide import too_large
 from gradcam_cli.engine.steps import Failed, Held, Prepared, Sink, prepare, write
 from gradcam_cli.errors import ImageError
-from gradcam_cli.explain import Explainer, OutOfMemory
+from gradcam_cli.explainer import Explainer, OutOfMemory
 from gradcam_cli.sources.find import Found
 from gradcam_cli.spec.image import ImageSpec
 from gradcam_cli.store.records import Done

@@ -22,7 +22,17 @@ from gradcam_cli.sources.endings import ending, how_to_read
 from gradcam_cli.sources.find import Found
 from gradcam_cli.spec.image import ImageSpec
 
-__all__ = ["Failed", "Held", "Prepared", "Sink", "drawable", "interpolation", "prepare", "write"]
+__all__ = [
+    "Failed",
+    "Held",
+    "Prepared",
+    "Sink",
+    "drawable",
+    "fitted",
+    "interpolation",
+    "prepare",
+    "write",
+]
 
 _MOST_HELD = 1 << 30
 _LARGE = 64 << 20
@@ -66,9 +76,10 @@ Sink = Callable[[Prepared, Answer], R]
 
 
 class Held:
-    """Bytes of pixels that wait for the network's answer; those beyond the most are not kept."""
+    """Bytes of pixels that wait for the network's answer; what is beyond ``most`` is not kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = _MOST_HELD) -> None:
+        self._most = most
         self._bytes = 0
         self._lock = threading.Lock()
 
@@ -76,7 +87,7 @@ class Held:
         """Return an image with its pixels if there is room for them, else without."""
         size = image.pixels.nbytes
         with self._lock:
-            if size <= _LARGE and self._bytes + size <= _MOST_HELD:
+            if self._most is None or (size <= _LARGE and self._bytes + size <= self._most):
                 self._bytes += size
                 return image
         return replace(image, pixels=np.empty((0, 0, 3), np.uint8))
@@ -99,18 +110,24 @@ def prepare(source: Found, model: Model, spec: ImageSpec, held: Held) -> Prepare
         kind = ending(source.path.name)
         error = ImageError("unread-type", f"{kind} files are not read", how_to_read(kind))
         return Failed(source, error)
-    size = model.ports.size
     try:
         image = read_picture(source.path, source.source, white=spec.white)
-        height, width = image.pixels.shape[:2]
-        placement = place((height, width), size, spec.resize)
-        # The rows that the network's are mixed of become float.
-        with _ROOM.take(image.pixels.nbytes + 24 * width * size[0]):
-            way = interpolation(model, spec)
-            fitted = to_network(image.pixels, placement, model.ports.channels, way)
+        item = fitted(source, image, model, spec)
     except ImageError as error:
         return Failed(source, error)
-    return Prepared(source, held.keep(image), placement, fitted, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    return replace(item, image=held.keep(image), seconds=seconds)
+
+
+def fitted(source: Found, image: Picture, model: Model, spec: ImageSpec) -> Prepared:
+    """Fit an image to the network; raises ImageError when memory is too small for it."""
+    height, width = image.pixels.shape[:2]
+    placement = place((height, width), model.ports.size, spec.resize)
+    # The rows that the network's are mixed of become float.
+    with _ROOM.take(image.pixels.nbytes + 24 * width * model.ports.size[0]):
+        way = interpolation(model, spec)
+        pixels = to_network(image.pixels, placement, model.ports.channels, way)
+    return Prepared(source, image, placement, pixels, 0.0)
 
 
 def write(prepared: Prepared, answer: Answer, sink: Sink[R], held: Held) -> R | Failed:

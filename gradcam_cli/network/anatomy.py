@@ -9,14 +9,12 @@ from typing import Any
 from gradcam_cli.errors import ModelError
 from gradcam_cli.network.axes import Axes, Features, features_of, follow, guess_features
 from gradcam_cli.network.head import Head, behind_copies, find_head
+from gradcam_cli.network.kinds import SHRINKING, WEIGHTED
 from gradcam_cli.network.paths import named_operations
 from gradcam_cli.network.ports import Ports, run
 from gradcam_cli.network.tap import Step, recording
 
 __all__ = ["Anatomy", "FeatureMap", "default_map", "dissect", "find_map"]
-
-_WEIGHTED = ("Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2", "Einsum")
-_TAKES_AWAY = ("Pool", "Pad", "Slice", "Resize", "Tile", "Reverse")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +37,10 @@ class FeatureMap:
     def fold(self, tensor: Any) -> Any:
         """Return a tensor like the step's own as float32 ``[N, u, v, K]``."""
         return self.features.fold(tensor)
+
+    def unfold(self, grid: Any, tensor: Any) -> Any:
+        """Return float ``[N, u, v, K]`` laid out as the step's own ``tensor`` is."""
+        return self.features.unfold(grid, tensor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def _made_by_weights(graph: Any) -> set[str]:
     """Return the names of the operations that a convolution or matrix product leads to."""
     made: set[str] = set()
     for operation in graph.get_operations():
-        if operation.type in _WEIGHTED or any(value.op.name in made for value in operation.inputs):
+        if operation.type in WEIGHTED or any(value.op.name in made for value in operation.inputs):
             made.add(operation.name)
     return made
 
@@ -132,7 +134,7 @@ def default_map(anatomy: Anatomy, alive: Collection[tuple[str, int]] | None = No
             counts = each.normalised or not (grids or normalised)
             if counts and (alive is None or (each.path, each.step.call) in alive):
                 return each
-        elif not any(word in original.op.type for word in _TAKES_AWAY):
+        elif not any(word in original.op.type for word in SHRINKING):
             return each
     if any(step.tensor.shape.rank == 4 and _is_lost(step, anatomy.axes) for step in anatomy.steps):
         raise ModelError(

@@ -62,6 +62,22 @@ class Features:
         grid = tf.reshape(cells, (-1, *sizes, self.channels))
         return tf.transpose(grid, (0, 2, 1, 3)) if self.by_columns else grid
 
+    def unfold(self, grid: Any, tensor: Any) -> Any:
+        """Return ``[N, u, v, K]`` in this layout and dtype, with the further tokens of ``tensor``.
+
+        The opposite of ``fold``: ``unfold(fold(tensor), tensor)`` is ``tensor``.
+        """
+        back = tuple(self.order.index(axis) for axis in range(len(self.order)))
+        grid = tf.cast(grid, tensor.dtype)
+        if not self.tokens:
+            return tf.transpose(grid, back)
+        u, v = self.grid
+        cells = tf.transpose(grid, (0, 2, 1, 3)) if self.by_columns else grid
+        cells = tf.reshape(cells, (-1, u * v, self.channels))
+        own = tf.transpose(tensor, self.order)
+        before, after = own[:, : self.before], own[:, self.before + u * v :]
+        return tf.transpose(tf.concat([before, cells, after], axis=1), back)
+
 
 def follow(picture: Any, channels_first: bool = False) -> Axes:
     """Return the axes of every tensor computed from ``picture``, a symbolic ``[N, h, w, K]``.

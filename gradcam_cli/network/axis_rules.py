@@ -21,6 +21,7 @@ from gradcam_cli.network.axis import (
     size_of,
     unknown,
 )
+from gradcam_cli.network.kinds import CONVOLUTIONS
 from gradcam_cli.network.moves import move, padded, split, taken
 from gradcam_cli.network.operations import attribute, numbers, sizes_of
 from gradcam_cli.network.places import Place, pad
@@ -70,13 +71,10 @@ def _grid(operation: Any, layouts: Inputs) -> Layout | None:
             result[axis] = _without_tokens(layout[axis], tokens.before, size)
     if operation.type == "BatchToSpaceND":  # the way back from a dilated convolution
         result[0] = (Atom("n", sizes[0]),)
-    if operation.type in _CONVOLUTIONS and [atom.letter for atom in result[0]] == ["n"]:
+    if operation.type in CONVOLUTIONS and [atom.letter for atom in result[0]] == ["n"]:
         _say_again(result, sizes, u, v)
     result[k] = unknown(sizes[k])
     return tuple(result)
-
-
-_CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative")
 
 
 def _say_again(result: list[Axis], sizes: list[int], u: int, v: int) -> None:

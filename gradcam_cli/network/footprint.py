@@ -9,11 +9,9 @@ from typing import Any
 
 from gradcam_cli.isolation import tf
 from gradcam_cli.network.anatomy import ancestors
+from gradcam_cli.network.kinds import VIEWS
 
 __all__ = ["free_bytes", "on_gpu", "working_bytes"]
-
-_VIEWS = {"Const", "ExpandDims", "Identity", "Placeholder", "ReadVariableOp", "Reshape", "Squeeze"}
-"""Operations whose outputs lie in memory that is there already."""
 
 _CGROUP = Path("/sys/fs/cgroup")
 _CGROUPS = (
@@ -41,7 +39,7 @@ def working_bytes(graph: Any) -> int:
         largest = max((sizes.get(id(tensor), 0) for tensor in op.inputs), default=0)
         for tensor in op.outputs:
             size = sizes[id(tensor)] = _bytes(tensor, largest)
-            if op.type not in _VIEWS:
+            if op.type not in VIEWS:
                 alive += size
                 until = last.get(id(tensor), place)
                 ending[until] = ending.get(until, 0) + size
@@ -55,7 +53,7 @@ def _last_readers(operations: Sequence[Any]) -> dict[int, int]:
     last: dict[int, int] = {}
     for place, op in reversed(list(enumerate(operations))):
         until = place
-        if op.type in _VIEWS:
+        if op.type in VIEWS:
             until = max((last.get(id(tensor), place) for tensor in op.outputs), default=place)
         for tensor in op.inputs:
             last[id(tensor)] = max(last.get(id(tensor), 0), until)

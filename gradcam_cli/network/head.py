@@ -13,26 +13,12 @@ from typing import Any, Literal
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.isolation import tf
+from gradcam_cli.network.kinds import ACTIVATIONS, COPIES, PRODUCTS, SAME_NUMBERS
 from gradcam_cli.network.operations import sizes_of
 
 __all__ = ["Head", "behind_copies", "find_head", "pooled_features"]
 
 Kind = Literal["softmax", "sigmoid", "binary", "linear", "segmentation", "sequence"]
-
-_SAME_VALUES = (
-    "Identity",
-    "Cast",
-    "Reshape",
-    "Squeeze",
-    "ExpandDims",
-    "Transpose",
-    "StopGradient",
-)
-_ACTIVATIONS: dict[str, Kind] = {
-    "Softmax": "softmax",
-    "LogSoftmax": "softmax",
-    "Sigmoid": "sigmoid",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +55,7 @@ def find_head(output: Any, binary: bool = False, class_axis: int = -1) -> Head:
     """
     source, activation, logits = _behind_activation(output)
     logits, values = tf.cast(logits, tf.float32), tf.cast(output, tf.float32)
-    kind = _ACTIVATIONS.get(activation, "linear")
+    kind: Kind = ACTIVATIONS.get(activation, "linear")
     if activation == "LogSoftmax":
         values = tf.exp(values)
     logits, values = _by_class(logits, class_axis), _by_class(values, class_axis)
@@ -127,13 +113,13 @@ def _behind_activation(output: Any) -> tuple[Any, str, Any]:
     while _copies(tensor.op):
         way.append(tensor.op)
         tensor = tensor.op.inputs[0]
-    if tensor.op.type not in _ACTIVATIONS:
+    if tensor.op.type not in ACTIVATIONS:
         return output, "", output
     source = logits = tensor.op.inputs[0]
     for operation in reversed(way):
         if operation.type == "Transpose":
             logits = tf.transpose(logits, operation.inputs[1])
-        elif operation.type not in ("Identity", "Cast", "StopGradient"):
+        elif operation.type not in COPIES:
             logits = tf.reshape(logits, tf.shape(operation.outputs[0]))
             logits.set_shape(operation.outputs[0].shape)
     return source, tensor.op.type, logits
@@ -153,7 +139,7 @@ def _copies(operation: Any) -> bool:
         strides = tf.get_static_value(operation.inputs[3])
         forwards = strides is not None and (strides > 0).all()
         return bool(forwards and before and after and prod(before) == prod(after))
-    return operation.type in _SAME_VALUES and bool(operation.inputs)
+    return operation.type in SAME_NUMBERS and bool(operation.inputs)
 
 
 def pooled_features(head: Head) -> Any | None:
@@ -169,7 +155,7 @@ def pooled_features(head: Head) -> Any | None:
     if tensor.op.type == "Conv2D":
         if not _one_cell(tensor.op.inputs[0]):
             return None
-    elif tensor.op.type not in ("MatMul", "BatchMatMulV2", "Einsum"):
+    elif tensor.op.type not in PRODUCTS:
         return None
     mean = behind_copies(tensor.op.inputs[0])
     if mean.op.type not in ("AvgPool", "Mean"):

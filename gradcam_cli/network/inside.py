@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcam_cli.network.axes import Axes, features_of
+from gradcam_cli.network.kinds import WEIGHTED
 
 __all__ = ["OF_ITS_OWN", "arriving_pixels", "is_of_its_own", "read_scaling"]
 
 OF_ITS_OWN = "a range of each image's own"
 """What is read of a network that standardises each image by itself."""
-
-_WEIGHTED = ("Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2", "Einsum")
 
 
 def arriving_pixels(source: Any, axes: Axes) -> Any:
@@ -33,7 +32,7 @@ def arriving_pixels(source: Any, axes: Axes) -> Any:
         if not pictures:
             if weights or operation.type == "ReadVariableOp":
                 trained.add(operation.name)
-        elif weights or operation.type in _WEIGHTED:
+        elif weights or operation.type in WEIGHTED:
             return _picture_behind(pictures[0], source, axes, reached)
         elif operation.type not in ("Shape", "ShapeN"):
             reached.add(operation.name)

@@ -56,9 +56,7 @@ def check_kinds(kinds: Iterable[str]) -> None:
             )
 
 
-def drawn(
-    drawing: Drawing, kinds: Iterable[str], per: Literal["map", "image"]
-) -> Iterator[tuple[str, str, bytes]]:
+def drawn(drawing: Drawing, kinds: Iterable[str], per: str) -> Iterator[tuple[str, str, bytes]]:
     """Yield the kinds of files that are made ``per`` map or image: kind, ending of name, bytes."""
     asked = set(kinds)
     for kind, row in ARTIFACTS.items():

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import io
-import pickle
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +11,7 @@ from numpy.typing import NDArray
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models import lite0
 from gradcam_cli.models.scaling import SCALINGS
-from gradcam_cli.models.torchfile import parse_state_dict, read_weights, weights_file
+from gradcam_cli.models.torchfile import read_weights, weights_file
 
 Array = NDArray[np.float32]
 
@@ -176,118 +173,7 @@ def test_random_weights_follow_the_seed(model: Any) -> None:
     assert np.abs(probabilities[0] - probabilities[1]).max() > 0
 
 
-# The file format
-
-
-class Storage:
-    """Stands for a storage while a file is written by hand."""
-
-    def __init__(self, kind: str, key: str, values: NDArray[Any]) -> None:
-        self.kind, self.key, self.values = kind, key, values
-
-
-class Global:
-    """Pickles as a name that may not exist here, such as ``torch FloatStorage``."""
-
-    def __init__(self, module: str, name: str) -> None:
-        self.module, self.name = module, name
-
-
-def op(value: Any) -> bytes:
-    """Write a value as pickle opcodes, without the header and the stop."""
-    if isinstance(value, Storage):
-        kind = Global("torch", value.kind)
-        return op(("storage", kind, value.key, "cpu", int(value.values.size), None)) + b"Q"
-    if isinstance(value, Global):
-        return f"c{value.module}\n{value.name}\n".encode()
-    if isinstance(value, tuple):
-        return b"(" + b"".join(op(item) for item in value) + b"t"
-    if isinstance(value, dict):
-        return b"}" + b"".join(op(k) + op(v) + b"s" for k, v in value.items())
-    return pickle.dumps(value, protocol=2)[2:-1]
-
-
-def tensor(storage: Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
-    return storage, offset, shape, strides, False, {}
-
-
-def state_dict(tensors: dict[str, Any]) -> bytes:
-    """Write a legacy PyTorch file."""
-    body = b"\x80\x02}"
-    storages: dict[str, Storage] = {}
-    for name, arguments in tensors.items():
-        rebuild = op(Global("torch._utils", "_rebuild_tensor_v2"))
-        body += op(name) + rebuild + op(arguments) + b"Rs"
-        storages[arguments[0].key] = arguments[0]
-    out = io.BytesIO()
-    for part_ in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}):
-        out.write(pickle.dumps(part_, protocol=2))
-    out.write(body + b".")
-    out.write(pickle.dumps(list(storages), protocol=2))
-    for storage in storages.values():
-        out.write(struct.pack("<q", storage.values.size) + storage.values.tobytes())
-    return out.getvalue()
-
-
-FLOATS = Storage("FloatStorage", "1", np.arange(6, dtype="<f4"))
-COUNTS = Storage("LongStorage", "2", np.array([7], dtype="<i8"))
-
-
-def test_tensors_share_storages_and_have_strides() -> None:
-    tensors = parse_state_dict(
-        state_dict(
-            {
-                "rows": tensor(FLOATS, 0, (2, 3), (3, 1)),
-                "columns": tensor(FLOATS, 0, (3, 2), (1, 3)),
-                "tail": tensor(FLOATS, 4, (2,), (1,)),
-                "count": tensor(COUNTS, 0, (), ()),
-            }
-        )
-    )
-    np.testing.assert_array_equal(tensors["rows"], [[0, 1, 2], [3, 4, 5]])
-    np.testing.assert_array_equal(tensors["columns"], [[0, 3], [1, 4], [2, 5]])
-    np.testing.assert_array_equal(tensors["tail"], [4, 5])
-    assert tensors["count"].dtype == np.int64
-    assert tensors["count"] == 7
-    assert not tensors["rows"].flags.writeable
-
-
-@pytest.mark.parametrize(
-    ("offset", "shape", "strides"),
-    [(1, (2, 3), (3, 1)), (0, (7,), (1,)), (0, (2,), (6,)), (5, (2,), (-1,)), (-1, (2,), (1,))],
-)
-def test_a_tensor_outside_its_storage_is_refused(
-    offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
-) -> None:
-    with pytest.raises(ModelError, match="outside its storage"):
-        parse_state_dict(state_dict({"w": tensor(FLOATS, offset, shape, strides)}))
-
-
-@pytest.mark.parametrize(
-    ("module", "name"), [("os", "system"), ("builtins", "eval"), ("torch", "load")]
-)
-def test_a_name_that_weights_do_not_need_is_refused(module: str, name: str, tmp_path: Path) -> None:
-    mark = tmp_path / "ran"
-    call = op(Global(module, name)) + op((f"touch {mark}",)) + b"R"
-    content = state_dict({"w": tensor(FLOATS, 0, (6,), (1,))})
-    head = content[: content.index(b"}", content.index(b"little_endian") + 20)]
-    with pytest.raises(ModelError, match=rf"asks for {module}\.{name}"):
-        parse_state_dict(head + b"}" + op("w") + call + b"s.")
-    assert not mark.exists()
-
-
-def test_a_file_cut_short_anywhere_is_refused() -> None:
-    content = state_dict({"w": tensor(FLOATS, 0, (6,), (1,)), "n": tensor(COUNTS, 0, (), ())})
-    assert set(parse_state_dict(content)) == {"w", "n"}
-    for length in range(len(content)):
-        with pytest.raises(ModelError):
-            parse_state_dict(content[:length])
-
-
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04rest", b"\x89HDF\r\n\x1a\n", b"version x"])
-def test_another_kind_of_file_is_refused(content: bytes) -> None:
-    with pytest.raises(ModelError):
-        parse_state_dict(content)
+# The file
 
 
 def other_package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
