@@ -69,7 +69,7 @@ def gradcam_stream(
     from gradcam_cli.commands.options import AskOptions, DrawOptions, LookOptions, OpenOptions
     from gradcam_cli.commands.request import model_choice, settings
     from gradcam_cli.engine.local import stream
-    from gradcam_cli.explain import WORTH_FREEZING
+    from gradcam_cli.explainer import WORTH_FREEZING
     from gradcam_cli.images.room import reuse_memory
     from gradcam_cli.models.load import load
     from gradcam_cli.sources.find import find_pictures

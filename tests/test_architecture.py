@@ -10,38 +10,40 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "gradcam_cli"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-ARROWS = {
+HOUSE = {
     "cli": {"commands", "process"},
     "commands": {
-        "commands",
-        "batch",
-        "report",
-        "explain",
-        "verify",
-        "models",
-        "network",
-        "opening",
-        "images",
-        "cam",
+        *("commands", "report", "verify", "engine", "store", "render", "explainer", "cam"),
+        *("network", "opening", "models", "images", "sources", "process", "spec"),
     },
-    "batch": {"batch", "explain", "images", "models"},
-    "report": {"report", "batch", "images"},
-    "verify": {"explain", "models", "network", "cam"},
-    "explain": {"models", "network", "cam"},
-    "models": {"models", "network", "opening"},
-    "opening": {"opening"},
+    "api": {"engine", "render", "cam", "models", "images", "sources", "spec"},
+    "report": {"report", "store"},
+    "engine": {
+        *("engine", "store", "render", "explainer", "cam", "models", "images", "sources", "spec"),
+    },
+    "store": {"store", "sources", "spec"},
+    "render": {"render", "cam", "images", "spec"},
+    "verify": {"explainer", "models", "network", "spec"},
+    "explainer": {"cam", "network", "models", "images", "spec"},
+    "cam": {"cam", "images"},
+    "models": {"models", "network", "opening", "spec"},
     "network": {"network"},
-    "images": {"images"},
-    "cam": {"cam"},
+    "opening": {"opening"},
+    "images": {"images", "sources"},
+    "sources": {"sources"},
     "process": {"process"},
-    "errors": set(),
-    "isolation": set(),
-    "text": set(),
-    "__main__": {"cli"},
-    "__init__": set(),
+    "spec": {"spec"},
 }
-"""Which room may import which; everything may import errors, isolation, text and the version."""
-_EVERYWHERE = ("errors", "isolation", "text", "__version__")
+"""Which package may import which, top to bottom: none imports one above it."""
+_BELOW_ALL = ("errors", "isolation", "text", "__version__")
+"""What everything may import."""
+
+ARROWS = {
+    **HOUSE,
+    **{name: set[str]() for name in _BELOW_ALL},
+    "__main__": {"cli"},
+    "__init__": {"api", "cam", "engine", "models", "spec"},
+}
 
 
 def room(module: Path) -> str:
@@ -59,9 +61,15 @@ def imported_rooms(module: Path) -> set[str]:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         for name in names:
             parts = name.split(".")
-            if parts[0] == "gradcam_cli" and parts[1] not in _EVERYWHERE:
+            if parts[0] == "gradcam_cli" and parts[1] not in _BELOW_ALL:
                 rooms.add(parts[1])
     return rooms
+
+
+def test_the_house_has_an_up_and_a_down() -> None:
+    order = list(HOUSE)
+    for number, (upper, lower) in enumerate(HOUSE.items()):
+        assert lower <= set(order[number:]), f"{upper} imports from above"
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gradcam_cli.cam.maps import normalised
 from gradcam_cli.errors import EMPTY, GradcamError, ModelError
-from gradcam_cli.explain import traced
+from gradcam_cli.explainer import traced
 from gradcam_cli.models.classes import Labels
 from gradcam_cli.models.load import Model
 from gradcam_cli.models.scaling import SCALINGS

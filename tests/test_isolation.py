@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from gradcam_cli.explain import traced
+from gradcam_cli.explainer import traced
 from gradcam_cli.models.load import Model
 from tests.asking import ask
 from tests.processes import SAMPLES, gradcam

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gradcam_cli.cam.answer import Answer
 from gradcam_cli.cli import app
 from gradcam_cli.errors import ModelError
-from gradcam_cli.explain import traced
+from gradcam_cli.explainer import traced
 from gradcam_cli.images.encode import encode
 from gradcam_cli.models.classes import Labels
 from gradcam_cli.models.load import Model

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gradcam_cli.cam.answer import Answer
 from gradcam_cli.engine.decide import WORTH_FREEZING
 from gradcam_cli.engine.steps import Held, Prepared, prepare
-from gradcam_cli.explain import traced
+from gradcam_cli.explainer import traced
 from gradcam_cli.models.load import load
 from gradcam_cli.sources.find import find_pictures
 from gradcam_cli.spec.image import ImageSpec

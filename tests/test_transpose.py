@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gradcam_cli.cam.answer import Answer
 from gradcam_cli.commands.options import PrintOptions
 from gradcam_cli.commands.scalings import try_scalings
-from gradcam_cli.explain import traced
+from gradcam_cli.explainer import traced
 from gradcam_cli.images.encode import encode
 from gradcam_cli.models.load import Model, load
 from gradcam_cli.sources.find import find_pictures

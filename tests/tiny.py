@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gradcam_cli.engine.files import Recorder
 from gradcam_cli.engine.local import stream
 from gradcam_cli.engine.steps import Failed
-from gradcam_cli.explain import traced
+from gradcam_cli.explainer import traced
 from gradcam_cli.images.encode import encode
 from gradcam_cli.models.load import Model, load
 from gradcam_cli.sources.find import Found

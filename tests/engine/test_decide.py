@@ -12,7 +12,7 @@ import pytest
 from gradcam_cli.engine import decide
 from gradcam_cli.engine.decide import SIZES, USUAL, WORTH_FREEZING, decided, try_sizes
 from gradcam_cli.errors import GradcamError
-from gradcam_cli.explain import Explainer, OutOfMemory, traced
+from gradcam_cli.explainer import Explainer, OutOfMemory, traced
 from gradcam_cli.models.load import Model
 from gradcam_cli.network import footprint
 from gradcam_cli.network.footprint import working_bytes

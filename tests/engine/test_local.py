@@ -16,7 +16,7 @@ from gradcam_cli.engine.files import Recorder
 from gradcam_cli.engine.local import THREADS, Late, Stages, ordered, stream
 from gradcam_cli.engine.steps import Failed
 from gradcam_cli.errors import GradcamError
-from gradcam_cli.explain import Explainer, OutOfMemory, traced
+from gradcam_cli.explainer import Explainer, OutOfMemory, traced
 from gradcam_cli.models.load import Model
 from gradcam_cli.sources.find import Found
 from gradcam_cli.spec.draw import DrawSpec

@@ -87,11 +87,6 @@ def test_pixels_are_interpolated_as_asked_or_as_the_model_was_trained(model: Mod
     assert interpolation(area, ImageSpec(interpolation="lanczos")) == "lanczos"
 
 
-def read_again(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
-    """Let pixels be held no more, because of one picture's size or of all of them together."""
-    monkeypatch.setattr(steps, {"large": "_LARGE", "many": "_MOST_HELD"}[how], 40 * 60 * 3 - 1)
-
-
 @pytest.mark.parametrize("how", ["large", "many"])
 def test_pixels_that_are_not_held_are_read_again_for_drawing(
     model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
@@ -99,8 +94,10 @@ def test_pixels_that_are_not_held_are_read_again_for_drawing(
     pixels = noise(3, 40, 60)
     found = picture(tmp_path, pixels)
     item = prepared(found, model)
-    read_again(monkeypatch, how)
-    light = prepared(found, model)
+    least = 40 * 60 * 3 - 1
+    if how == "large":
+        monkeypatch.setattr(steps, "_LARGE", least)
+    light = prepared(found, model, Held(least) if how == "many" else None)
     assert light.image.pixels.size == 0
     assert (light.image.width, light.image.height) == (60, 40)
     np.testing.assert_array_equal(light.input, item.input)
@@ -108,11 +105,8 @@ def test_pixels_that_are_not_held_are_read_again_for_drawing(
         np.testing.assert_array_equal(there, pixels)
 
 
-def test_what_is_given_back_makes_room(
-    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(steps, "_MOST_HELD", 2 * 40 * 60 * 3)
-    held, found = Held(), picture(tmp_path, noise(3, 40, 60))
+def test_what_is_given_back_makes_room(model: Model, tmp_path: Path) -> None:
+    held, found = Held(2 * 40 * 60 * 3), picture(tmp_path, noise(3, 40, 60))
     items = [prepared(found, model, held) for _ in range(3)]
     assert [item.image.pixels.size > 0 for item in items] == [True, True, False]
     held.give_back(items[2].image)

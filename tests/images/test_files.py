@@ -1,16 +1,11 @@
 from __future__ import annotations
 
-import io
 import os
 import random
 import socket
 import struct
-import subprocess
-import sys
-import threading
 import zlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -18,16 +13,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gradcam_cli.errors import GradcamError, ImageError
+from gradcam_cli.errors import ImageError
 from gradcam_cli.images import files
-from gradcam_cli.images.files import (
-    encode,
-    encode_array,
-    part_of,
-    read_picture,
-    remove_leftovers,
-    write_bytes,
-)
+from gradcam_cli.images.encode import encode
+from gradcam_cli.images.files import read_picture
 from tests.streams import stderr_at
 
 DATA = Path(__file__).parent / "data"
@@ -490,120 +479,3 @@ def test_reduced_decoding_of_a_turned_picture(tmp_path: Path) -> None:
     assert (picture.height, picture.width) == (960, 640)
     expected = np.array([BLUE, RED, YELLOW, GREEN])
     assert np.abs(np.array(centres(picture.pixels)) - expected).max() <= 3
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (7, 3)])
-@pytest.mark.parametrize("end", ["jpg", "png", "webp"])
-def test_extreme_sizes_survive(tmp_path: Path, size: tuple[int, int], end: str) -> None:
-    pixels = np.full((*size, 3), (200, 100, 50), np.uint8)
-    path = tmp_path / "a"
-    write_bytes(path, encode(pixels, end, 95))
-    read = read_picture(path)
-    assert (read.height, read.width) == size
-    assert np.abs(read.pixels.astype(int) - pixels).max() <= 6
-
-
-def test_png_is_exact_and_rgb(tmp_path: Path) -> None:
-    path = tmp_path / "x" / "y" / "a.png"
-    write_bytes(path, encode(textured(), "png"))
-    np.testing.assert_array_equal(read_picture(path).pixels, textured())
-    bgr = np.asarray(cv2.imread(os.fspath(path)))
-    np.testing.assert_array_equal(bgr[:, :, ::-1], textured())
-
-
-def test_quality_is_used() -> None:
-    sizes = [len(encode(textured(), end, q)) for end in ("jpg", "webp") for q in (20, 95)]
-    assert sizes[0] < sizes[1]
-    assert sizes[2] < sizes[3]
-
-
-@pytest.mark.parametrize(("end", "size"), [("webp", 16384), ("jpg", 65536)])
-def test_a_format_that_cannot_hold_the_picture(end: str, size: int) -> None:
-    with pytest.raises(ImageError, match=f"{size} x 1") as caught:
-        encode(np.zeros((1, size, 3), np.uint8), end)
-    assert (caught.value.kind, "png" in caught.value.hint) == ("write", True)
-
-
-def test_arrays_are_float32() -> None:
-    array = np.arange(6, dtype=np.float32).reshape(2, 3)
-    read = np.load(io.BytesIO(encode_array(array.T)))
-    assert read.dtype == np.float32
-    np.testing.assert_array_equal(read, array.T)
-
-
-@pytest.mark.parametrize("name", ["a.jpg", "n" * 251 + ".jpg", "\n 🐘.jpg", "b\udcff.jpg", "-rf"])
-def test_any_name_is_written_and_read(tmp_path: Path, name: str) -> None:
-    path = tmp_path / name
-    write_bytes(path, encode(quadrants(), "png"))
-    np.testing.assert_array_equal(read_picture(path).pixels, quadrants())
-    assert len(list(tmp_path.iterdir())) == 1
-
-
-def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
-    path, contents = tmp_path / "a", [bytes([number]) * 3_000_000 for number in (1, 2)]
-    write_bytes(path, contents[0])
-    end = threading.Event()
-
-    def read() -> set[bool]:
-        return {path.read_bytes() in contents for _ in iter(end.is_set, True)}
-
-    with ThreadPoolExecutor(1) as pool:
-        reader = pool.submit(read)
-        for number in range(60):
-            write_bytes(path, contents[number % 2])
-        end.set()
-        assert reader.result() == {True}
-
-
-def test_what_a_killed_process_leaves_is_known_by_its_name(tmp_path: Path) -> None:
-    (tmp_path / "sub").mkdir()
-    for place in (part_of(tmp_path), part_of(tmp_path / "sub"), tmp_path / ".gradcam-mine.part"):
-        place.write_bytes(b"half")
-    remove_leftovers(tmp_path)
-    assert [path.name for path in tmp_path.rglob("*.part")] == [".gradcam-mine.part"]
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
-def test_a_killed_process_that_nobody_waited_for_is_dead(tmp_path: Path) -> None:
-    with subprocess.Popen(["sleep", "60"]) as process:
-        mine = part_of(tmp_path).name.split("-")
-        theirs = tmp_path / "-".join([*mine[:2], str(process.pid), *mine[3:]])
-        theirs.write_bytes(b"half")
-        remove_leftovers(tmp_path)
-        assert theirs.exists(), "somebody is at work"
-        process.kill()
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        remove_leftovers(tmp_path)
-        assert not theirs.exists()
-
-
-def test_links_are_replaced_not_written_through(tmp_path: Path) -> None:
-    source = tmp_path / "source.jpg"
-    source.write_bytes(b"precious")
-    (tmp_path / "soft").symlink_to(source)
-    (tmp_path / "hard").hardlink_to(source)
-    for name in ("soft", "hard"):
-        write_bytes(tmp_path / name, b"new")
-        assert (tmp_path / name).read_bytes() == b"new"
-        assert not (tmp_path / name).is_symlink()
-    assert source.read_bytes() == b"precious"
-
-
-def test_a_written_file_has_ordinary_permissions(tmp_path: Path) -> None:
-    write_bytes(tmp_path / "a", b"1")
-    (tmp_path / "b").write_bytes(b"1")
-    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
-
-
-def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "taken").mkdir()
-    (tmp_path / "file").write_bytes(b"old")
-    for path in (tmp_path / "taken", tmp_path / "file" / "below"):
-        with pytest.raises(GradcamError, match="cannot write") as caught:
-            write_bytes(path, b"new")
-        assert os.fspath(path) in caught.value.message
-    with pytest.raises(ImageError, match="too long") as too_long:
-        write_bytes(tmp_path / ("n" * 300), b"new")
-    assert too_long.value.kind == "write"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "taken"]
-    assert (tmp_path / "file").read_bytes() == b"old"

@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from gradcam_cli.explain import traced
+from gradcam_cli.explainer import traced
 from gradcam_cli.models.catalog import EMBEDDED, Entry, find, names
 from gradcam_cli.models.load import load
 from gradcam_cli.spec.model import ModelSpec

@@ -14,7 +14,7 @@ from keras.src.legacy.saving import legacy_h5_format
 from numpy.typing import NDArray
 
 from gradcam_cli.errors import GradcamError, ModelError
-from gradcam_cli.explain import traced
+from gradcam_cli.explainer import traced
 from gradcam_cli.models import lite0
 from gradcam_cli.models.catalog import EMBEDDED, find
 from gradcam_cli.models.choice import file_digest

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from gradcam_cli.cam.answer import Answer
-from gradcam_cli.explain import Explainer, traced
+from gradcam_cli.explainer import Explainer, traced
 from gradcam_cli.models.classes import Labels
 from gradcam_cli.models.load import Model
 from gradcam_cli.models.scaling import SCALINGS
