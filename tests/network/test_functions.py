@@ -1,0 +1,107 @@
+"""A network's functions, against its layers called by hand, on every structure of the zoo."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from gradcam_cli.errors import ModelError
+from gradcam_cli.network.functions import Functions, LayerCall
+from gradcam_cli.network.ports import find_ports
+from tests.zoo import CASES, Case
+
+Values = NDArray[np.float32]
+
+
+def functions(network: Any, case: Case) -> Functions:
+    return Functions(network, find_ports(network, case.size, case.constants, case.output), 2)
+
+
+def close(found: Any, expected: Any, tolerance: float) -> None:
+    found, expected = np.asarray(found), np.asarray(expected)
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() <= tolerance * max(1e-6, np.abs(expected).max())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_every_structure(case: Case) -> None:
+    keras.utils.set_random_seed(7)
+    built = case.build()
+    made = functions(built.network, case)
+    ports = find_ports(built.network, case.size, case.constants, case.output)
+    shape = (made.batch_size, *ports.size, ports.channels)
+    rng = np.random.default_rng(1)
+    x = tf.constant(rng.integers(0, 256, shape), tf.float32)
+    layer = LayerCall(case.layer, case.call)
+    A = built.features(x)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(A)
+        logits = built.head(A, x)
+        count = int(logits.shape[1])
+        classes = np.array([[n % count, (n + 1) % count] for n in range(shape[0])], np.int32)
+        own = [tf.gather(logits, classes[:, at], batch_dims=1) for at in (0, 1)]
+    expected_slopes = [built.fold(np.asarray(tape.gradient(each, A))) for each in own]
+    scores, features, slopes = made.gradients(x, tf.constant(classes), layer)
+    close(scores, logits, case.tolerance)
+    close(features, built.fold(np.asarray(A)), case.tolerance)
+    for slope, expected in zip(slopes, expected_slopes, strict=True):
+        close(slope, expected, case.tolerance)
+    close(made.rest(x, features, layer), logits, case.tolerance)
+    if case.batch or built.fold(np.asarray(A)).shape != np.asarray(A).shape:
+        return
+    other = tf.constant(np.asarray(A) * rng.uniform(0, 1, A.shape), A.dtype)
+    close(made.rest(x, tf.cast(other, tf.float32), layer), built.head(other, x), case.tolerance)
+
+
+def small() -> Any:
+    keras.utils.set_random_seed(3)
+    x = keras.Input((12, 12, 3))
+    first = keras.layers.Conv2D(4, 3, activation="relu", name="first")(x)
+    second = keras.layers.Conv2D(5, 3, activation="relu", name="second")(first)
+    return keras.Model(x, keras.layers.Dense(6)(keras.layers.Flatten()(second)))
+
+
+def of_small(network: Any) -> Functions:
+    return Functions(network, find_ports(network), 3)
+
+
+def test_several_layers_at_once_and_each_function_is_traced_once() -> None:
+    network = small()
+    made = of_small(network)
+    x = tf.random.stateless_uniform((3, 12, 12, 3), (1, 2))
+    layers = [LayerCall("second"), LayerCall("first")]
+    _, (second, first) = made.features(x, layers)
+    first_by_hand = network.get_layer("first")(x)
+    close(first, first_by_hand, 1e-6)
+    close(made.scores(x), network(x), 1e-6)
+    close(second, network.get_layer("second")(first_by_hand), 1e-6)
+    traced = made._traced.copy()
+    made.features(x + 1, layers)
+    assert made._traced == traced
+
+
+def test_what_lies_before_the_layer_is_not_computed() -> None:
+    made = of_small(small())
+    x, A = tf.zeros((3, 12, 12, 3)), tf.ones((3, 8, 8, 5))
+    made.rest(x, A, LayerCall("second"))
+    graph = made._traced["rest", LayerCall("second")].graph
+    waiting, used = [each.op for each in graph.outputs], set()
+    while waiting:
+        operation = waiting.pop()
+        if operation.name not in used:
+            used.add(operation.name)
+            waiting += [each.op for each in operation.inputs]
+    kinds = {graph.get_operation_by_name(name).type for name in used}
+    assert "MatMul" in kinds
+    assert "Conv2D" not in kinds
+
+
+def test_a_layer_that_is_not_there_is_refused() -> None:
+    made = of_small(small())
+    with pytest.raises(ModelError, match="third"):
+        made.features(tf.zeros((3, 12, 12, 3)), [LayerCall("third")])
