@@ -86,7 +86,7 @@ def test_files_are_where_the_records_say(finished: Path) -> None:
     written = {str(p.relative_to(output)) for p in output.rglob("*") if p.is_file()}
     named = {n for r in records(output) for e in r["explanations"] for n in e["files"].values()}
     assert {name for name in written if not Path(name).name.startswith(".")} == named | {
-        "manifest.jsonl"
+        *("manifest.jsonl", "run.json")
     }
 
 

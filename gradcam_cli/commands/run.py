@@ -201,7 +201,7 @@ def _ready(
     earlier = store.batch_size if store else 0
     explainer = decided(model, spec, count, earlier)
     _tell_precision(spec)
-    _tell_batch_size(spec, count, explainer, quiet)
+    _tell_batch_size(spec, count, explainer, quiet or bool(earlier))
     if store is None:
         return explainer, Recorder(model, spec, digest(_settings(spec)))
     store.decided(batch_size=explainer.facts.batch_size, precision=explainer.facts.precision)
@@ -236,9 +236,11 @@ def _tell_precision(spec: RunSpec) -> None:
 
 
 def _tell_batch_size(spec: RunSpec, count: int, explainer: Explainer, quiet: bool) -> None:
+    from gradcam_cli.engine.decide import WORTH_TRYING
+
     size, asked = explainer.facts.batch_size, spec.images.batch_size
     if asked == "auto":
-        if not quiet:
+        if not quiet and count >= WORTH_TRYING:
             say.note(f"batches of up to {size}")
     elif size < min(int(asked), count) and not explainer.model.ports.batch:
         say.warn(f"batches of {asked} do not fit into memory: they have {size} pictures")

@@ -10,13 +10,13 @@ from gradcam_cli.models.load import Model
 from gradcam_cli.spec.explain import ExplainSpec
 from gradcam_cli.spec.run import RunSpec
 
-__all__ = ["SIZES", "USUAL", "WORTH_FREEZING", "decided", "too_large", "try_sizes"]
+__all__ = ["SIZES", "USUAL", "WORTH_FREEZING", "WORTH_TRYING", "decided", "too_large", "try_sizes"]
 
 WORTH_FREEZING = 96
 """Images; freezing takes a few tenths of a second, which fewer of them do not save."""
 
 USUAL = 16
-_ENOUGH = 256
+WORTH_TRYING = 256
 """Images that are worth trying a few batch sizes first."""
 
 SIZES = (8, 16, 32, 64, 128, 256)
@@ -37,7 +37,7 @@ def decided(model: Model, spec: RunSpec, count: int, before: int = 0) -> Explain
     freeze = count >= WORTH_FREEZING
     asked = spec.images.batch_size
     if asked == "auto":
-        fresh = not before and count >= _ENOUGH
+        fresh = not before and count >= WORTH_TRYING
         found = try_sizes(model, spec.explain, freeze) if fresh else None
         if found is not None:
             return found
