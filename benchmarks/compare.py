@@ -65,26 +65,27 @@ def gradcam_stream(
     name: str, weights: Path, pictures: list[Path], folder: Path, classes: int, precision: str
 ) -> Callable[[], None]:
     """Return a round of gradcam's own stream over the pictures."""
-    from gradcam_cli.batch.steps import plan_for
-    from gradcam_cli.commands.options import AskOptions, DrawOptions, LookOptions, OpenOptions
-    from gradcam_cli.commands.request import model_choice, settings
+    from gradcam_cli.engine.decide import decided
+    from gradcam_cli.engine.files import Recorder
     from gradcam_cli.engine.local import stream
-    from gradcam_cli.explainer import WORTH_FREEZING
-    from gradcam_cli.images.room import reuse_memory
     from gradcam_cli.models.load import load
+    from gradcam_cli.process.memory import reuse_memory
     from gradcam_cli.sources.find import find_pictures
+    from gradcam_cli.spec.explain import ExplainSpec
+    from gradcam_cli.spec.model import ModelSpec
+    from gradcam_cli.spec.run import RunSpec
+    from gradcam_cli.store.names import stems
 
-    choice = model_choice(name.lower(), OpenOptions(weights=str(weights)))
-    model = load(choice)
-    wanted = settings(choice, LookOptions(), AskOptions(), DrawOptions())
-    plan = plan_for(model, wanted, folder)
-    freeze = len(pictures) >= WORTH_FREEZING
-    explainer = traced(model, ask(classes), 16, precision, freeze)
+    asked = ExplainSpec((f"top{classes}",), precision=precision)
+    spec = RunSpec(ModelSpec(name.lower(), weights=str(weights)), explain=asked)
+    model = load(spec.model)
+    explainer = decided(model, spec, len(pictures))
     found = list(find_pictures([str(path) for path in pictures]))
+    record = Recorder(model, spec, "", folder, stems(found).__getitem__)
     reuse_memory()
 
     def run() -> None:
-        done = sum(1 for _ in stream(found, plan, lambda _: explainer, 16))
+        done = sum(1 for _ in stream(found, explainer, spec.images, record))
         assert done == len(pictures)
 
     return run
