@@ -165,7 +165,7 @@ def test_a_signal_finishes_what_is_in_flight(
     assert hidden(output) == {".gradcam.lock"}
     written = {str(path.relative_to(output)) for path in output.rglob("*.*") if path.is_file()}
     recorded = {n for r in records(output) for e in r["explanations"] for n in e["files"].values()}
-    assert written - {".gradcam.lock", "manifest.jsonl"} == recorded
+    assert written - {".gradcam.lock", "manifest.jsonl", "run.json"} == recorded
     assert gradcam(*words, "-o", output.name, "-q", cwd=pictures).returncode == 3
     assert left_behind(output) == whole
 

@@ -221,7 +221,7 @@ def test_outputs_are_apart_on_every_disk(hostile: Outcome) -> None:
     ]
     assert len({unicodedata.normalize("NFC", name).casefold() for name in named}) == len(named)
     written = [str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()]
-    assert sorted(named) == sorted(set(written) - {"manifest.jsonl", ".gradcam.lock"})
+    assert sorted(named) == sorted(set(written) - {"manifest.jsonl", "run.json", ".gradcam.lock"})
     for name in named:
         assert name.isprintable()
         assert ".." not in Path(name).parts
@@ -336,11 +336,14 @@ def test_a_list_that_names_the_output_folder_s_parent(tiny: Path, tmp_path: Path
     assert first.returncode == 0, first.stderr
     before = records(tmp_path / "gradcam_output")
     assert [record["source"] for record in before] == ["a.png", "sub/b.png"]
-    for sources, stdin in ((("-", "-0"), ".\0sub\0"), (("*.png", "*/*.png"), ""), (("*",), "")):
-        again = gradcam("run", *sources, *words, cwd=tmp_path, stdin=stdin)
-        assert again.returncode == 0, again.stderr
-        assert again.stderr.startswith("0 pictures done, 2 done before"), again.stderr
+    again = gradcam("run", "-", "-0", *words, cwd=tmp_path, stdin=".\0sub\0")
+    assert again.stderr.startswith("0 pictures done, 2 done before"), again.stderr
     assert records(tmp_path / "gradcam_output") == before
+    for sources in (("*.png", "*/*.png"), ("*",)):  # their files lie below the folder's name
+        result = gradcam("run", *sources, *words, "--json", "-q", cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+        found = [json.loads(line)["source"] for line in result.stdout.splitlines()]
+        assert found == ["a.png", "sub/b.png"]
 
 
 def test_fifty_thousand_entries(tiny: Path, tmp_path: Path) -> None:

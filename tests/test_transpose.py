@@ -126,7 +126,7 @@ def test_the_input_size_is_the_network_s_own(tmp_path: Path) -> None:
     pixels = keras.Input((None, None, 3))
     x = L.GlobalAveragePooling2D()(L.Conv2D(2, 3)(L.Rescaling(1 / 255)(pixels)))
     network = keras.Model(pixels, L.Dense(2)(x))
-    model = loaded(network, tmp_path / "m.keras", transpose=True, input_size="40x12")
+    model = loaded(network, tmp_path / "m.keras", transpose=True, input_size=(40, 12))
     assert model.ports.size == (12, 40)
     assert all(check.passed for check in self_test(model, model.layer))
 

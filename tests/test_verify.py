@@ -13,6 +13,7 @@ from gradcam_cli.models.classes import Labels
 from gradcam_cli.models.load import Model
 from gradcam_cli.models.scaling import SCALINGS, UNKNOWN
 from gradcam_cli.network.ports import find_ports
+from gradcam_cli.network.survey import survey
 from gradcam_cli.verify import Check, check_gradient, self_test
 from tests.zoo import CASES
 from tests.zoo.case import shaken
@@ -27,15 +28,16 @@ SUMS = [
 
 
 def model_of(network: Any, scaling: str = "none", **ports: Any) -> Model:
+    found = find_ports(network, **ports)
     return Model(
         name="tiny",
         network=network,
         weights="file",
-        ports=find_ports(network, **ports),
+        ports=found,
         scaling=SCALINGS[scaling],
         inside="",
         labels=Labels(names=(), ids=()),
-        classes=3,
+        classes=survey(network, found).classes,
     )
 
 
