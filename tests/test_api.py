@@ -31,7 +31,12 @@ def model() -> gradcam_cli.Model:
 
 
 def pixels_of(name: str) -> NDArray[np.uint8]:
-    return np.asarray(cv2.imread(str(SAMPLES / name))[:, :, ::-1], np.uint8).copy()
+    return read(SAMPLES / name)
+
+
+def read(path: Path) -> NDArray[np.uint8]:
+    """Return an image's pixels as OpenCV reads them, RGB."""
+    return np.asarray(cv2.imread(str(path)), np.uint8)[:, :, ::-1].copy()
 
 
 def test_exports() -> None:
@@ -74,9 +79,10 @@ def test_numbers_and_pixels_are_those_of_the_command(
         assert item.probability == pytest.approx(told["probability"], rel=1e-5)
         raw = np.load(tmp_path / "out" / told["files"]["array"])
         np.testing.assert_allclose(item.raw, raw, atol=1e-5 * np.abs(raw).max())
-        drawn = cv2.imread(str(tmp_path / "out" / told["files"]["overlay"]))[:, :, ::-1]
+        drawn = read(tmp_path / "out" / told["files"]["overlay"])
         assert np.abs(item.overlay().astype(int) - drawn).max() <= 1
-        shown = cv2.imdecode(np.frombuffer(item._repr_png_(), np.uint8), cv2.IMREAD_COLOR)
+        png = np.frombuffer(item._repr_png_(), np.uint8)
+        shown = np.asarray(cv2.imdecode(png, cv2.IMREAD_COLOR))
         np.testing.assert_array_equal(shown[:, :, ::-1], item.overlay())
 
 
