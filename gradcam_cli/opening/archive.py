@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import h5py
-
 from gradcam_cli.errors import ModelError
+from gradcam_cli.opening.container import open_zip
 from gradcam_cli.opening.foreign import damaged, folder, foreign, foreign_zip, weights_only
+from gradcam_cli.opening.hdf5 import open_hdf5
 from gradcam_cli.text import NotTextError, decoded
 
 __all__ = [
@@ -65,6 +65,9 @@ class Archive:
 def read_archive(path: Path) -> Archive:
     """Read a model file's configuration; nothing in the file is executed.
 
+    Neither does anything in it lead to another file from then on: ``open_zip`` and ``open_hdf5``
+    have gone through all of it, so whoever reads the weights later, Keras too, stays inside.
+
     The container is recognised by content, not by name. Raises ModelError for anything that is not
     a whole Keras model in one file, saying what it is instead and what helps.
     """
@@ -92,7 +95,7 @@ def read_pair(path: Path, architecture: Path) -> Archive:
             )
         )
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with open_hdf5(path) as file:
             whole = "model_config" in file.attrs
     except OSError:
         raise damaged(path) from None
@@ -158,14 +161,14 @@ def _beginning(path: Path) -> bytes:
 
 def _read_zip(path: Path) -> Archive:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path) as archive:
             names = set(archive.namelist())
             if "config.json" not in names:
                 raise foreign_zip(path, names)
             config = json.loads(archive.read("config.json"))
             metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in names else {}
             has_weights = any(name.startswith("model.weights") for name in names)
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError):
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError):
         raise damaged(path) from None
     if not isinstance(config, dict):
         raise damaged(path)
@@ -176,7 +179,7 @@ def _read_zip(path: Path) -> Archive:
 
 def _read_hdf5(path: Path) -> Archive:
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with open_hdf5(path) as file:
             raw = file.attrs.get("model_config")
             version = _text(file.attrs.get("keras_version", ""))
             if raw is None:

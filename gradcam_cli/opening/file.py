@@ -5,10 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
-import shutil
-import tempfile
 import warnings
-import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +17,7 @@ from gradcam_cli.errors import ModelError
 from gradcam_cli.isolation import keras
 from gradcam_cli.opening.archive import Archive, objects, read_archive, read_pair
 from gradcam_cli.opening.blank import blank_weights
+from gradcam_cli.opening.container import WEIGHTS, unpacked, without_assets
 from gradcam_cli.opening.custom import CustomObjects, read_custom_objects
 from gradcam_cli.opening.lambdas import own_functions, trusted_code
 from gradcam_cli.opening.link import named
@@ -37,8 +35,6 @@ from gradcam_cli.opening.regroup import keras_2_groups, regroup
 from gradcam_cli.opening.repair import mend
 
 __all__ = ["Opened", "open_network", "save_repaired"]
-
-_WEIGHTS = "model.weights.h5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +156,8 @@ def _load(archive: Archive, custom: dict[str, Any], unsafe: bool) -> Any:
     """Let Keras load a file that needs no mending."""
     ending = "model.keras" if archive.container == "keras" else "model.h5"
     with named(archive.path, ending) as link:
+        if archive.container == "keras" and not custom:
+            link = without_assets(link)
         return keras.saving.load_model(
             link, custom_objects=custom, compile=False, safe_mode=not unsafe
         )
@@ -181,10 +179,7 @@ def _rebuild(
     )
     if archive.container == "hdf5":
         return network, _assign(network, archive)
-    with tempfile.TemporaryDirectory(prefix="gradcam-") as folder:
-        weights = Path(folder) / _WEIGHTS
-        with zipfile.ZipFile(archive.path) as zipped, weights.open("wb") as file:
-            shutil.copyfileobj(zipped.open(_WEIGHTS), file, 1 << 20)
+    with unpacked(archive.path, WEIGHTS) as weights:
         matched = regroup(weights, network, top) if _old_groups(archive) else 0
         network.load_weights(weights)
     if not matched:
@@ -200,7 +195,7 @@ def _assign(network: Any, archive: Archive) -> tuple[str, ...]:
         if why:
             turned = assign_converted(network, file.get("model_weights", file), why)
             return _converted(why, turned)
-    with named(archive.path, "model.h5" if whole_or_old else _WEIGHTS) as link:
+    with named(archive.path, "model.h5" if whole_or_old else WEIGHTS) as link:
         network.load_weights(link)
     return ()
 
