@@ -14,6 +14,7 @@ from gradcam_cli.models.catalog import names
 from gradcam_cli.models.choice import is_handle
 from gradcam_cli.opening.archive import KERAS_MODULE, foreign_code
 from gradcam_cli.opening.blank import blank_weights
+from gradcam_cli.opening.hdf5 import open_hdf5
 from gradcam_cli.opening.memory import sharing
 from gradcam_cli.opening.refusal import first_line
 
@@ -21,6 +22,7 @@ __all__ = ["open_preset"]
 
 _MODULES = re.compile(rf"{KERAS_MODULE.pattern}|keras_hub(\.src)?\.(layers|models)(\.\w+)*")
 _TASK = ("task.json", "task.weights.h5")
+_SHARDS = "model.weights.json"
 _CONFIGURATIONS = ("config.json", "task.json", "preprocessor.json", "image_converter.json")
 
 
@@ -40,6 +42,7 @@ def open_preset(model: str, *, unsafe: bool = False) -> Any:
         configurations = _configurations(preset, model)
         if not unsafe:
             _refuse_others(configurations, model)
+        _check_weights(preset, model)
         try:
             with blank_weights(), sharing():
                 return hub.models.ImageClassifier.from_preset(preset)
@@ -113,3 +116,29 @@ def _refuse_others(configurations: dict[str, Any], model: str) -> None:
                 f"{name} of the preset {model} needs code of its author: {'; '.join(code[:3])}",
                 "if you trust the preset's author, add --unsafe-load",
             )
+
+
+def _check_weights(preset: str, model: str) -> None:
+    """Raise ModelError for weights that are damaged or lead to other files; download them."""
+    files = importlib.import_module("keras_hub.src.utils.preset_utils")
+    names = {"model.weights.h5", "task.weights.h5"}
+    try:
+        if files.check_file_exists(preset, _SHARDS):
+            for shards in files.load_json(preset, _SHARDS)["weight_map"].values():
+                names |= {shards} if isinstance(shards, str) else set(shards)
+        for name in sorted(names):
+            if Path(name).name != name:
+                raise ModelError(
+                    f"{_SHARDS} of the preset {model} names weights in another folder, {name!r}",
+                    "get the preset again, from its author",
+                )
+            if files.check_file_exists(preset, name):
+                with open_hdf5(Path(files.get_file(preset, name))):
+                    pass
+    except (ModelError, MemoryError):
+        raise
+    except Exception as error:  # of whatever downloads, of JSON and of h5py
+        raise ModelError(
+            f"the weights of the preset {model} cannot be read: {first_line(error)}",
+            "get the preset again, from its author",
+        ) from error

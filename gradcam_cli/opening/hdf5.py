@@ -109,30 +109,22 @@ class _Walk:
     def refuse(self, name: str, what: str, hint: str = _ALONE) -> None:
         raise ModelError(f"{self.path}: {name} {what}", hint)
 
-    def count(self) -> None:
-        self.entries += 1
-        if self.entries > _MOST:
-            raise ModelError(f"{self.path} holds more than {_MOST:,} groups and arrays", _BOMB)
-
     def links(self, group: Any, name: str) -> list[tuple[bytes, int]]:
         """Return the names in a group, and the places in the file that they lead to."""
-        found: list[tuple[bytes, int]] = []
+        found: list[tuple[bytes, int, int]] = []
 
-        def visit(link: bytes, info: Any) -> None:
-            self.count()
-            inner = f"{name}/{os.fsdecode(link)}"
-            if info.type == h5l.TYPE_EXTERNAL:
-                there, _ = group.links.get_val(link)
-                self.refuse(inner, f"is a link into another file, {os.fsdecode(there)}")
-            elif info.type == h5l.TYPE_SOFT:
-                there = group.links.get_val(link)
-                self.refuse(inner, f"is a link to another place, {os.fsdecode(there)}")
-            elif info.type != h5l.TYPE_HARD:
-                self.refuse(inner, "is a link of a kind that only another program follows")
-            found.append((link, info.u))
+        def visit(link: bytes, info: Any) -> bool | None:
+            found.append((link, info.type, info.u))
+            return True if len(found) + self.entries > _MOST else None  # ends the iteration
 
         group.links.iterate(visit, info=True)
-        return found
+        self.entries += len(found)
+        if self.entries > _MOST:
+            raise ModelError(f"{self.path} holds more than {_MOST:,} groups and arrays", _BOMB)
+        for link, kind, _ in found:
+            if kind != h5l.TYPE_HARD:
+                self.refuse(f"{name}/{os.fsdecode(link)}", _leads(group, link, kind))
+        return [(link, place) for link, _, place in found]
 
     def dataset(self, data: Any, name: str) -> None:
         plan = data.get_create_plist()
@@ -183,3 +175,12 @@ class _Walk:
                 f"{self.size:,}",
                 _BOMB,
             )
+
+
+def _leads(group: Any, link: bytes, kind: int) -> str:
+    """Return where a link leads that is not to an object of the file."""
+    if kind == h5l.TYPE_EXTERNAL:
+        return f"is a link into another file, {os.fsdecode(group.links.get_val(link)[0])}"
+    if kind == h5l.TYPE_SOFT:
+        return f"is a link to another place, {os.fsdecode(group.links.get_val(link))}"
+    return "is a link of a kind that only another program follows"

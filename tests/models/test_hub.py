@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -46,6 +47,9 @@ LIBRARY = {
 
         def load_json(preset, name):
             return json.load(open(f"{preset}/{name}"))
+
+        def get_file(preset, name):
+            return f"{preset}/{name}"
     """,
 }
 
@@ -62,7 +66,8 @@ def preset(tmp_path: Path) -> Path:
     keras.Model(picture, keras.layers.Dense(3, activation="softmax")(x)).save(
         folder / "inner.keras"
     )
-    (folder / "task.weights.h5").write_bytes(b"")
+    with h5py.File(folder / "task.weights.h5", "w") as file:
+        file["vars/0"] = [1.0]
     return folder
 
 
@@ -98,6 +103,23 @@ def test_a_preset_names_classes_of_nobody_else(preset: Path, module: str) -> Non
     node = {"module": module, "class_name": "X", "registered_name": "x>X", "config": {}}
     (preset / "task.json").write_text(json.dumps(node))
     with pytest.raises(ModelError, match=rf"task\.json of .*class 'X' from {module}"):
+        load(ModelChoice(str(preset)))
+
+
+@pytest.mark.usefixtures("library")
+def test_weights_of_a_preset_lead_nowhere_else(preset: Path) -> None:
+    shards = preset / "model.weights.json"
+    shards.write_text(json.dumps({"weight_map": {"/vars": ["part.h5"]}}))
+    with h5py.File(preset / "part.h5", "w") as file:
+        file["vars"] = h5py.ExternalLink("elsewhere.h5", "/vars")
+    with pytest.raises(ModelError, match=r"part\.h5: /vars is a link into another file, elsewh"):
+        load(ModelChoice(str(preset)))
+    shards.write_text(json.dumps({"weight_map": {"/vars": "../part.h5"}}))
+    with pytest.raises(ModelError, match=r"names weights in another folder, '\.\./part\.h5'"):
+        load(ModelChoice(str(preset)))
+    shards.unlink()
+    (preset / "task.weights.h5").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"weights of the preset .* cannot be read"):
         load(ModelChoice(str(preset)))
 
 
