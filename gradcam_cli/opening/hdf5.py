@@ -140,7 +140,7 @@ class _Walk:
         if len(set(filters)) < len(filters) or len(_PACKERS.intersection(filters)) > 1:
             self.refuse(name, "is packed more than once", _BOMB)
         kind = data.get_type()
-        length = math.prod(data.shape)
+        length = 0 if data.shape is None else math.prod(data.shape)  # None: no array at all
         unpacked = length * kind.get_size()
         if plan.get_layout() == h5d.CHUNKED:
             chunk = math.prod(plan.get_chunk()) * kind.get_size()
