@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -419,6 +419,20 @@ def test_a_manifest_that_somebody_else_changes_meanwhile(
             if not manifest.done(found):
                 manifest.append(finished(found))
     assert sorted(sources()) == [a.source, b.source]
+
+
+def test_a_manifest_that_cannot_be_closed() -> None:
+    def work() -> None:
+        with open_manifest(Path("out"), NOW) as manifest:
+            manifest.append(finished(picture()))
+            for place in Path("/proc/self/fd").iterdir():
+                with suppress(OSError):
+                    if place.readlink().name == MANIFEST:
+                        os.close(int(place.name))  # EBADF then, as a network disk says EIO
+
+    with pytest.raises(GradcamError, match=r"cannot write out/manifest\.jsonl"):
+        work()
+    assert len(sources()) == 1
 
 
 def test_an_output_folder_that_is_removed_meanwhile() -> None:
