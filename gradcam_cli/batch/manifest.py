@@ -7,20 +7,29 @@ import hashlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
+from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
-from gradcam_cli.batch.reading import MANIFEST, manifests, placed, read_manifest, record_at
+from gradcam_cli.batch.reading import (
+    MANIFEST,
+    Damaged,
+    damage,
+    manifests,
+    placed,
+    read_manifest,
+    record_at,
+    torn,
+)
 from gradcam_cli.batch.records import Kept, Record
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.images.files import remove_leftovers, write_bytes
 from gradcam_cli.images.find import Found, output_stem
-from gradcam_cli.text import line_text
 
 __all__ = ["Manifest", "open_manifest"]
 
@@ -47,44 +56,42 @@ class _Known:
 class Manifest:
     """An output folder's manifest, open for appending; made by ``open_manifest``.
 
-    ``batch_sizes`` counts those that pictures were done with before, with the same settings.
+    ``batch_sizes`` counts those that pictures were done with before, with the same settings;
+    ``warnings`` are sentences on lines that were damaged.
     """
 
     def __init__(self, folder: Path, name: str, settings: str) -> None:
         self.folder = folder
         self.path = folder / name
         self.batch_sizes: Counter[int] = Counter()
+        self.warnings: list[str] = []
         self._settings = settings
         self._known: dict[str, _Known] = {}
         self._superseded = False
         self._doomed: list[Path] = []
         self._file: FileIO | None = None
+        self._end = 0
 
     def load(self) -> None:
         """Read what is there: the last record of a picture counts, a torn last line is cut off.
 
-        The manifests of the folder's other shards tell what is done as well. Raises GradcamError
-        when they were made with other settings: each would take the other's files for its own.
+        Damaged lines go into a file beside the manifest. The manifests of the folder's other shards
+        tell what is done as well. Raises GradcamError when they were made with other settings: each
+        would take the other's files for its own.
         """
         for path in manifests(self.folder):
             if path != self.path and path not in self._doomed:
-                for record, start in placed(path):
-                    if record.settings != self._settings:
-                        raise _of_other_settings(path)
-                    self._remember(record, path.name, start)
+                self._load_other(path)
         if self.path in self._doomed:
             return
         try:
             _cut_torn_line(self.path)
+            self._load_own()
+            self._end = self.path.stat().st_size
         except FileNotFoundError:
             return
         except OSError as error:
             raise _cannot_write(self.path, error) from error
-        own: set[str] = set()
-        for record, start in placed(self.path):
-            self._superseded |= record.source in own
-            own.add(record.source)
-            self._remember(record, self.path.name, start)
 
     def start_anew(self) -> None:
         """Forget what is there, as soon as the first new record is written and not before.
@@ -120,7 +127,12 @@ class Manifest:
 
     def line(self, kept: Kept) -> str:
         """Return the record of a picture that was done before as JSON; raises GradcamError."""
-        return record_at(self.folder / kept.manifest, kept.start, kept.source).to_json()
+        path = self.folder / kept.manifest
+        record = record_at(path, kept.start, kept.source)
+        try:
+            return record.to_json()
+        except ValueError as error:  # a number beyond all bounds
+            raise GradcamError(f"a record in {path} is damaged: {error}", "remove it") from error
 
     def append(self, record: Record) -> None:
         """Write one record whole, and hand it to the operating system at once.
@@ -130,6 +142,7 @@ class Manifest:
         before = self._known.get(record.source)
         self._superseded |= before is not None and not self._doomed
         line = record.to_json().encode() + b"\n"
+        self.check()
         try:
             for path in self._doomed:
                 path.unlink(missing_ok=True)
@@ -138,24 +151,73 @@ class Manifest:
                 self._remove(record, before)
             if self._file is None:
                 self._file = self.path.open("ab", buffering=0)
-            end = self._file.seek(0, os.SEEK_END)
             try:
                 if self._file.write(line) != len(line):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             except OSError:
-                self._file.truncate(end)
+                self._file.truncate(self._end)
                 raise
+            self._end += len(line)
         except OSError as error:
             raise _cannot_write(self.path, error) from error
+
+    def check(self) -> None:
+        """Raise GradcamError when somebody else has changed the file that the records go to."""
+        if self.path in self._doomed:
+            return
+        try:
+            size = self.path.stat().st_size
+            if size != self._end:  # some network disks remember a file's size for a while
+                with self.path.open("rb") as file:
+                    size = file.seek(0, os.SEEK_END)
+        except FileNotFoundError:
+            size = 0
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+        if size != self._end:
+            self._superseded = False  # what somebody else wrote stays as it is
+            raise GradcamError(
+                f"{self.path} was changed by somebody else while this run wrote to it",
+                "run again: pictures whose records are gone are done again",
+            )
 
     def close(self) -> None:
         """Close the file; of pictures that were done again only the last record is kept."""
         if self._file is not None:
-            self._file.close()
-            self._file = None
+            file, self._file = self._file, None
+            try:
+                file.close()
+            except OSError as error:
+                raise _cannot_write(self.path, error) from error
         if self._superseded:
             self._superseded = False
             write_bytes(self.path, _last_lines(self.path))
+
+    def _load_other(self, path: Path) -> None:
+        damaged: list[Damaged] = []
+        for record, start in placed(path, damaged.append):
+            if record.settings != self._settings:
+                raise _of_other_settings(path)
+            self._remember(record, path.name, start)
+        if damaged:
+            self.warnings.append(f"{damage(damaged)} and passed by")
+
+    def _load_own(self) -> None:
+        damaged: list[Damaged] = []
+        own: set[str] = set()
+        gone = counted = 0
+        for record, start in placed(self.path, damaged.append):
+            gone += sum(line.size for line in damaged[counted:])
+            counted = len(damaged)
+            self._superseded |= record.source in own
+            own.add(record.source)
+            # Where it will be when the damaged lines before it have gone.
+            self._remember(record, self.path.name, start - gone)
+        if damaged:
+            aside = _set_aside(self.path, damaged)
+            self.warnings.append(
+                f"{damage(damaged)}, now in {aside.name}; pictures without a record are done again"
+            )
 
     def _remember(self, record: Record, manifest: str, start: int) -> None:
         if record.settings == self._settings:
@@ -233,6 +295,7 @@ def open_manifest(
             manifest.start_anew()
         manifest.load()
         yield manifest
+        manifest.check()
 
 
 def _lock(folder: Path, name: str, stack: ExitStack) -> None:
@@ -269,15 +332,14 @@ def _forget(path: Path) -> None:
 
 def _last_lines(path: Path) -> Iterator[bytes]:
     """Yield each picture's last line, in the place of its first: as if it had been done once."""
-    with path.open("rb") as file:
-        places: dict[str, int] = {}
-        place = 0
-        for line in file:
-            places[Record.from_json(line_text(line)).source] = place
-            place += len(line)
-        for place in places.values():
-            file.seek(place)
-            yield file.readline()
+    try:
+        with path.open("rb") as file:
+            places = {record.source: place for record, place in placed(path)}
+            for place in places.values():
+                file.seek(place)
+                yield file.readline()
+    except OSError as error:
+        raise _cannot_write(path, error) from error
 
 
 def _cut_torn_line(path: Path) -> None:
@@ -288,11 +350,41 @@ def _cut_torn_line(path: Path) -> None:
             start = max(0, end - step)
             file.seek(start)
             tail = file.read(end - start)
-            if b"\n" in tail:
-                file.truncate(start + tail.rindex(b"\n") + 1)
-                return
             end = start
-        file.truncate(0)
+        begin = end + tail.rfind(b"\n") + 1
+        file.seek(begin)
+        if torn(file.read(step)):
+            file.truncate(begin)
+
+
+def _set_aside(path: Path, damaged: Sequence[Damaged]) -> Path:
+    """Move damaged lines into a file of their own, and return it.
+
+    A process that is killed meanwhile leaves them in both files, and never in none.
+    """
+    aside = path.with_name(path.name + ".damaged")
+    with path.open("rb") as file:
+        lines = b"".join(_line_at(file, line.start).rstrip(b"\n") + b"\n" for line in damaged)
+    before = aside.read_bytes() if aside.exists() else b""
+    if not before.endswith(lines):
+        write_bytes(aside, before + lines)
+    write_bytes(path, _without(path, {line.start for line in damaged}))
+    return aside
+
+
+def _line_at(file: BinaryIO, start: int) -> bytes:
+    file.seek(start)
+    return file.readline()
+
+
+def _without(path: Path, starts: set[int]) -> Iterator[bytes]:
+    """Yield a file's lines but for those that start at these bytes."""
+    place = 0
+    with path.open("rb") as file:
+        for line in file:
+            if place not in starts:
+                yield line
+            place += len(line)
 
 
 def _same_picture(path: Path, record: _Known) -> bool:

@@ -84,8 +84,10 @@ def ordered(
     waiting: deque[tuple[A, Future[B]]] = deque()
 
     def full() -> bool:
-        done = [future for _, future in waiting if future.done() and not future.exception()]
-        return len(waiting) >= ahead or sum(weigh(future.result()) for future in done) > most
+        done = [future for _, future in waiting if future.done()]
+        if len(waiting) >= ahead or any(future.exception() for future in done):
+            return True  # nothing is begun behind a failure: the disk is full, or has gone
+        return sum(weigh(future.result()) for future in done) > most
 
     def take() -> B | Late[A]:
         item, future = waiting.popleft()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from operator import attrgetter
@@ -148,12 +149,12 @@ class Record:
     def from_json(cls, line: str) -> Record:
         """Return the record of one manifest line; raises ValueError when it is not whole."""
         try:
-            values: dict[str, Any] = json.loads(line)
+            values: dict[str, Any] = json.loads(line, parse_constant=_no_number)
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
         try:
             if values.pop("schema_version") != SCHEMA_VERSION:
-                raise ValueError("a manifest of another version")
+                raise ValueError("a record of another version of gradcam")
             bytes.fromhex(values["sha256"])
             values["error"] = _sound(Failure(**values["error"])) if values["error"] else None
             values["predictions"] = tuple(
@@ -182,11 +183,16 @@ class Kept:
     start: int = 0
 
 
+def _no_number(word: str) -> float:
+    raise ValueError(f"not JSON: {word} is not a number")
+
+
 def _explanation(row: Mapping[str, Any]) -> ExplanationRecord:
     if row["files"].keys() != row["sizes"].keys():
         raise KeyError("a file without a size")
-    if not all(isinstance(name, str) for name in row["files"].values()):
-        raise TypeError("a file's name is no text")
+    for name in row["files"].values():
+        if not isinstance(name, str) or b"\0" in os.fsencode(name):
+            raise TypeError(f"a file's name is {name!r:.40}")
     peak = tuple(row["peak"]) if row["peak"] else None
     if peak and [type(place) for place in peak] != [int, int]:
         raise TypeError("a peak is no pixel")

@@ -92,6 +92,8 @@ def run(
         draw.output_dir, wanted.digest(), name=name, overwrite=batch.overwrite, made=made
     )
     with opened as manifest:
+        for sentence in manifest.warnings:
+            say.warn(sentence)
         rest = _not_done(pictures, manifest, tally)
         before, first = _first_left(rest)
         if first is not None:
@@ -307,7 +309,7 @@ def _counted(tally: Tally) -> Iterator[None]:
     """Say how far a run came that an error ends."""
     try:
         yield
-    except GradcamError:
+    except Exception:
         if tally.done or tally.failed:
             say.note(tally.sentence())
         raise

@@ -77,5 +77,7 @@ class Tally:
             parts.append(f"{self.failures} failed ({counted(self.failed)})")
         if self.empty:
             parts.append(f"{self.empty} with an empty map")
-        slowest = f"; most time went into {self.slowest}" if self.done > _FEW else ""
+        slowest = (
+            f"; most time went into {self.slowest}" if self.slowest and self.done > _FEW else ""
+        )
         return ", ".join(parts) + slowest + (f"; heatmaps in {self.output}" if self.output else "")

@@ -57,6 +57,15 @@ _PNG = [
     *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB),
 ]
+_SPACE = "free some space or choose another folder with -o"
+_WHY_NOT = {
+    errno.ENOSPC: _SPACE,
+    getattr(errno, "EDQUOT", errno.ENOSPC): _SPACE,
+    errno.EFBIG: "allow larger files (ulimit -f), or choose another disk with -o",
+    errno.EMFILE: "allow more open files (ulimit -n)",
+}
+_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Faults of the process or the machine, not of any one picture."""
 _AGAIN = "copy or download it again"
 _CONVERT = "convert it to JPEG or PNG first"
 
@@ -139,7 +148,9 @@ def encode(pixels: Pixels, format: str, quality: int = 95) -> bytes:  # noqa: A0
     }[format]
     try:
         done, data = cv2.imencode(f".{format}", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
-    except cv2.error:
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise
         done, data = False, np.empty(0, np.uint8)
     if not done:
         height, width = pixels.shape[:2]
@@ -180,7 +191,7 @@ def write_bytes(path: Path, data: bytes | Iterable[bytes]) -> None:
             raise ImageError("write", "its output's path is too long", "shorten -o") from error
         raise GradcamError(
             f"cannot write {path}: {error.strerror}",
-            "free some space or choose another folder with -o",
+            _WHY_NOT.get(error.errno or 0, "check the disk, or choose another folder with -o"),
         ) from error
 
 
@@ -252,6 +263,8 @@ def _reported() -> Iterator[None]:
             hint += ", which is not UTF-8: a list in another encoding must be saved as UTF-8"
         raise ImageError("vanished", "the file does not exist", hint) from error
     except (OSError, ValueError) as error:
+        if getattr(error, "errno", None) in _OURS:
+            raise
         reason = getattr(error, "strerror", None) or str(error)
         raise ImageError("unreadable", f"the file cannot be read: {reason}") from error
 

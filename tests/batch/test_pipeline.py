@@ -95,6 +95,25 @@ def test_an_error_arrives_in_its_turn() -> None:
         next(results)
 
 
+def test_nothing_is_begun_behind_an_error() -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> int:
+        begun.append(number)
+        return 1 // (number != 2)
+
+    def slowly() -> Iterator[int]:
+        for number in range(100):
+            yield number
+            time.sleep(0.05)  # as a network between two batches
+
+    results = ordered(work, slowly(), 50)
+    assert [next(results), next(results)] == [1, 1]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+    assert len(begun) < 10
+
+
 def test_an_own_timeout_is_an_error_like_any_other() -> None:
     def work(number: int) -> int:
         raise TimeoutError(number)
