@@ -1,0 +1,89 @@
+"""A network may become only as large as its file can have made it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gradcam_cli.errors import ModelError
+from gradcam_cli.isolation import keras, tf
+
+__all__ = ["limited_operations", "limited_weights"]
+
+_PER_BYTE = 4
+"""Weights for each byte of the file: float32 without compression has a quarter of one."""
+_ALWAYS = 1 << 24
+"""Weights that any file may have: 64 MB."""
+_MOST_OPERATIONS = 200_000
+_HINT = "the file is damaged, or was made to take up all memory"
+
+
+@contextmanager
+def limited_weights(path: Path) -> Iterator[None]:
+    """Raise ModelError while the block builds a network of more weights than its file can hold.
+
+    It is raised before they are allocated.
+    """
+    budget = max(_ALWAYS, _PER_BYTE * path.stat().st_size)
+    weights = 0
+
+    def count(_: Any, initializer: Any, shape: Any = None, *__: Any, **___: Any) -> bool:
+        nonlocal weights
+        shape = getattr(initializer, "shape", ()) if shape is None else shape
+        sizes = [shape] if isinstance(shape, int) else list(shape)
+        weights += math.prod(max(0, size) for size in sizes if isinstance(size, int))
+        return weights <= budget
+
+    what = f"{path} describes a network of more than {budget:,} weights, which it cannot hold"
+    with _checked(keras.Variable, "__init__", count, ModelError(what, _HINT)):
+        yield
+
+
+@contextmanager
+def limited_operations(name: str) -> Iterator[None]:
+    """Raise ModelError while the block traces a network for longer than half a minute or so.
+
+    A small file can say that a layer is repeated without end. EfficientNetB7 has 5,000 operations.
+    """
+    operations = 0
+
+    def count(*_: Any, **__: Any) -> bool:
+        nonlocal operations
+        operations += 1
+        return operations <= _MOST_OPERATIONS
+
+    what = f"{name} describes a network of more than {_MOST_OPERATIONS:,} operations"
+    with _checked(tf.Graph, "_create_op_internal", count, ModelError(what, _HINT)):
+        yield
+
+
+@contextmanager
+def _checked(kind: Any, name: str, check: Callable[..., bool], fault: ModelError) -> Iterator[None]:
+    """Raise ``fault`` when ``check`` says no to a call of a method in the block, and behind it.
+
+    Keras goes on behind some errors, and turns others into its own.
+    """
+    home = next(base for base in kind.__mro__ if name in vars(base))
+    original = vars(home)[name]
+    failed = False
+
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        nonlocal failed
+        failed = failed or not check(*args, **kwargs)
+        if failed:
+            raise fault
+        return original(*args, **kwargs)
+
+    setattr(home, name, checked)
+    try:
+        yield
+    except Exception:
+        if not failed:
+            raise
+    finally:
+        setattr(home, name, original)
+    if failed:
+        raise fault
