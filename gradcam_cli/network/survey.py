@@ -26,6 +26,8 @@ _QUOTIENTS = ("RealDiv", "DivNoNan", "Div", "Reciprocal", "Inv")
 """What a sigmoid that is written out by hand ends in."""
 _NOISE_BYTES = 20
 """For each pixel of noise: float64 as it is drawn, float32 before and after it is halved."""
+_ROOM = 2
+"""Times the estimated memory, as for batches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def survey(network: Any, ports: Ports) -> Survey:
 
 def _check_memory(graph: Any, shape: tuple[int, ...]) -> None:
     """Raise OutOfMemory for a network that cannot answer for one picture on this machine."""
-    needed = working_bytes(graph) + _NOISE_BYTES * math.prod(shape)
+    needed = _ROOM * working_bytes(graph) + _NOISE_BYTES * math.prod(shape)
     free = free_bytes()
     if free is not None and needed > free and not on_gpu():
         raise OutOfMemory(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,12 @@ _PER_BYTE = 4
 """Weights for each byte of the file: float32 without compression has a quarter of one."""
 _ALWAYS = 1 << 24
 """Weights that any file may have: 64 MB."""
-_MOST_OPERATIONS = 200_000
+_MOST_OPERATIONS = 50_000
+"""NASNetLarge and EfficientNetB7 have 7,000."""
+_MOST_STEPS = 10_000
+"""Calls of what a layer repeats, one after another."""
+_MOST_NUMBERS = 1 << 33
+"""Numbers in one tensor: 32 GB. TensorFlow ends the process where their count overflows."""
 _HINT = "the file is damaged, or was made to take up all memory"
 
 
@@ -44,20 +49,38 @@ def limited_weights(path: Path) -> Iterator[None]:
 
 @contextmanager
 def limited_operations(name: str) -> Iterator[None]:
-    """Raise ModelError while the block traces a network for longer than half a minute or so.
+    """Raise ModelError while the block traces a network that no classifier is.
 
-    A small file can say that a layer is repeated without end. EfficientNetB7 has 5,000 operations.
+    A small file can say that a layer is repeated without end, or makes a tensor of any size.
     """
     operations = 0
 
-    def count(*_: Any, **__: Any) -> bool:
+    def count(_: Any, __: str, inputs: Any, *___: Any, **____: Any) -> bool:
         nonlocal operations
         operations += 1
-        return operations <= _MOST_OPERATIONS
+        return operations <= _MOST_OPERATIONS and all(map(_is_possible, inputs))
 
-    what = f"{name} describes a network of more than {_MOST_OPERATIONS:,} operations"
-    with _checked(tf.Graph, "_create_op_internal", count, ModelError(what, _HINT)):
+    def is_short(layer: Any, inputs: Any, *_: Any, **__: Any) -> bool:
+        loops = getattr(layer, "unroll", True) and inputs.shape.rank > 1
+        return not loops or (inputs.shape[1] or 0) <= _MOST_STEPS
+
+    what = (
+        f"{name} describes a network of more than {_MOST_OPERATIONS:,} operations, or of "
+        f"{_MOST_NUMBERS:,} numbers in one place"
+    )
+    repeated = f"{name} describes a network that calls a layer more than {_MOST_STEPS:,} times"
+    with ExitStack() as stack:
+        for kind in (keras.layers.RNN, keras.layers.TimeDistributed):
+            stack.enter_context(_checked(kind, "call", is_short, ModelError(repeated, _HINT)))
+        fault = ModelError(what, _HINT)
+        stack.enter_context(_checked(tf.Graph, "_create_op_internal", count, fault))
         yield
+
+
+def _is_possible(tensor: Any) -> bool:
+    shape = getattr(tensor, "shape", None)
+    count = None if shape is None else shape.num_elements()
+    return count is None or count <= _MOST_NUMBERS
 
 
 @contextmanager

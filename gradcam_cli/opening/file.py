@@ -128,7 +128,8 @@ def _opened(
         raise cannot_open(archive, functions, error) from error
     if not isinstance(network, keras.Model):
         raise ModelError(
-            f"{path} holds a {type(network).__name__}, not a model", "save the whole model"
+            f"{path} holds the class {type(network).__name__!r}, not a model",
+            "save the whole model",
         )
     return Opened(
         network=network,
