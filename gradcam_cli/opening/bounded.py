@@ -52,7 +52,7 @@ def limited_hdf5(path: Path) -> Iterator[h5py.File]:
 def read_member(zipped: zipfile.ZipFile, name: str, path: Path) -> bytes:
     """Return a member of a zip file; raises ModelError if it is encrypted or too long.
 
-    Its size in the zip's directory counts, and so does what is unpacked.
+    It is unpacked as far as its size in the zip's directory says, and must end there.
     """
     member = zipped.getinfo(name)
     if member.flag_bits & 1:
@@ -60,10 +60,7 @@ def read_member(zipped: zipfile.ZipFile, name: str, path: Path) -> bytes:
     if member.file_size > LONGEST:
         raise _too_long(path, name)
     with zipped.open(member) as file:
-        data = file.read(LONGEST + 1)
-    if len(data) > LONGEST:
-        raise _too_long(path, name)
-    return data
+        return file.read(member.file_size + 1)  # no more is unpacked, and then it is damaged
 
 
 def read_attribute(file: h5py.File, name: str, path: Path) -> str | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ _PER_BYTE = 4
 """Weights for each byte of the file: float32 without compression has a quarter of one."""
 _ALWAYS = 1 << 24
 """Weights that any file may have: 64 MB."""
-_MOST_OPERATIONS = 50_000
+_MOST_OPERATIONS = 30_000
 """NASNetLarge and EfficientNetB7 have 7,000."""
 _MOST_STEPS = 10_000
 """Calls of what a layer repeats, one after another."""
@@ -38,8 +39,8 @@ def limited_weights(path: Path) -> Iterator[None]:
     def count(_: Any, initializer: Any, shape: Any = None, *__: Any, **___: Any) -> bool:
         nonlocal weights
         shape = getattr(initializer, "shape", ()) if shape is None else shape
-        sizes = [shape] if isinstance(shape, int) else list(shape)
-        weights += math.prod(max(0, size) for size in sizes if isinstance(size, int))
+        sizes = list(shape) if isinstance(shape, Iterable) else [shape]
+        weights += math.prod(max(0, int(size)) for size in sizes if isinstance(size, Integral))
         return weights <= budget
 
     what = f"{path} describes a network of more than {budget:,} weights, which it cannot hold"
@@ -55,29 +56,32 @@ def limited_operations(name: str) -> Iterator[None]:
     """
     operations = 0
 
-    def count(_: Any, __: str, inputs: Any, *___: Any, **____: Any) -> bool:
+    def count(*_: Any, **__: Any) -> bool:
         nonlocal operations
         operations += 1
-        return operations <= _MOST_OPERATIONS and all(map(_is_possible, inputs))
+        return operations <= _MOST_OPERATIONS
+
+    def are_small(_: Any, __: str, inputs: Any, *___: Any, **____: Any) -> bool:
+        return all(map(_is_small, inputs))
 
     def is_short(layer: Any, inputs: Any, *_: Any, **__: Any) -> bool:
         loops = getattr(layer, "unroll", True) and inputs.shape.rank > 1
         return not loops or (inputs.shape[1] or 0) <= _MOST_STEPS
 
-    what = (
-        f"{name} describes a network of more than {_MOST_OPERATIONS:,} operations, or of "
-        f"{_MOST_NUMBERS:,} numbers in one place"
+    checks = (
+        (keras.layers.RNN, "call", is_short, f"calls a layer {_MOST_STEPS:,} times"),
+        (keras.layers.TimeDistributed, "call", is_short, f"calls a layer {_MOST_STEPS:,} times"),
+        (tf.Graph, "_create_op_internal", count, f"has {_MOST_OPERATIONS:,} operations"),
+        (tf.Graph, "_create_op_internal", are_small, f"has a tensor of {_MOST_NUMBERS:,} numbers"),
     )
-    repeated = f"{name} describes a network that calls a layer more than {_MOST_STEPS:,} times"
     with ExitStack() as stack:
-        for kind in (keras.layers.RNN, keras.layers.TimeDistributed):
-            stack.enter_context(_checked(kind, "call", is_short, ModelError(repeated, _HINT)))
-        fault = ModelError(what, _HINT)
-        stack.enter_context(_checked(tf.Graph, "_create_op_internal", count, fault))
+        for kind, method, check, what in checks:
+            fault = ModelError(f"{name} describes a network that {what} or more", _HINT)
+            stack.enter_context(_checked(kind, method, check, fault))
         yield
 
 
-def _is_possible(tensor: Any) -> bool:
+def _is_small(tensor: Any) -> bool:
     shape = getattr(tensor, "shape", None)
     count = None if shape is None else shape.num_elements()
     return count is None or count <= _MOST_NUMBERS

@@ -24,14 +24,19 @@ _MOST_CALLS = 20_000
 _HINT = "the file is damaged, or not written by Keras: get it again, or save the model again"
 
 
-class _Layer(msgspec.Struct):
-    """An entry of ``layers`` in a Sequential model; before Keras 2.2.3 a Sequential was a list."""
+class _Object(msgspec.Struct):
+    """Anything that Keras serialised: a layer, a model, an initializer, a function."""
 
     class_name: str
-    config: dict[str, Any] | list[Any]
-    name: str | None = None
     module: str | None = None
     registered_name: str | None = None
+
+
+class _Layer(_Object, kw_only=True):
+    """An entry of ``layers`` in a Sequential model; before Keras 2.2.3 a Sequential was a list."""
+
+    config: dict[str, Any] | list[Any]
+    name: str | None = None
     inbound_nodes: list[Any] = []
     build_config: dict[str, Any] | None = None
 
@@ -76,8 +81,7 @@ def check_shape(config: Any, path: Path, what: str) -> dict[str, Any]:
     _convert(model, _Layer, path, what, "")
     for place, node in _objects(model):
         inner = node.get("config")
-        if not isinstance(node["class_name"], str):
-            raise _misshapen(path, what, place, "has a class_name that is not text")
+        _convert(node, _Object, path, what, place)
         if isinstance(inner, list) and node["class_name"] == "Sequential":
             _convert(inner, list[_Layer], path, what, f"{place}.config")
         elif isinstance(inner, dict):
