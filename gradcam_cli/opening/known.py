@@ -76,7 +76,7 @@ def every_layer(config: _Json) -> Iterator[_Json]:
 
 
 def every_model(config: _Json) -> Iterator[_Json]:
-    """Yield every model in a configuration, the outermost first."""
+    """Yield every model in a configuration, the outermost first; all its layers have a class."""
     for node in objects(config):
         inner = node.get("config")
         layers = inner.get("layers") if isinstance(inner, dict) else None

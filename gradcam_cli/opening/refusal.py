@@ -152,8 +152,7 @@ def _without_name(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the layers that were saved with an empty configuration, as subclassed models are."""
     for model in every_model(config):
         for node in model["config"]["layers"]:
-            named = isinstance(node, dict) and isinstance(node.get("class_name"), str)
-            if named and "name" not in (node.get("config") or {}):
+            if "name" not in (node.get("config") or {}):
                 yield node
 
 
