@@ -26,20 +26,17 @@ from gradcam_cli.network.places import Place
 from gradcam_cli.network.precision import has_bfloat16, in_bfloat16, keep_float32, trunk
 from gradcam_cli.network.survey import is_pooled, survey
 from gradcam_cli.network.tap import trace
+from gradcam_cli.opening.refusal import blaming
 
 __all__ = [
     "WORTH_FREEZING",
     "Explained",
     "Explainer",
     "Explanation",
-    "OutOfMemory",
     "Question",
     "gradient",
     "heat",
 ]
-
-OutOfMemory = tf.errors.ResourceExhaustedError
-"""What TensorFlow raises when a batch does not fit."""
 
 _CELLS = ("segmentation", "sequence")
 
@@ -135,7 +132,8 @@ class Explainer:
     attribute says what the layer was computed in. ``freeze`` makes constants of a small network's
     weights, which pays from ``WORTH_FREEZING`` pictures on; the last bits are then others.
 
-    Raises ModelError for a layer, class or method that the model does not allow.
+    Raises ModelError for a layer, class or method that the model does not allow and for a file
+    whose network fails, OutOfMemory for a batch that does not fit.
     """
 
     def __init__(
@@ -167,9 +165,10 @@ class Explainer:
         shape = (self.batch_size, *model.ports.size, model.ports.channels)
         self._shape = tf.TensorSpec(shape, tf.uint8)
         self._trunk: list[Any] = []
-        self._function = self._traced()
-        if precision != "float32" and self._trunk and has_bfloat16():
-            self._lower(measure=precision == "auto")
+        with blaming(model.name, "traced", model.own):
+            self._function = self._traced()
+            if precision != "float32" and self._trunk and has_bfloat16():
+                self._lower(measure=precision == "auto")
         self._graph = self._function.graph
 
     def __call__(self, pixels: NDArray[np.uint8]) -> list[Explained]:
@@ -178,22 +177,26 @@ class Explainer:
         if count < self.batch_size:
             pad = np.zeros((self.batch_size - count, *pixels.shape[1:]), np.uint8)
             pixels = np.concatenate([pixels, pad])
-        answers = {key: value.numpy() for key, value in self._function(tf.constant(pixels)).items()}
+        with blaming(self.model.name, "run", self.model.own):
+            found = self._function(tf.constant(pixels))
+            answers = {key: value.numpy() for key, value in found.items()}
         return [self._explained(answers, row) for row in range(count)]
 
-    def fits(self) -> bool:
+    def fits(self, sparing: bool = True) -> bool:
         """Tell whether the machine has the memory for a batch; a GPU says so by itself, too late.
 
-        What a system without memory left does is to end the process, without a word.
+        What a system without memory left does is to end the process, without a word. Where there
+        is no smaller batch, ``sparing`` is false: what may just fit is tried.
         """
         free = free_bytes()
         if free is None or on_gpu():
             return True
-        return _ROOM * working_bytes(self._graph) <= free
+        return (_ROOM if sparing else 1) * working_bytes(self._graph) <= free
 
     def seconds(self) -> float:
         """Return the time of a batch, behind one that does not count; nothing is remembered."""
-        return _seconds(self._function, self._shape)
+        with blaming(self.model.name, "run", self.model.own):
+            return _seconds(self._function, self._shape)
 
     def many(self, squares: Sequence[NDArray[np.uint8]]) -> Iterator[Explained]:
         """Yield what the model says of any number of uint8 ``[h, w, channels]`` squares."""

@@ -27,7 +27,7 @@ ARROWS = {
     "batch": {"batch", "explain", "images", "models"},
     "report": {"report", "batch", "images"},
     "verify": {"explain", "models", "network", "cam"},
-    "explain": {"models", "network", "cam"},
+    "explain": {"models", "network", "opening", "cam"},
     "models": {"models", "network", "opening"},
     "opening": {"opening"},
     "network": {"network"},

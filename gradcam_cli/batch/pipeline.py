@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from gradcam_cli.batch.records import Kept, Record
 from gradcam_cli.batch.steps import HELD_BYTES, Job, Plan, failed, finish, prepare
-from gradcam_cli.errors import GradcamError, ImageError
-from gradcam_cli.explain import Explained, Explainer, OutOfMemory
+from gradcam_cli.errors import GradcamError, ImageError, OutOfMemory
+from gradcam_cli.explain import Explained, Explainer
 from gradcam_cli.images.find import Found
 
 __all__ = ["THREADS", "Late", "Stages", "ordered", "stream"]
@@ -226,8 +226,11 @@ def _traced(trace: Callable[[int], Explainer], size: int, stages: Stages) -> Exp
     while True:
         try:
             explainer = trace(size)
-            if size == 1 or explainer.model.ports.batch or explainer.fits():
+            smallest = size == 1 or explainer.model.ports.batch
+            if explainer.fits() or (smallest and explainer.fits(sparing=False)):
                 return explainer
+            if smallest:
+                raise _too_large()
         except OutOfMemory as error:
             if size == 1:
                 raise _too_large() from error

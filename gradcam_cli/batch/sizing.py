@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from gradcam_cli.explain import Explainer, OutOfMemory
+from gradcam_cli.errors import OutOfMemory
+from gradcam_cli.explain import Explainer
 
 __all__ = ["SIZES", "try_sizes"]
 

@@ -14,6 +14,7 @@ from gradcam_cli.models.catalog import names
 from gradcam_cli.models.choice import is_handle
 from gradcam_cli.opening.archive import KERAS_MODULE, foreign_code
 from gradcam_cli.opening.blank import blank_weights
+from gradcam_cli.opening.bounded import parsed, read_text
 from gradcam_cli.opening.hdf5 import open_hdf5
 from gradcam_cli.opening.memory import sharing
 from gradcam_cli.opening.refusal import first_line
@@ -80,7 +81,7 @@ def _configurations(preset: str, model: str) -> dict[str, Any]:
     files = importlib.import_module("keras_hub.src.utils.preset_utils")
     try:
         read = {
-            name: files.load_json(preset, name)
+            name: _json(files, preset, name)
             for name in _CONFIGURATIONS
             if files.check_file_exists(preset, name)
         }
@@ -105,6 +106,13 @@ def _configurations(preset: str, model: str) -> dict[str, Any]:
             f"{' and '.join(_TASK)} are needed: classifier.save_to_preset('FOLDER') writes them",
         )
     return read
+
+
+def _json(files: Any, preset: str, name: str) -> Any:
+    path = Path(preset) / name
+    if Path(preset).is_dir():
+        return parsed(read_text(path), path, "it")
+    return files.load_json(preset, name)
 
 
 def _refuse_others(configurations: dict[str, Any], model: str) -> None:

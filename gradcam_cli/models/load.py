@@ -34,8 +34,10 @@ from gradcam_cli.network.ports import Ports, find_ports, single_input, takes_any
 from gradcam_cli.network.survey import Survey, survey
 from gradcam_cli.opening.assign import assign_weights
 from gradcam_cli.opening.blank import blank_weights
+from gradcam_cli.opening.budget import limited_operations
 from gradcam_cli.opening.file import open_network
 from gradcam_cli.opening.foreign import checkpoint
+from gradcam_cli.opening.refusal import blaming
 
 __all__ = ["Model", "load"]
 
@@ -49,6 +51,7 @@ class Model:
     ``ports`` say where the picture goes in and the classes come out. ``scaling`` turns pixels of
     0..255 into what the network takes; ``inside`` says what the network does itself. ``layer`` is
     the default layer, empty where there is none. ``notes`` and ``warnings`` are for the user.
+    ``own`` says that the network was read from a file of theirs.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Model:
     interpolation: str = "bilinear"
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    own: bool = False
 
 
 def load(choice: ModelChoice, only_look: bool = False) -> Model:
@@ -234,11 +238,20 @@ def _load_preset(choice: ModelChoice, only_look: bool) -> Model:
 def _own_model(
     choice: ModelChoice, only_look: bool, network: Any, weights: str, notes: tuple[str, ...] = ()
 ) -> Model:
+    """Return the model of a network from a file or preset, which is at fault for what it raises."""
+    with blaming(choice.model, "traced"):
+        return _examined(choice, only_look, network, weights, notes)
+
+
+def _examined(
+    choice: ModelChoice, only_look: bool, network: Any, weights: str, notes: tuple[str, ...]
+) -> Model:
     own = own_preprocessor(network)
     size = choice.input_size or (own.size if own and takes_any_size(network) else None)
     constants = _arrays(choice.constants)
-    ports = find_ports(network, size, constants, choice.output, choice.transpose)
-    found = survey(network, ports)
+    with limited_operations(choice.model):
+        ports = find_ports(network, size, constants, choice.output, choice.transpose)
+        found = survey(network, ports)
     scaling, warnings = _file_scaling(choice, found, network, own, only_look)
     check_channels(scaling, ports.channels)
     if found.behind_softmax:
@@ -264,6 +277,7 @@ def _own_model(
         layer=found.default,
         notes=notes,
         warnings=warnings,
+        own=True,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import zipfile
 import zlib
@@ -13,9 +12,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gradcam_cli.errors import ModelError
+from gradcam_cli.opening.bounded import (
+    limited_hdf5,
+    parsed,
+    read_attribute,
+    read_member,
+    read_text,
+)
 from gradcam_cli.opening.container import open_zip
 from gradcam_cli.opening.foreign import damaged, folder, foreign, foreign_zip, weights_only
 from gradcam_cli.opening.hdf5 import open_hdf5
+from gradcam_cli.opening.schema import check_metadata, check_shape
 from gradcam_cli.text import NotTextError, decoded
 
 __all__ = [
@@ -107,6 +114,7 @@ def read_pair(path: Path, architecture: Path) -> Archive:
             f"{architecture} is no architecture of a Keras model",
             "--architecture takes the JSON that model.to_json() gives",
         )
+    check_shape(config, architecture, "it")
     version = str(config.get("keras_version", ""))
     return Archive(path, "hdf5", config, version, weights_only=True)
 
@@ -114,7 +122,7 @@ def read_pair(path: Path, architecture: Path) -> Archive:
 def _architecture(path: Path) -> Any:
     """Return a JSON file's value, None if it holds something else."""
     try:
-        text = decoded(path.read_bytes())
+        text = decoded(read_text(path))
     except FileNotFoundError:
         raise ModelError(f"there is no file {path}", "check the path") from None
     except NotTextError as error:
@@ -131,7 +139,7 @@ def _architecture(path: Path) -> Any:
             f'print(json.dumps(yaml.full_load(open({str(path)!r}))))" > model.json',
         )
     try:
-        config = json.loads(text)
+        config = parsed(text, path, "it")
     except ValueError:
         return None
     if isinstance(config, dict) and config.get("name") in ("Sequential", "Graph"):
@@ -165,35 +173,33 @@ def _read_zip(path: Path) -> Archive:
             names = set(archive.namelist())
             if "config.json" not in names:
                 raise foreign_zip(path, names)
-            config = json.loads(archive.read("config.json"))
-            metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in names else {}
+            config = _json(archive, "config.json", path)
+            metadata = _json(archive, "metadata.json", path) if "metadata.json" in names else {}
             has_weights = any(name.startswith("model.weights") for name in names)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError):
         raise damaged(path) from None
-    if not isinstance(config, dict):
-        raise damaged(path)
     if not has_weights:
         raise ModelError(f"{path} holds no weights", "save the model again: model.save('x.keras')")
-    return Archive(path, "keras", config, str(metadata.get("keras_version", "")))
+    version = check_metadata(metadata, path, "metadata.json")
+    config = check_shape(config, path, "config.json")
+    return Archive(path, "keras", config, version)
+
+
+def _json(archive: zipfile.ZipFile, name: str, path: Path) -> Any:
+    return parsed(read_member(archive, name, path), path, name)
 
 
 def _read_hdf5(path: Path) -> Archive:
     try:
-        with open_hdf5(path) as file:
-            raw = file.attrs.get("model_config")
-            version = _text(file.attrs.get("keras_version", ""))
+        with open_hdf5(path), limited_hdf5(path) as file:
+            raw = read_attribute(file, "model_config", path)
+            version = read_attribute(file, "keras_version", path) or ""
             if raw is None:
                 raise weights_only(path)
-            config = json.loads(_text(raw))
+            config = parsed(raw, path, "model_config")
     except (OSError, KeyError, ValueError):
         raise damaged(path) from None
-    if not isinstance(config, dict):
-        raise damaged(path)
-    return Archive(path, "hdf5", config, version)
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+    return Archive(path, "hdf5", check_shape(config, path, "model_config"), version)
 
 
 def code_inside(archive: Archive, known: Collection[str] = ()) -> list[str]:

@@ -14,9 +14,10 @@ from typing import Any
 import h5py
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.isolation import keras
+from gradcam_cli.isolation import keras, tf
 from gradcam_cli.opening.archive import Archive, objects, read_archive, read_pair
 from gradcam_cli.opening.blank import blank_weights
+from gradcam_cli.opening.budget import limited_weights
 from gradcam_cli.opening.container import WEIGHTS, unpacked, without_assets
 from gradcam_cli.opening.custom import CustomObjects, read_custom_objects
 from gradcam_cli.opening.lambdas import own_functions, trusted_code
@@ -25,6 +26,7 @@ from gradcam_cli.opening.meanings import not_reproduced
 from gradcam_cli.opening.memory import sharing
 from gradcam_cli.opening.oldweights import assign_converted, conversion, finalize
 from gradcam_cli.opening.refusal import (
+    blaming,
     cannot_open,
     first_line,
     refuse_code,
@@ -69,8 +71,20 @@ def open_network(
     Raises ModelError when the file is no Keras model, is damaged, holds code or classes that are
     not allowed, or cannot be mended; the sentence says which, the hint says what helps.
     """
-    archive = read_archive(path) if architecture is None else read_pair(path, architecture)
+    with blaming(str(path), "opened"):
+        archive = read_archive(path) if architecture is None else read_pair(path, architecture)
     mine = CustomObjects() if custom_objects is None else read_custom_objects(custom_objects)
+    with blaming(str(path), "opened"):
+        return _opened(archive, mine, unsafe, application)
+
+
+def _opened(
+    archive: Archive,
+    mine: CustomObjects,
+    unsafe: bool,
+    application: Callable[[Iterable[str]], str],
+) -> Opened:
+    path = archive.path
     config, functions, taken = own_functions(archive.config, mine.objects, application)
     config, mended = mend(config, archive.keras_version)
     mended = (*taken, *mended)
@@ -92,8 +106,9 @@ def open_network(
         with contextlib.ExitStack() as stack, warnings.catch_warnings():
             # What Keras has to say about an old file is not for the user of this program.
             warnings.simplefilter("ignore")
-            stack.enter_context(contextlib.nullcontext() if custom_objects else blank_weights())
+            stack.enter_context(contextlib.nullcontext() if mine.names else blank_weights())
             stack.enter_context(sharing())
+            stack.enter_context(limited_weights(path))
             changed = mended or functions or archive.weights_only
             if changed or _old_groups(archive) or _conversion(archive):
                 network, matched = _rebuild(archive, config, custom, unsafe)
@@ -103,10 +118,15 @@ def open_network(
                 network, matched = _load(archive, custom, unsafe), ()
             if archive.container == "hdf5":
                 finalize(network)
-    except (ModelError, MemoryError):
+    except (ModelError, MemoryError, tf.errors.ResourceExhaustedError):
         raise
     except Exception as error:
         raise cannot_open(archive, functions, error) from error
+    if not isinstance(network, keras.Model):
+        raise ModelError(
+            f"{path} holds the class {type(network).__name__!r}, not a model",
+            "save the whole model",
+        )
     return Opened(
         network=network,
         mended=(*mended, *matched),

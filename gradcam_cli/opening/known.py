@@ -76,10 +76,17 @@ def every_layer(config: _Json) -> Iterator[_Json]:
 
 
 def every_model(config: _Json) -> Iterator[_Json]:
-    """Yield every model in a configuration, the outermost first."""
+    """Yield every model in a configuration, the outermost first; all its layers have a class."""
     for node in objects(config):
-        if isinstance(node.get("config"), dict) and isinstance(node["config"].get("layers"), list):
+        inner = node.get("config")
+        layers = inner.get("layers") if isinstance(inner, dict) else None
+        # A class of the user's own may mean anything else by `layers`.
+        if isinstance(layers, list) and all(map(_is_object, layers)):
             yield node
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("class_name"), str)
 
 
 @functools.cache

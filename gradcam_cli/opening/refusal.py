@@ -5,15 +5,23 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from gradcam_cli.errors import ModelError
-from gradcam_cli.isolation import keras
+from gradcam_cli.errors import GradcamError, ModelError, OutOfMemory
+from gradcam_cli.isolation import keras, tf
 from gradcam_cli.opening.archive import Archive, code_inside, objects
 from gradcam_cli.opening.known import class_of, every_model, unknown_classes
 from gradcam_cli.opening.lambdas import failing_layer, function_called, quoted
 
-__all__ = ["cannot_open", "first_line", "refuse_code", "refuse_unknown", "without_size"]
+__all__ = [
+    "blaming",
+    "cannot_open",
+    "first_line",
+    "refuse_code",
+    "refuse_unknown",
+    "without_size",
+]
 
 _QUANTIZED = (
     "open it within `with tfmot.quantization.keras.quantize_scope():`, and copy its weights into "
@@ -30,6 +38,33 @@ _WRAPPERS = {
 }
 _STYLE = re.compile(r"\x1b\[\d*m")
 _CAUSES = ("Exception encountered:", "Exception encountered when calling")
+
+
+@contextmanager
+def blaming(name: str, done: str, own: bool = True) -> Iterator[None]:
+    """Turn whatever is raised while a user's file is read, traced or run into what the file is.
+
+    ``done`` is what cannot be done to the file, such as ``opened``. Raises OutOfMemory for a lack
+    of memory, and ModelError for anything else that is not a GradcamError, unless the model is not
+    the user's ``own``: then it is a fault of this program.
+    """
+    try:
+        yield
+    except GradcamError:
+        raise
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        raise OutOfMemory(
+            f"{name} cannot be {done}: it needs more memory than there is",
+            "close other programs, or take a machine with more memory",
+        ) from error
+    except Exception as error:
+        if not own:
+            raise
+        kind = type(error).__name__
+        raise ModelError(
+            f"{name} cannot be {done}: {kind}: {first_line(error)}",
+            "the file may be damaged; --debug shows where it failed",
+        ) from error
 
 
 def refuse_code(archive: Archive, custom: Mapping[str, Any], unsafe: bool) -> None:
@@ -117,8 +152,7 @@ def _without_name(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the layers that were saved with an empty configuration, as subclassed models are."""
     for model in every_model(config):
         for node in model["config"]["layers"]:
-            named = isinstance(node, dict) and isinstance(node.get("class_name"), str)
-            if named and "name" not in (node.get("config") or {}):
+            if "name" not in (node.get("config") or {}):
                 yield node
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from gradcam_cli.batch.pipeline import Stages, stream
 from gradcam_cli.batch.sizing import SIZES, try_sizes
-from gradcam_cli.errors import GradcamError
-from gradcam_cli.explain import Explainer, OutOfMemory, Question
+from gradcam_cli.errors import GradcamError, OutOfMemory
+from gradcam_cli.explain import Explainer, Question
 from gradcam_cli.models.classes import ClassChoice
 from gradcam_cli.models.load import Model
 from gradcam_cli.network import footprint
@@ -32,7 +32,7 @@ class Tracing:
     def __call__(self, size: int) -> Explainer:
         self.sizes.append(size)
         if size > self.most:
-            raise OutOfMemory(None, None, "no memory")
+            raise OutOfMemory("no memory")
         return Explainer(self.model, Question(ClassChoice(1)), size)
 
 
