@@ -49,6 +49,7 @@ MOST_PIXELS = 300_000_000
 
 _MOST_BYTES = 2**31 - 1  # what OpenCV can be handed as one buffer
 _BYTES_A_PIXEL = 11  # four levels of 16 bits, as decoded, and three of 8 bits
+_BYTES_A_PIXEL_BY_PILLOW = 22  # libwebp holds two screens of four levels besides
 _COPIES = 5  # of a TIFF's numbers: as bytes, turned, put together, as levels, as colours
 _FILES, _PIXELS = Room(), Room()
 # As small as the default to a few hundredths, in half the time.
@@ -103,7 +104,8 @@ def read_picture(
         data, facts = _read(path)
         header = read_header(data)
         _check(header)
-        each = _BYTES_A_PIXEL + _COPIES * header.sample_bytes
+        each = _BYTES_A_PIXEL_BY_PILLOW if header.by_pillow else _BYTES_A_PIXEL
+        each += _COPIES * header.sample_bytes
         with _PIXELS.take(header.width * header.height * each):
             stored, warning = decode(data, header, at_least, white)
             pixels = _upright(stored, header.orientation)

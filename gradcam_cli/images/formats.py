@@ -130,7 +130,7 @@ def _webp(data: bytes) -> Header:
         elif kind == b"EXIF":
             orientation = exif_orientation(body.removeprefix(b"Exif\0\0"))
         position += 8 + length + length % 2
-    return Header("WebP", width, height, orientation, fault)
+    return Header("WebP", width, height, orientation, fault, by_pillow=True)
 
 
 def _bmp(data: bytes) -> Header:

@@ -27,6 +27,7 @@ _CLASSES = {
     "JPEG 2000": ("PIL.Jpeg2KImagePlugin", "Jpeg2KImageFile"),
     "GIF": ("PIL.GifImagePlugin", "GifImageFile"),
     "PNM": ("PIL.PpmImagePlugin", "PpmImageFile"),
+    "WebP": ("PIL.WebPImagePlugin", "WebPImageFile"),
     "TIFF": ("PIL.TiffImagePlugin", "TiffImageFile"),
 }
 

@@ -110,7 +110,7 @@ def _undone(data: bytes, layout: Layout, part: slice, size: tuple[int, int, int]
     """Return the uncompressed bytes ``[height, columns]`` of some strips of ``rows`` each."""
     height, columns, rows = size
     places, counts = layout.places[part], layout.counts[part]
-    if len(places) == 1 and not counts:
+    if len(layout.places) == 1 and not counts:
         counts = [len(data)]  # some writers leave it out
     compression = layout.get(259, 1)
     needed = [min(rows, height - row) * columns for row in range(0, height, rows)]
