@@ -201,8 +201,8 @@ def strips_complaint(data: bytes, header: Header) -> str:
     libtiff's RGBA interface goes on behind damage, and only prints what it found.
     """
     layout = read_layout(data)
-    if layout.get(259, 1) != 7:
-        return pillow_complaint(data, header)
+    if (complaint := pillow_complaint(data, header)) or layout.get(259, 1) != 7:
+        return complaint
     tables = bytes(layout.tags.get(347, []))[:-2] or b"\xff\xd8"
     for at, count in zip(layout.places, layout.counts, strict=False):
         if complaint := jpeg_complaint(tables + data[at + 2 : at + count]):
