@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -60,3 +62,17 @@ def test_no_reading_depends_on_where_decoders_complain(
         silent = readings(tmp_path, data)
     assert heard == silent
     assert len({warning for warning, _ in heard}) > 4
+
+
+def test_jpeg_and_png_are_read_without_pillow(tmp_path: Path) -> None:
+    for name in ("plain.jpg", "plain.png"):
+        (tmp_path / name).write_bytes(seeds()[name])
+    code = (
+        "import sys\nfrom pathlib import Path\n"
+        "from gradcam_cli.images.files import read_picture\n"
+        "for name in ('plain.jpg', 'plain.png'):\n    read_picture(Path(name))\n"
+        "print([name for name in sys.modules if name.startswith('PIL')])\n"
+    )
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n"
