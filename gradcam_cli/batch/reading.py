@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from gradcam_cli.batch.records import Record
 from gradcam_cli.errors import GradcamError
+from gradcam_cli.regular import open_regular
 from gradcam_cli.text import line_text
 
 __all__ = [
@@ -22,6 +23,9 @@ __all__ = [
 ]
 
 MANIFEST = "manifest.jsonl"
+MOST_A_RECORD = 16_000_000
+"""Bytes; a record of a thousand classes, each explained, has one."""
+
 _MANIFESTS = re.compile(r"manifest(-\d+-of-\d+)?\.jsonl")
 
 
@@ -47,7 +51,7 @@ def read_manifest(folder: Path, name: str = MANIFEST) -> Iterator[Record]:
 def placed(path: Path) -> Iterator[tuple[Record, int]]:
     """Yield a manifest's records, each with the byte that its line begins at."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             yield from _records(file, path)
     except OSError as error:
         raise _cannot_read(path, error) from error
@@ -60,9 +64,9 @@ def record_at(path: Path, start: int, source: str) -> Record:
     GradcamError when the record has gone.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             file.seek(start)
-            record = Record.from_json(line_text(file.readline()))
+            record = Record.from_json(line_text(file.readline(MOST_A_RECORD)))
         if record.source == source:
             return record
     except ValueError:
@@ -101,11 +105,11 @@ def _latest(path: Path) -> Iterator[Record]:
     """Yield the last record of each picture in one manifest."""
     try:
         # Open all the while: a run that ends meanwhile puts a shorter manifest in its place.
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             places = {record.source: place for record, place in _records(file, path)}
             for place in places.values():
                 file.seek(place)
-                yield Record.from_json(line_text(file.readline()))
+                yield Record.from_json(line_text(file.readline(MOST_A_RECORD)))
     except OSError as error:
         raise _cannot_read(path, error) from error
 
@@ -113,10 +117,13 @@ def _latest(path: Path) -> Iterator[Record]:
 def _records(file: BinaryIO, path: Path) -> Iterator[tuple[Record, int]]:
     """Yield a manifest's records, each with where its line begins."""
     place = 0
-    for number, line in enumerate(file, 1):
-        if not line.endswith(b"\n"):
+    for number, line in enumerate(iter(lambda: file.readline(MOST_A_RECORD), b""), 1):
+        whole = line.endswith(b"\n")
+        if not whole and len(line) < MOST_A_RECORD:
             return
         try:
+            if not whole:
+                raise ValueError(f"it is longer than {MOST_A_RECORD // 1_000_000} MB")
             yield Record.from_json(line_text(line)), place
         except ValueError as error:
             raise GradcamError(

@@ -16,6 +16,7 @@ from gradcam_cli.opening.archive import KERAS_MODULE, foreign_code
 from gradcam_cli.opening.blank import blank_weights
 from gradcam_cli.opening.memory import sharing
 from gradcam_cli.opening.refusal import first_line
+from gradcam_cli.regular import check_regular
 
 __all__ = ["open_preset"]
 
@@ -75,6 +76,8 @@ def _preset(model: str, hub: Any) -> str:
 def _configurations(preset: str, model: str) -> dict[str, Any]:
     """Return a preset's JSON files, downloaded if need be."""
     files = importlib.import_module("keras_hub.src.utils.preset_utils")
+    if Path(preset).is_dir():
+        _check_files(Path(preset))
     try:
         read = {
             name: files.load_json(preset, name)
@@ -102,6 +105,19 @@ def _configurations(preset: str, model: str) -> dict[str, Any]:
             f"{' and '.join(_TASK)} are needed: classifier.save_to_preset('FOLDER') writes them",
         )
     return read
+
+
+def _check_files(folder: Path) -> None:
+    """Raise ModelError for a pipe or a device in a folder, where KerasHub would wait for ever."""
+    for path in folder.rglob("*"):
+        if path.is_dir() or not path.exists():
+            continue
+        try:
+            check_regular(path, "--architecture" if path.suffix == ".json" else "--model")
+        except OSError as error:
+            raise ModelError(
+                f"cannot read {path}: {error.strerror}", "copy the preset's folder again"
+            ) from None
 
 
 def _refuse_others(configurations: dict[str, Any], model: str) -> None:

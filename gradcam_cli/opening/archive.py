@@ -16,6 +16,7 @@ import h5py
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.opening.foreign import damaged, folder, foreign, foreign_zip, weights_only
+from gradcam_cli.regular import open_regular, read_bounded
 from gradcam_cli.text import NotTextError, decoded
 
 __all__ = [
@@ -111,7 +112,7 @@ def read_pair(path: Path, architecture: Path) -> Archive:
 def _architecture(path: Path) -> Any:
     """Return a JSON file's value, None if it holds something else."""
     try:
-        text = decoded(path.read_bytes())
+        text = decoded(read_bounded(path, "--architecture"))
     except FileNotFoundError:
         raise ModelError(f"there is no file {path}", "check the path") from None
     except NotTextError as error:
@@ -119,8 +120,10 @@ def _architecture(path: Path) -> Any:
             f"{path} is no architecture of a Keras model: line {error.line} is {error.reason}",
             "--architecture takes the JSON that model.to_json() gives, saved as UTF-8",
         ) from None
-    except OSError:
-        return None
+    except OSError as error:
+        raise ModelError(
+            f"cannot read {path}: {error.strerror}", "--architecture takes a JSON file"
+        ) from None
     if re.search(r"^class_name:", text, re.MULTILINE):
         raise ModelError(
             f"{path} is YAML, which Keras has not read since 2.6",
@@ -129,7 +132,7 @@ def _architecture(path: Path) -> Any:
         )
     try:
         config = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if isinstance(config, dict) and config.get("name") in ("Sequential", "Graph"):
         raise ModelError(
@@ -144,14 +147,15 @@ def _beginning(path: Path) -> bytes:
     if path.is_dir():
         raise folder(path)
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_regular(path, "--model") as file:
             start = file.read(4096)
     except FileNotFoundError:
         raise ModelError(f"there is no model file {path}", "check the path") from None
     except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}", "check its permissions") from None
-    if size == 0:
+        raise ModelError(
+            f"cannot read {path}: {error.strerror}", "--model takes a .keras or .h5 file"
+        ) from None
+    if not start:
         raise ModelError(f"{path} is empty", "copy or download the model file again")
     return start
 

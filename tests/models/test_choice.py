@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gradcam_cli.errors import ModelError
+from gradcam_cli.errors import GradcamError, ModelError
 from gradcam_cli.models.choice import ModelChoice, file_digest, is_file
 
 ABC = "sha256:ba7816bf8f01cfea"
@@ -112,7 +112,7 @@ def test_a_fingerprint_of_what_is_not_there_is_refused(here: Path) -> None:
         ModelChoice("vgg61").fingerprint()
     with pytest.raises(ModelError, match="there is no file"):
         ModelChoice("vgg16", weights="mine.h5").fingerprint()
-    with pytest.raises(ModelError, match="there is no file"):
+    with pytest.raises(GradcamError, match="cannot read the labels"):
         ModelChoice("vgg16", labels=here / "labels.txt").fingerprint()
     assert ModelChoice(str(here)).fingerprint()["weights"] == ""  # load says what it is
 
