@@ -39,7 +39,7 @@ def read_config(path: Path, verbs: Mapping[str, Any]) -> Defaults:
         values = tomllib.loads(text)
     except OSError as error:
         raise GradcamError(
-            f"cannot read {path}: {error.strerror}", "--config names a TOML file"
+            f"cannot read {path}: {error.strerror}", "--config takes a TOML file"
         ) from None
     except NotTextError as error:
         raise GradcamError(

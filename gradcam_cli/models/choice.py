@@ -74,7 +74,7 @@ class ModelChoice:
     def fingerprint(self) -> dict[str, object]:
         """Return all that decides what the model computes, files by their content.
 
-        Raises ModelError when a named file cannot be read, and for an unknown model. A model's file
+        Raises GradcamError when a named file cannot be read, and for an unknown model. A model's file
         that is none is left to ``load``, which says what it is instead.
         """
         weights = self.weights
@@ -175,12 +175,12 @@ def file_digest(path: Path, option: str = "") -> str:
 
     Raises ModelError for what is no regular file, or larger than ``option`` takes.
     """
-    of = f" of {option}" if option else ""
+    named = f"{option}: " if option else ""
     try:
         check_regular(path, option)
         return f"sha256:{hash_of(path)[:16]}"
     except FileNotFoundError:
-        raise ModelError(f"there is no file {path}", f"check the path{of}") from None
+        raise ModelError(f"{named}there is no file {path}", "check the path") from None
     except OSError as error:
-        hint = f"{option or 'this'} takes a regular file"
-        raise ModelError(f"cannot read {path}: {error.strerror}", hint) from None
+        message = f"{named}cannot read {path}: {error.strerror}"
+        raise ModelError(message, "name a regular file that you may read") from None

@@ -21,6 +21,7 @@ __all__ = ["WORDNET_ID", "Labels", "imagenet_labels", "label_bytes", "read_label
 
 _MOST_LABELS = 1_000_000
 _MOST_COMMAS = 4 * _MOST_LABELS
+_MOST_COLUMNS = 1000
 _LONGEST = 1000  # characters of a label
 
 WORDNET_ID = re.compile(r"n[0-9]{8}", re.IGNORECASE)
@@ -86,7 +87,8 @@ def label_bytes(path: Path) -> bytes:
         return read_bounded(path, "--labels", piped=True)
     except OSError as error:
         raise GradcamError(
-            f"cannot read the labels in {path}: {error.strerror}", f"--labels takes {_FORMS}"
+            f"--labels: cannot read the labels in {path}: {error.strerror}",
+            f"needed: a file with {_FORMS}",
         ) from error
 
 
@@ -333,6 +335,11 @@ def _split(path: Path, text: str, delimiter: str) -> list[_Row]:
             if not any(cell.strip() for cell in cells):
                 raise GradcamError(
                     f"{path}, line {reader.line_num}: blank, so a class has no label",
+                    "write one class a line",
+                )
+            if len(cells) > _MOST_COLUMNS:
+                raise GradcamError(
+                    f"{path}, line {reader.line_num}: {len(cells):,} columns",
                     "write one class a line",
                 )
             rows.append(_Row(reader.line_num, [cell.strip() for cell in cells]))

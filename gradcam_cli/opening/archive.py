@@ -122,7 +122,8 @@ def _architecture(path: Path) -> Any:
         ) from None
     except OSError as error:
         raise ModelError(
-            f"cannot read {path}: {error.strerror}", "--architecture takes a JSON file"
+            f"--architecture: cannot read {path}: {error.strerror}",
+            "it takes the JSON that model.to_json() gives",
         ) from None
     if re.search(r"^class_name:", text, re.MULTILINE):
         raise ModelError(

@@ -54,7 +54,7 @@ def read_custom_objects(path: Path) -> CustomObjects:
         ) from None
     except OSError as error:
         raise ModelError(
-            f"cannot read {path}: {error.strerror}", "--custom-objects takes a Python file"
+            f"--custom-objects: cannot read {path}: {error.strerror}", "it takes a Python file"
         ) from None
     before = dict(keras.saving.get_custom_objects())
     module = _run(path)

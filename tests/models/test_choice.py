@@ -141,9 +141,9 @@ def test_nothing_heavy_is_imported() -> None:
 def test_a_check_finds_what_a_fingerprint_would(here: Path, choice: ModelChoice) -> None:
     for name in ("mine.h5", "mine.keras"):
         (here / name).write_bytes(b"abc")
-    with pytest.raises(ModelError) as later:
+    with pytest.raises(GradcamError) as later:
         choice.fingerprint()
-    with pytest.raises(ModelError) as caught:
+    with pytest.raises(GradcamError) as caught:
         choice.check()
     assert str(caught.value) == str(later.value)
 
