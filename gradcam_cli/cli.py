@@ -133,7 +133,7 @@ def _everywhere(words: list[str]) -> tuple[list[str], bool, str]:
 
 def _defaults(config: str) -> Defaults:
     path = Path(config or CONFIG)
-    if not config and not path.is_file():
+    if not config and not os.path.lexists(path):
         return {}
     group: Any = typer.main.get_command(app)
     return read_config(path, group.commands)

@@ -36,12 +36,13 @@ ARROWS = {
     "process": {"process"},
     "errors": set(),
     "isolation": set(),
+    "regular": set(),
     "text": set(),
     "__main__": {"cli"},
     "__init__": set(),
 }
-"""Which room may import which; everything may import errors, isolation, text and the version."""
-_EVERYWHERE = ("errors", "isolation", "text", "__version__")
+"""Which room may import which; everything may import those below and the version."""
+_EVERYWHERE = ("errors", "isolation", "regular", "text", "__version__")
 
 
 def room(module: Path) -> str:

@@ -30,6 +30,7 @@ from gradcam_cli.batch.records import Kept, Record
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.images.files import remove_leftovers, write_bytes
 from gradcam_cli.images.find import Found, output_stem
+from gradcam_cli.regular import check_regular, open_regular
 
 __all__ = ["Manifest", "open_manifest"]
 
@@ -333,7 +334,7 @@ def _forget(path: Path) -> None:
 def _last_lines(path: Path) -> Iterator[bytes]:
     """Yield each picture's last line, in the place of its first: as if it had been done once."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             places = {record.source: place for record, place in placed(path)}
             for place in places.values():
                 file.seek(place)
@@ -343,6 +344,7 @@ def _last_lines(path: Path) -> Iterator[bytes]:
 
 
 def _cut_torn_line(path: Path) -> None:
+    check_regular(path)
     with path.open("rb+") as file:
         end = file.seek(0, os.SEEK_END)
         step, tail = 1 << 16, b""
@@ -394,7 +396,8 @@ def _same_picture(path: Path, record: _Known) -> bool:
             return False
         if facts.st_mtime_ns == record.mtime_ns:
             return True
-        return hashlib.sha256(path.read_bytes()).digest() == record.sha256
+        with open_regular(path) as file:
+            return hashlib.sha256(file.read()).digest() == record.sha256
     except OSError:
         return False
 

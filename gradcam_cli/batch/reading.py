@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from gradcam_cli.batch.records import Record
 from gradcam_cli.errors import GradcamError
+from gradcam_cli.regular import open_regular
 from gradcam_cli.text import line_text
 
 __all__ = [
@@ -27,6 +28,9 @@ __all__ = [
 ]
 
 MANIFEST = "manifest.jsonl"
+MOST_A_RECORD = 16_000_000
+"""Bytes; a record of a thousand classes, each explained, has one."""
+
 _MANIFESTS = re.compile(r"manifest(-\d+-of-\d+)?\.jsonl")
 _BEGINNING = b'{"schema_version"'
 """How every line of ours begins."""
@@ -90,7 +94,7 @@ def read_manifest(
 def placed(path: Path, damaged: Report = _pass_by) -> Iterator[tuple[Record, int]]:
     """Yield a manifest's records, each with the byte that its line begins at."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             yield from _records(file, path, damaged)
     except OSError as error:
         raise _cannot_read(path, error) from error
@@ -103,9 +107,9 @@ def record_at(path: Path, start: int, source: str) -> Record:
     GradcamError when the record has gone.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             file.seek(start)
-            record = Record.from_json(line_text(file.readline()))
+            record = Record.from_json(line_text(file.readline(MOST_A_RECORD)))
         if record.source == source:
             return record
     except ValueError:
@@ -150,11 +154,11 @@ def _latest(path: Path, damaged: Report) -> Iterator[Record]:
     """Yield the last record of each picture in one manifest."""
     try:
         # Open all the while: a run that ends meanwhile puts a shorter manifest in its place.
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             places = {record.source: place for record, place in _records(file, path, damaged)}
             for place in places.values():
                 file.seek(place)
-                yield Record.from_json(line_text(file.readline()))
+                yield Record.from_json(line_text(file.readline(MOST_A_RECORD)))
     except OSError as error:
         raise _cannot_read(path, error) from error
 
@@ -167,8 +171,8 @@ def _records(file: BinaryIO, path: Path, damaged: Report) -> Iterator[tuple[Reco
     foreign: Damaged | None = None
     ours = False
     place = 0
-    for number, line in enumerate(file, 1):
-        if not line.endswith(b"\n") and torn(line):
+    for number, line in enumerate(iter(lambda: file.readline(MOST_A_RECORD), b""), 1):
+        if not line.endswith(b"\n") and len(line) < MOST_A_RECORD and torn(line):
             break
         record = _record(line)
         if isinstance(record, Record):

@@ -133,8 +133,9 @@ def _walk(
 ) -> Iterator[Found]:
     from gradcam_cli.batch.select import selected
     from gradcam_cli.images.find import find_pictures
+    from gradcam_cli.images.lists import piped
 
-    stdin = sys.stdin.buffer if "-" in sources and sys.stdin else None  # None when it is closed
+    stdin = piped(sys.stdin.buffer) if "-" in sources and sys.stdin else None  # None when closed
     found = find_pictures(sources, stdin, nul=select.nul, output_dir=output)
     aside = None if select.strict_types else unread
     part = shard(select.shard)

@@ -30,6 +30,7 @@ from gradcam_cli.images.foreign import HEIC_HINT, foreign
 from gradcam_cli.images.formats import read_header
 from gradcam_cli.images.header import HEAD, Header, sniff
 from gradcam_cli.images.room import Room
+from gradcam_cli.regular import open_regular
 
 __all__ = [
     "MOST_PIXELS",
@@ -246,7 +247,7 @@ def _size(path: Path) -> int:
 
 def _read(path: Path) -> tuple[bytes, os.stat_result]:
     """Return a file's bytes and facts, without reading what is no picture."""
-    with _reported(), path.open("rb") as file:
+    with _reported(), open_regular(path) as file:
         facts = os.fstat(file.fileno())
         head = file.read(HEAD)
         _check_head(head, facts.st_size)

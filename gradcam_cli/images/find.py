@@ -159,7 +159,9 @@ def _try_writing(folder: Path) -> None:
             probe.unlink(missing_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise GradcamError(
-            f"the output folder {folder} is a file, or lies in one", "choose another with -o"
+            f"the output folder {folder} cannot be made: a file, pipe, device or broken link is in "
+            "its place, or above it",
+            "choose another with -o",
         ) from error
     except OSError as error:
         raise GradcamError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.util
 import os
 import re
@@ -12,6 +13,8 @@ from pathlib import Path
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models.catalog import find
 from gradcam_cli.models.digest import hash_of, hash_of_folder
+from gradcam_cli.models.labels import label_bytes
+from gradcam_cli.regular import check_regular
 
 __all__ = ["ModelChoice", "file_digest", "folder_digest", "is_file", "is_handle", "is_preset"]
 
@@ -66,16 +69,13 @@ class ModelChoice:
         """Raise what ``fingerprint`` raises, but leave out the weights, which take long to read."""
         if not is_file(self.model) and not is_preset(self.model):
             find(self.model)
-        inputs = (path for _, path in self.constants)
-        for path in (self.labels, self.architecture, self.custom_objects, *inputs):
-            if path:
-                file_digest(path)
+        self._digests()
 
     def fingerprint(self) -> dict[str, object]:
         """Return all that decides what the model computes, files by their content.
 
-        Raises ModelError when a named file cannot be read, and for an unknown model. A model's file
-        that is none is left to ``load``, which says what it is instead.
+        Raises GradcamError when a named file cannot be read, and for an unknown model. A model's
+        file that is none is left to ``load``, which says what it is instead.
         """
         weights = self.weights
         if is_file(self.model):
@@ -85,21 +85,27 @@ class ModelChoice:
         elif weights == "random":
             weights = f"random, seed {self.seed}"
         elif weights != "imagenet":
-            weights = file_digest(Path(weights))
+            weights = file_digest(Path(weights), "--weights")
         return {
             "model": self._name(),
             "weights": weights,
-            "labels": file_digest(self.labels) if self.labels else "",
             "preprocess": self.preprocess,
             "channels": "bgr" if self.channels == "bgr" else "rgb",
             "mean": self.mean,
             "std": self.std,
             "input_size": self.input_size,
             "transpose": self.transpose,
-            "constants": [(name, file_digest(path)) for name, path in self.constants],
             "output": self.output,
-            "architecture": file_digest(self.architecture) if self.architecture else "",
-            "custom_objects": file_digest(self.custom_objects) if self.custom_objects else "",
+            **self._digests(),
+        }
+
+    def _digests(self) -> dict[str, object]:
+        architecture, custom = self.architecture, self.custom_objects
+        return {
+            "labels": _digest(label_bytes(self.labels)) if self.labels else "",
+            "constants": [(name, file_digest(path, "--input")) for name, path in self.constants],
+            "architecture": file_digest(architecture, "--architecture") if architecture else "",
+            "custom_objects": file_digest(custom, "--custom-objects") if custom else "",
         }
 
     def _name(self) -> str:
@@ -146,9 +152,13 @@ def is_preset(model: str) -> bool:
     return False
 
 
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()[:16]}"
+
+
 def _digest_if_any(path: Path) -> str:
     if path.is_file():
-        return file_digest(path)
+        return file_digest(path, "--model")
     return folder_digest(path) if is_preset(str(path)) else ""
 
 
@@ -160,11 +170,17 @@ def folder_digest(path: Path) -> str:
         raise ModelError(f"cannot read {path}: {error.strerror}", "check its permissions") from None
 
 
-def file_digest(path: Path) -> str:
-    """Return ``sha256:`` and 16 hexadecimal digits of a file's content."""
+def file_digest(path: Path, option: str = "") -> str:
+    """Return ``sha256:`` and 16 hexadecimal digits of a file's content.
+
+    Raises ModelError for what is no regular file, or larger than ``option`` takes.
+    """
+    named = f"{option}: " if option else ""
     try:
+        check_regular(path, option)
         return f"sha256:{hash_of(path)[:16]}"
     except FileNotFoundError:
-        raise ModelError(f"there is no file {path}", "check the path") from None
+        raise ModelError(f"{named}there is no file {path}", "check the path") from None
     except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}", "a file is needed here") from None
+        message = f"{named}cannot read {path}: {error.strerror}"
+        raise ModelError(message, "name a regular file that you may read") from None

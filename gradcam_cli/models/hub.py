@@ -14,10 +14,11 @@ from gradcam_cli.models.catalog import names
 from gradcam_cli.models.choice import is_handle
 from gradcam_cli.opening.archive import KERAS_MODULE, foreign_code
 from gradcam_cli.opening.blank import blank_weights
-from gradcam_cli.opening.bounded import parsed, read_text
+from gradcam_cli.opening.bounded import parsed
 from gradcam_cli.opening.hdf5 import open_hdf5
 from gradcam_cli.opening.memory import sharing
 from gradcam_cli.opening.refusal import first_line
+from gradcam_cli.regular import check_regular, read_bounded
 
 __all__ = ["open_preset"]
 
@@ -79,6 +80,8 @@ def _preset(model: str, hub: Any) -> str:
 def _configurations(preset: str, model: str) -> dict[str, Any]:
     """Return a preset's JSON files, downloaded if need be."""
     files = importlib.import_module("keras_hub.src.utils.preset_utils")
+    if Path(preset).is_dir():
+        _check_files(Path(preset))
     try:
         read = {
             name: _json(files, preset, name)
@@ -111,8 +114,21 @@ def _configurations(preset: str, model: str) -> dict[str, Any]:
 def _json(files: Any, preset: str, name: str) -> Any:
     path = Path(preset) / name
     if Path(preset).is_dir():
-        return parsed(read_text(path), path, "it")
+        return parsed(read_bounded(path, "--architecture"), path, "it")
     return files.load_json(preset, name)
+
+
+def _check_files(folder: Path) -> None:
+    """Raise ModelError for a pipe or a device in a folder, where KerasHub would wait for ever."""
+    for path in folder.rglob("*"):
+        if path.is_dir() or not path.exists():
+            continue
+        try:
+            check_regular(path, "--architecture" if path.suffix == ".json" else "--model")
+        except OSError as error:
+            raise ModelError(
+                f"cannot read {path}: {error.strerror}", "copy the preset's folder again"
+            ) from None
 
 
 def _refuse_others(configurations: dict[str, Any], model: str) -> None:

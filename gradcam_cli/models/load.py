@@ -6,12 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from gradcam_cli.errors import ModelError
 from gradcam_cli.isolation import keras, own_settings
 from gradcam_cli.models import lite0
+from gradcam_cli.models.arrays import read_array
 from gradcam_cli.models.backbone import application_of, recognise
 from gradcam_cli.models.catalog import Entry, find, names
 from gradcam_cli.models.choice import ModelChoice, file_digest, folder_digest, is_file, is_preset
@@ -38,6 +36,7 @@ from gradcam_cli.opening.budget import limited_operations
 from gradcam_cli.opening.file import open_network
 from gradcam_cli.opening.foreign import checkpoint
 from gradcam_cli.opening.refusal import blaming
+from gradcam_cli.regular import check_regular
 
 __all__ = ["Model", "load"]
 
@@ -183,11 +182,13 @@ def _with_imagenet(entry: Entry) -> Any:
 
 
 def _with_file(entry: Entry, path: Path) -> Any:
-    if not path.is_file():
-        raise ModelError(
-            f"there is no weights file {path}",
-            "--weights takes imagenet, random, or a weights file made for this model",
-        )
+    hint = "--weights takes imagenet, random, or a weights file made for this model"
+    try:
+        check_regular(path, "--weights")
+    except FileNotFoundError:
+        raise ModelError(f"there is no weights file {path}", hint) from None
+    except OSError as error:
+        raise ModelError(f"cannot read the weights in {path}: {error.strerror}", hint) from None
     with blank_weights():
         network = _build(entry)
     assign_weights(network, path, entry.name)
@@ -248,7 +249,7 @@ def _examined(
 ) -> Model:
     own = own_preprocessor(network)
     size = choice.input_size or (own.size if own and takes_any_size(network) else None)
-    constants = _arrays(choice.constants)
+    constants = {name: read_array(name, path) for name, path in choice.constants}
     with limited_operations(choice.model):
         ports = find_ports(network, size, constants, choice.output, choice.transpose)
         found = survey(network, ports)
@@ -279,18 +280,6 @@ def _examined(
         warnings=warnings,
         own=True,
     )
-
-
-def _arrays(constants: tuple[tuple[str, Path], ...]) -> dict[str, NDArray[Any]]:
-    arrays = {}
-    for name, path in constants:
-        try:
-            arrays[name] = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise ModelError(
-                f"--input {name}: {path} is no readable .npy file", "save it with numpy.save"
-            ) from error
-    return arrays
 
 
 def _chosen_scaling(choice: ModelChoice) -> Scaling | None:

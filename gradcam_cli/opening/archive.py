@@ -17,12 +17,12 @@ from gradcam_cli.opening.bounded import (
     parsed,
     read_attribute,
     read_member,
-    read_text,
 )
 from gradcam_cli.opening.container import open_zip
 from gradcam_cli.opening.foreign import damaged, folder, foreign, foreign_zip, weights_only
 from gradcam_cli.opening.hdf5 import open_hdf5
 from gradcam_cli.opening.schema import check_metadata, check_shape
+from gradcam_cli.regular import open_regular, read_bounded
 from gradcam_cli.text import NotTextError, decoded
 
 __all__ = [
@@ -122,7 +122,7 @@ def read_pair(path: Path, architecture: Path) -> Archive:
 def _architecture(path: Path) -> Any:
     """Return a JSON file's value, None if it holds something else."""
     try:
-        text = decoded(read_text(path))
+        text = decoded(read_bounded(path, "--architecture"))
     except FileNotFoundError:
         raise ModelError(f"there is no file {path}", "check the path") from None
     except NotTextError as error:
@@ -130,8 +130,11 @@ def _architecture(path: Path) -> Any:
             f"{path} is no architecture of a Keras model: line {error.line} is {error.reason}",
             "--architecture takes the JSON that model.to_json() gives, saved as UTF-8",
         ) from None
-    except OSError:
-        return None
+    except OSError as error:
+        raise ModelError(
+            f"--architecture: cannot read {path}: {error.strerror}",
+            "it takes the JSON that model.to_json() gives",
+        ) from None
     if re.search(r"^class_name:", text, re.MULTILINE):
         raise ModelError(
             f"{path} is YAML, which Keras has not read since 2.6",
@@ -155,14 +158,15 @@ def _beginning(path: Path) -> bytes:
     if path.is_dir():
         raise folder(path)
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_regular(path, "--model") as file:
             start = file.read(4096)
     except FileNotFoundError:
         raise ModelError(f"there is no model file {path}", "check the path") from None
     except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}", "check its permissions") from None
-    if size == 0:
+        raise ModelError(
+            f"cannot read {path}: {error.strerror}", "--model takes a .keras or .h5 file"
+        ) from None
+    if not start:
         raise ModelError(f"{path} is empty", "copy or download the model file again")
     return start
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from gradcam_cli.errors import ModelError
 
-__all__ = ["LONGEST", "limited_hdf5", "parsed", "read_attribute", "read_member", "read_text"]
+__all__ = ["LONGEST", "limited_hdf5", "parsed", "read_attribute", "read_member"]
 
 LONGEST = 32 << 20
 """Bytes of one JSON text."""
@@ -78,15 +78,6 @@ def read_attribute(file: h5py.File, name: str, path: Path) -> str | None:
         raise _too_long(path, name)
     value = np.ravel(np.asarray(file.attrs[name], dtype=object))[0]
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
-
-
-def read_text(path: Path) -> bytes:
-    """Return the bytes of a file of its own; raises ModelError if it is too long, and OSError."""
-    with path.open("rb") as file:
-        data = file.read(LONGEST + 1)
-    if len(data) > LONGEST:
-        raise _too_long(path, "")
-    return data
 
 
 def parsed(text: str | bytes, path: Path, what: str) -> Any:

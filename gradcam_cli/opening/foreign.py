@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.opening.bounded import parsed, read_text
+from gradcam_cli.opening.bounded import parsed
+from gradcam_cli.regular import read_bounded
 
 __all__ = ["checkpoint", "damaged", "folder", "foreign", "foreign_zip", "weights_only"]
 
@@ -78,7 +79,7 @@ def weights_only(path: Path) -> ModelError:
 
 def _is_architecture(path: Path) -> bool:
     try:
-        value = parsed(read_text(path), path, "it")
+        value = parsed(read_bounded(path, "--architecture"), path, "it")
     except (OSError, ValueError, ModelError):
         return False
     return isinstance(value, dict) and {"class_name", "config"} <= value.keys()
