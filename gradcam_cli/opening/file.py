@@ -18,6 +18,7 @@ import h5py
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.isolation import keras
+from gradcam_cli.opening.allowed import without_training
 from gradcam_cli.opening.archive import Archive, objects, read_archive, read_pair
 from gradcam_cli.opening.blank import blank_weights
 from gradcam_cli.opening.custom import CustomObjects, read_custom_objects
@@ -79,6 +80,7 @@ def open_network(
     config, mended = mend(config, archive.keras_version)
     mended = (*taken, *mended)
     custom = mine.objects | functions
+    config, trained = without_training(config)
     refuse_code(replace(archive, config=config), custom, unsafe)
     if unsafe:
         config, trusted = trusted_code(config, mine.names, path)
@@ -98,7 +100,7 @@ def open_network(
             warnings.simplefilter("ignore")
             stack.enter_context(contextlib.nullcontext() if custom_objects else blank_weights())
             stack.enter_context(sharing())
-            changed = mended or functions or archive.weights_only
+            changed = mended or functions or archive.weights_only or trained
             if changed or _old_groups(archive) or _conversion(archive):
                 network, matched = _rebuild(archive, config, custom, unsafe)
                 theano = "Theano" in _conversion(archive)
