@@ -126,7 +126,12 @@ def test_a_preset_folder_brings_network_size_and_scaling(preset: Path) -> None:
 def test_a_preset_names_no_other_classes(
     preset: Path, module: str, name: str, registered: str | None
 ) -> None:
-    node = {"module": module, "class_name": name, "registered_name": registered, "config": {}}
+    node: dict[str, object] = {
+        "module": module,
+        "class_name": name,
+        "registered_name": registered,
+        "config": {},
+    }
     (preset / "task.json").write_text(json.dumps(node))
     with pytest.raises(ModelError, match=rf"task\.json of .*class '{name}'"):
         load(ModelChoice(str(preset)))
