@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import re
 import warnings
 from pathlib import Path
 from typing import Any
 
 from gradcam_cli.errors import ModelError, suggestion
+from gradcam_cli.isolation import keras
 from gradcam_cli.models.catalog import names
 from gradcam_cli.models.choice import is_handle
-from gradcam_cli.opening.archive import KERAS_MODULE, foreign_code
+from gradcam_cli.opening.allowed import refused
 from gradcam_cli.opening.blank import blank_weights
 from gradcam_cli.opening.bounded import parsed
 from gradcam_cli.opening.hdf5 import open_hdf5
@@ -22,7 +24,7 @@ from gradcam_cli.regular import check_regular, read_bounded
 
 __all__ = ["open_preset"]
 
-_MODULES = re.compile(rf"{KERAS_MODULE.pattern}|keras_hub(\.src)?\.(layers|models)(\.\w+)*")
+_MODULES = re.compile(r"keras_hub\.src\.(layers|models)(\.\w+)*")
 _TASK = ("task.json", "task.weights.h5")
 _SHARDS = "model.weights.json"
 _CONFIGURATIONS = ("config.json", "task.json", "preprocessor.json", "image_converter.json")
@@ -42,8 +44,7 @@ def open_preset(model: str, *, unsafe: bool = False) -> Any:
         hub = importlib.import_module("keras_hub")
         preset = _preset(model, hub)
         configurations = _configurations(preset, model)
-        if not unsafe:
-            _refuse_others(configurations, model)
+        _refuse_others(configurations, model, unsafe)
         _check_weights(preset, model)
         try:
             with blank_weights(), sharing():
@@ -131,13 +132,21 @@ def _check_files(folder: Path) -> None:
             ) from None
 
 
-def _refuse_others(configurations: dict[str, Any], model: str) -> None:
-    """Raise ModelError for classes and functions that are neither Keras's nor KerasHub's."""
+def _refuse_others(configurations: dict[str, Any], model: str, unsafe: bool) -> None:
+    """Raise ModelError for what no image classifier of Keras and KerasHub is made of."""
     for name, value in configurations.items():
-        code = foreign_code(value, modules=_MODULES)
-        if code:
+        found = refused(value, also=_is_hubs)
+        never = [one.what for one in found if one.why == "never"]
+        if never:
             raise ModelError(
-                f"{name} of the preset {model} needs code of its author: {'; '.join(code[:3])}",
+                f"{name} of the preset {model} names what no classifier is made of: "
+                f"{'; '.join(never[:3])}",
+                "only layers, models and image converters are opened, with --unsafe-load too",
+            )
+        if found and not unsafe:
+            raise ModelError(
+                f"{name} of the preset {model} needs code of its author: "
+                f"{'; '.join(one.what for one in found[:3])}",
                 "if you trust the preset's author, add --unsafe-load",
             )
 
@@ -166,3 +175,18 @@ def _check_weights(preset: str, model: str) -> None:
             f"the weights of the preset {model} cannot be read: {first_line(error)}",
             "get the preset again, from its author",
         ) from error
+
+
+def _is_hubs(node: dict[str, Any]) -> bool:
+    """Return whether an object is a layer or model of KerasHub that deals with images.
+
+    Keras looks for the registered name alone if there is such a class. Tokenizers read files.
+    """
+    named = node.get("registered_name") or node["class_name"]
+    kind = keras.saving.get_registered_object(named) if isinstance(named, str) else None
+    return (
+        inspect.isclass(kind)
+        and issubclass(kind, keras.Layer)
+        and bool(_MODULES.fullmatch(kind.__module__))
+        and not any("Tokenizer" in base.__name__ for base in kind.__mro__)
+    )

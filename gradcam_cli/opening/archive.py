@@ -6,7 +6,7 @@ import re
 import zipfile
 import zlib
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -26,33 +26,11 @@ from gradcam_cli.regular import open_regular, read_bounded
 from gradcam_cli.text import NotTextError, decoded
 
 __all__ = [
-    "KERAS_MODULE",
     "Archive",
-    "code_inside",
-    "foreign_code",
     "objects",
     "read_archive",
     "read_pair",
 ]
-
-# Classes whose configuration is a program: byte code, a pickle, or a graph in another file.
-_PROGRAMS = {
-    "FlaxLayer": "a pickled Flax module",
-    "JaxLayer": "a pickled JAX function",
-    "TFSMLayer": "a TensorFlow graph",
-    "TorchModuleWrapper": "a pickled PyTorch module",
-    "__lambda__": "a pickled lambda function",
-}
-# Values, not classes.
-_VALUES = ("__bytes__", "__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__")
-# Where Keras 3, Keras 2, tf.keras, tf_keras and keras-core keep their own classes and functions.
-KERAS_MODULE = re.compile(
-    r"(tensorflow\.(python\.)?)?(keras|keras_core|tf_keras)"
-    r"(\.(src|api|_v2|_tf_keras|engine|experimental|legacy))*"
-    r"(\.(activations|applications|constraints|dtype_policies|initializers|layers|losses|metrics"
-    r"|mixed_precision|models|ops|optimizers|quantizers|random|regularizers|saving|functional"
-    r"|sequential|training|input_layer|base_layer)(\.\w+)*)?"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,72 +182,6 @@ def _read_hdf5(path: Path) -> Archive:
     except (OSError, KeyError, ValueError):
         raise damaged(path) from None
     return Archive(path, "hdf5", check_shape(config, path, "model_config"), version)
-
-
-def code_inside(archive: Archive, known: Collection[str] = ()) -> list[str]:
-    """Return what in a configuration would run, or needs, code of the file's author.
-
-    Each entry is a short phrase for people, such as ``Lambda layer 'scale'``. ``known`` are names
-    of classes and functions that the user brings along; they are in order. An empty list means
-    that Keras will import nothing but itself to build the model. How the model was trained does
-    not count, since it is never read.
-    """
-    model = {key: value for key, value in archive.config.items() if key != "compile_config"}
-    return foreign_code(model, known)
-
-
-def foreign_code(
-    value: object, known: Collection[str] = (), modules: re.Pattern[str] = KERAS_MODULE
-) -> list[str]:
-    """Return what in any part of a configuration would run, or needs, code of the file's author.
-
-    ``modules`` are those whose classes are no such code; of functions only Keras's own are not.
-    """
-    found: list[str] = []
-    for node in objects(value):
-        name = str(node["class_name"])
-        inner = node.get("config")
-        label = str(inner.get("name", "")) if isinstance(inner, dict) else ""
-        if name == "Lambda":
-            function = _function_named(inner)
-            if not function:
-                found.append(f"Lambda layer {label!r}")
-            elif function not in known:
-                found.append(f"function {function!r} of Lambda layer {label!r}")
-        elif name in _PROGRAMS:
-            found.append(_PROGRAMS[name])
-        elif name not in _VALUES and not _is_known(node, name, known):
-            found += _foreign_class(node, name, modules)
-    return list(dict.fromkeys(found))
-
-
-def _function_named(inner: object) -> str:
-    """Return the function that a Lambda layer only names; empty when it carries the code."""
-    function = inner.get("function") if isinstance(inner, dict) else None
-    if isinstance(function, dict) and function.get("class_name") == "function":
-        function = function.get("config")
-    return function if isinstance(function, str) else ""
-
-
-def _is_known(node: dict[str, Any], name: str, known: Collection[str]) -> bool:
-    if name == "function":
-        return node.get("config") in known
-    return name in known or node.get("registered_name") in known
-
-
-def _foreign_class(node: dict[str, Any], name: str, modules: re.Pattern[str]) -> list[str]:
-    """Return a phrase when a class or function is not one of Keras's own."""
-    module = str(node.get("module") or "")
-    if name == "function":
-        kept = module == "builtins" or bool(KERAS_MODULE.fullmatch(module))
-        return [] if kept else [f"function {node.get('config')!r} from {module or 'nowhere'}"]
-    if module and not modules.fullmatch(module):
-        return [f"class {name!r} from {module}"]
-    if not module and ">" in name:
-        return [f"custom class {name!r}"]
-    if "module" in node and node["module"] is None:
-        return [f"custom class {name!r}"]
-    return []
 
 
 def objects(value: object) -> Iterator[dict[str, Any]]:

@@ -15,6 +15,7 @@ import h5py
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.isolation import keras, tf
+from gradcam_cli.opening.allowed import without_training
 from gradcam_cli.opening.archive import Archive, objects, read_archive, read_pair
 from gradcam_cli.opening.blank import blank_weights
 from gradcam_cli.opening.budget import limited_weights
@@ -89,6 +90,7 @@ def _opened(
     config, mended = mend(config, archive.keras_version)
     mended = (*taken, *mended)
     custom = mine.objects | functions
+    config, trained = without_training(config)
     refuse_code(replace(archive, config=config), custom, unsafe)
     if unsafe:
         config, trusted = trusted_code(config, mine.names, path)
@@ -109,7 +111,7 @@ def _opened(
             stack.enter_context(contextlib.nullcontext() if mine.names else blank_weights())
             stack.enter_context(sharing())
             stack.enter_context(limited_weights(path))
-            changed = mended or functions or archive.weights_only
+            changed = mended or functions or archive.weights_only or trained
             if changed or _old_groups(archive) or _conversion(archive):
                 network, matched = _rebuild(archive, config, custom, unsafe)
                 theano = "Theano" in _conversion(archive)

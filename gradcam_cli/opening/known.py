@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from gradcam_cli.isolation import keras
-from gradcam_cli.opening.archive import KERAS_MODULE, objects
+from gradcam_cli.opening.archive import objects
+from gradcam_cli.opening.names import HOMES
 
 __all__ = [
     "ELSEWHERE",
@@ -36,22 +37,30 @@ _HOMES = ("layers", "initializers", "regularizers", "constraints")
 
 
 def class_of(node: _Json) -> type | None:
-    """Return the Keras class of a serialised object; None for one that is not Keras's own."""
+    """Return the Keras class of a serialised object; None for one that is not Keras's own.
+
+    No other module is imported than those that hold what is allowed.
+    """
     name, module = str(node["class_name"]), node.get("module")
     if module is None:
         if name == "Functional":
             model: type = keras.Model
             return model
         homes = [vars(keras), *(vars(getattr(keras, home)) for home in _HOMES)]
-    elif str(module).startswith("keras") and KERAS_MODULE.fullmatch(str(module)):
-        try:
-            homes = [vars(importlib.import_module(str(module)))]
-        except ImportError:
-            homes = []
+    elif isinstance(module, str) and module in HOMES:
+        homes = [_contents(module)]
     else:
         homes = []
     kinds: list[type] = [home[name] for home in homes if isinstance(home.get(name), type)]
     return kinds[0] if kinds else None
+
+
+@functools.cache
+def _contents(module: str) -> dict[str, Any]:
+    try:
+        return vars(importlib.import_module(module))
+    except ImportError:  # of a Keras that has no such module yet, or no longer
+        return {}
 
 
 def unknown_classes(config: _Json, known: Iterable[str]) -> list[str]:
