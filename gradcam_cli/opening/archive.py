@@ -18,7 +18,7 @@ from gradcam_cli.opening.bounded import (
     read_attribute,
     read_member,
 )
-from gradcam_cli.opening.container import open_zip
+from gradcam_cli.opening.container import check_weights, open_zip
 from gradcam_cli.opening.foreign import damaged, folder, foreign, foreign_zip, weights_only
 from gradcam_cli.opening.hdf5 import open_hdf5
 from gradcam_cli.opening.schema import check_metadata, check_shape
@@ -82,7 +82,7 @@ def read_pair(path: Path, architecture: Path) -> Archive:
     try:
         with open_hdf5(path) as file:
             whole = "model_config" in file.attrs
-    except OSError:
+    except (OSError, RuntimeError):
         raise damaged(path) from None
     if whole:
         raise ModelError(f"{path} holds a whole model already", "leave out --architecture")
@@ -155,15 +155,16 @@ def _read_zip(path: Path) -> Archive:
             names = set(archive.namelist())
             if "config.json" not in names:
                 raise foreign_zip(path, names)
+            if not any(name.startswith("model.weights") for name in names):
+                hint = "save the model again: model.save('x.keras')"
+                raise ModelError(f"{path} holds no weights", hint)
             config = _json(archive, "config.json", path)
             metadata = _json(archive, "metadata.json", path) if "metadata.json" in names else {}
-            has_weights = any(name.startswith("model.weights") for name in names)
+            version = check_metadata(metadata, path, "metadata.json")
+            config = check_shape(config, path, "config.json")
+            check_weights(archive, path)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError):
         raise damaged(path) from None
-    if not has_weights:
-        raise ModelError(f"{path} holds no weights", "save the model again: model.save('x.keras')")
-    version = check_metadata(metadata, path, "metadata.json")
-    config = check_shape(config, path, "config.json")
     return Archive(path, "keras", config, version)
 
 
@@ -179,7 +180,7 @@ def _read_hdf5(path: Path) -> Archive:
             if raw is None:
                 raise weights_only(path)
             config = parsed(raw, path, "model_config")
-    except (OSError, KeyError, ValueError):
+    except (OSError, KeyError, RuntimeError, ValueError):  # h5py has no error of its own
         raise damaged(path) from None
     return Archive(path, "hdf5", check_shape(config, path, "model_config"), version)
 

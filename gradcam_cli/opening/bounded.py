@@ -50,13 +50,11 @@ def limited_hdf5(path: Path) -> Iterator[h5py.File]:
 
 
 def read_member(zipped: zipfile.ZipFile, name: str, path: Path) -> bytes:
-    """Return a member of a zip file; raises ModelError if it is encrypted or too long.
+    """Return a member of a zip file; raises ModelError if it is too long.
 
     It is unpacked as far as its size in the zip's directory says, and must end there.
     """
     member = zipped.getinfo(name)
-    if member.flag_bits & 1:
-        raise ModelError(f"{path} is encrypted", "unpack it with its password, and zip it again")
     if member.file_size > LONGEST:
         raise _too_long(path, name)
     with zipped.open(member) as file:

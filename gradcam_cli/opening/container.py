@@ -16,7 +16,16 @@ from typing import IO
 from gradcam_cli.errors import ModelError
 from gradcam_cli.opening.hdf5 import FLOOR, RATIO, open_hdf5
 
-__all__ = ["ARRAYS", "WEIGHTS", "check_room", "member", "open_zip", "unpacked", "without_assets"]
+__all__ = [
+    "ARRAYS",
+    "WEIGHTS",
+    "check_room",
+    "check_weights",
+    "member",
+    "open_zip",
+    "unpacked",
+    "without_assets",
+]
 
 WEIGHTS = "model.weights.h5"
 ARRAYS = "model.weights.npz"
@@ -33,20 +42,27 @@ _SAVE_AGAIN = "save the model again with model.save('x.keras')"
 def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     """Open a zip file for reading, once it is sure that everything in it can be unpacked safely.
 
-    No weights in it lead to another file, either. Raises ModelError, naming the member, for one
-    that is there twice, encrypted, a link, outside of its folder, laid over another, or far larger
-    than what is stored of it; and what zipfile raises for a damaged file.
+    Raises ModelError, naming the member, for one that is there twice, encrypted, a link, outside of
+    its folder, laid over another, or far larger than what is stored of it; and what zipfile raises
+    for a damaged file.
     """
     with zipfile.ZipFile(path) as archive:
         check_members(archive, path)
-        names = archive.namelist()
-        if WEIGHTS in names:
-            with member(archive, WEIGHTS) as file, open_hdf5(path, file):
-                pass
-        elif ARRAYS in names:
-            with member(archive, ARRAYS) as file, zipfile.ZipFile(file) as arrays:
-                check_members(arrays, path)
         yield archive
+
+
+def check_weights(archive: zipfile.ZipFile, path: Path) -> None:
+    """Make sure that no weights in a zip file lead to another file, or are far larger than stored.
+
+    Raises ModelError, and what zipfile and h5py raise for damaged ones.
+    """
+    names = archive.namelist()
+    if WEIGHTS in names:
+        with member(archive, WEIGHTS) as file, open_hdf5(path, file):
+            pass
+    elif ARRAYS in names:
+        with member(archive, ARRAYS) as file, zipfile.ZipFile(file) as arrays:
+            check_members(arrays, path)
 
 
 def check_members(archive: zipfile.ZipFile, path: Path) -> None:
@@ -146,6 +162,7 @@ class _Part(io.RawIOBase):
 def unpacked(path: Path, name: str) -> Iterator[Path]:
     """Unpack one member of a zip file into a folder of its own, which is removed afterwards."""
     with open_zip(path) as archive, tempfile.TemporaryDirectory(prefix="gradcam-") as folder:
+        check_weights(archive, path)
         target = Path(folder) / PurePosixPath(name).name
         with target.open("wb") as file:
             _copy(archive, archive.getinfo(name), file, target.parent)
