@@ -203,4 +203,4 @@ def test_layers_that_are_no_layers(tmp_path: Path) -> None:
         config.pop("build_config")
 
     rewrite(path, alone, HERE)
-    assert "holds the class 'Adam', not a model" in said(path)
+    assert "names what no classifier is made of: class 'Adam'" in said(path)
