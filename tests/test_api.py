@@ -30,14 +30,15 @@ def model() -> gradcam_cli.Model:
     return gradcam_cli.load("efficientnet-lite0")
 
 
-def pixels_of(name: str) -> NDArray[np.uint8]:
-    found: NDArray[np.uint8] = np.array(cv2.imread(str(SAMPLES / name))[:, :, ::-1], np.uint8)
-    return found
-
-
 def read(path: Path) -> NDArray[np.uint8]:
     """Return an image's pixels as OpenCV reads them, RGB."""
-    return np.asarray(cv2.imread(str(path)), np.uint8)[:, :, ::-1].copy()
+    found = cv2.imread(str(path))
+    assert found is not None
+    return np.array(found[:, :, ::-1], np.uint8)
+
+
+def pixels_of(name: str) -> NDArray[np.uint8]:
+    return read(SAMPLES / name)
 
 
 def test_exports() -> None:

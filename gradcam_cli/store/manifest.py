@@ -122,7 +122,6 @@ class Manifest:
             return
         except OSError as error:
             raise _cannot_write(self.path, error) from error
-        self._load_own()
 
     def start_anew(self) -> None:
         """Forget what is there, as soon as the first new record is written and not before.
