@@ -94,16 +94,16 @@ def crafted_models(model: bytes, baits: Path) -> dict[str, bytes]:
 
 def pipes() -> dict[str, tuple[str, ...]]:
     """Return commands by name in which something that never ends stands for a file, ``x``."""
-    rest = ("run", PICTURE, "--model", MODEL)
+    rest = RUN
     return {
-        "pipe-model": ("run", PICTURE, "--model", "x"),
-        "pipe-weights": ("run", PICTURE, "--model", "vgg16", "--weights", "x"),
+        "pipe-model": ("run", PICTURE, "--model", "x", "-o", "out"),
+        "pipe-weights": ("run", PICTURE, "--model", "vgg16", "--weights", "x", "-o", "out"),
         "pipe-labels": (*rest, "--labels", "x"),
         "pipe-architecture": (*rest, "--architecture", "x"),
         "pipe-custom-objects": (*rest, "--custom-objects", "x"),
         "pipe-input": (*rest, "--input", "other=x"),
         "pipe-config": (*rest, "--config", "x"),
-        "pipe-list": ("run", "@x", "--model", MODEL),
+        "pipe-list": ("run", "@x", "--model", MODEL, "-o", "out"),
         "pipe-report": ("report", "x"),
     }
 
