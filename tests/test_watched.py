@@ -94,16 +94,16 @@ def crafted_models(model: bytes, baits: Path) -> dict[str, bytes]:
 
 def pipes() -> dict[str, tuple[str, ...]]:
     """Return commands by name in which something that never ends stands for a file, ``x``."""
-    rest = ("run", PICTURE, "--model", MODEL)
+    rest = RUN
     return {
-        "pipe-model": ("run", PICTURE, "--model", "x"),
-        "pipe-weights": ("run", PICTURE, "--model", "vgg16", "--weights", "x"),
+        "pipe-model": ("run", PICTURE, "--model", "x", "-o", "out"),
+        "pipe-weights": ("run", PICTURE, "--model", "vgg16", "--weights", "x", "-o", "out"),
         "pipe-labels": (*rest, "--labels", "x"),
         "pipe-architecture": (*rest, "--architecture", "x"),
         "pipe-custom-objects": (*rest, "--custom-objects", "x"),
         "pipe-input": (*rest, "--input", "other=x"),
         "pipe-config": (*rest, "--config", "x"),
-        "pipe-list": ("run", "@x", "--model", MODEL),
+        "pipe-list": ("run", "@x", "--model", MODEL, "-o", "out"),
         "pipe-report": ("report", "x"),
     }
 
@@ -157,8 +157,24 @@ def test_code_is_refused_in_every_place(tried: Tried) -> None:
     assert not tried.faults("place")
 
 
+def test_other_names_of_the_same_objects_are_refused(tried: Tried) -> None:
+    assert not tried.faults("spelled")
+
+
 def test_weights_stay_in_their_file(tried: Tried) -> None:
     assert not tried.faults("weights")
+
+
+def test_zip_files_stay_what_they_say(tried: Tried) -> None:
+    assert not tried.faults("zip")
+
+
+def test_damaged_configurations_are_refused(tried: Tried) -> None:
+    assert not tried.faults("shape")
+
+
+def test_what_never_ends_is_refused(tried: Tried) -> None:
+    assert not tried.faults("pipe")
 
 
 def test_a_picture_that_no_machine_has_room_for(tried: Tried) -> None:

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from tqdm import tqdm
+
 from tests import forked
 from tests.attack import models, pictures
 from tests.crafted.files import members
@@ -38,9 +40,11 @@ def main() -> int:
     if asked.only:
         only = range(int(number), int(number) + 1)
         ranges = {name: only if name == kind else range(0) for name in ranges}
+    pictures_ended = _pictures(asked.seed, ranges["picture"], keep)
+    models_ended = _models(asked.seed, ranges["model"], keep, bool(asked.only))
     found = [
-        *_pictures(asked.seed, ranges["picture"], keep),
-        *_models(asked.seed, ranges["model"], keep, bool(asked.only)),
+        *tqdm(pictures_ended, "pictures", len(ranges["picture"])),
+        *tqdm(models_ended, "models", len(ranges["model"])),
     ]
     _print(found)
     bad = [(case, ended) for case, ended in found if _is_bad(ended)]
