@@ -36,7 +36,8 @@ def pixels_of(name: str) -> NDArray[np.uint8]:
 
 def read(path: Path) -> NDArray[np.uint8]:
     """Return an image's pixels as OpenCV reads them, RGB."""
-    return np.asarray(cv2.imread(str(path)), np.uint8)[:, :, ::-1].copy()
+    pixels = np.asarray(cv2.imread(str(path)), np.uint8)
+    return np.ascontiguousarray(pixels[:, :, ::-1])
 
 
 def test_exports() -> None:

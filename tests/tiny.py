@@ -24,7 +24,6 @@ from gradcam_cli.spec.run import RunSpec, digest
 from gradcam_cli.store.records import Done, Record
 
 Pixels = NDArray[np.uint8]
-from tests.asking import ask
 
 
 def save_tiny(path: Path) -> None:
