@@ -47,7 +47,10 @@ bench: setup ## Measure this machine against bare prediction and the usual scrip
 	$(BIN)/python benchmarks/startup.py --at-most 1.6
 	$(BIN)/python benchmarks/agreement.py
 
+attack: setup ## Try damaged pictures and crafted model files for a long time; fails when one gets through
+	nice $(BIN)/python -m tests.attack --seed 1 --pictures 14400 --models 400
+
 clean: ## Remove what was made
 	rm -rf $(VENV) gradcam_output build dist
 
-.PHONY: help setup demo test coverage lint type check lowest bench clean
+.PHONY: help setup demo test coverage lint type check lowest bench attack clean

@@ -36,6 +36,13 @@ __all__ = ["app", "main", "set_up"]
 _NUMPY_THREADS = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")
 """What OpenBLAS goes by, in this order."""
 
+_PICTURE_BOUNDS = (
+    "OPENCV_IO_MAX_IMAGE_PIXELS",
+    "OPENCV_IO_MAX_IMAGE_WIDTH",
+    "OPENCV_IO_MAX_IMAGE_HEIGHT",
+    "JPEGMEM",
+)
+
 app = typer.Typer(
     name="gradcam",
     invoke_without_command=True,
@@ -127,14 +134,19 @@ def _everywhere(words: list[str]) -> tuple[list[str], bool, str]:
 
 def _defaults(config: str) -> Defaults:
     path = Path(config or CONFIG)
-    if not config and not path.is_file():
+    if not config and not os.path.lexists(path):
         return {}
     group: Any = typer.main.get_command(app)
     return read_config(path, group.commands)
 
 
 def set_up() -> None:
-    """Choose how libraries compute, before they are imported; the user's own choice comes first."""
+    """Choose how libraries compute, before they are imported; the user's own choice comes first.
+
+    What bounds the pictures that OpenCV and libjpeg read is not the user's choice but ours.
+    """
+    for name in _PICTURE_BOUNDS:
+        os.environ.pop(name, None)
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     # Each picture has a thread; NumPy's own would wait for work beside the network, at full speed.
     if not any(name in os.environ for name in _NUMPY_THREADS):

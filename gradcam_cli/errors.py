@@ -4,6 +4,7 @@
 
     GradcamError            a sentence for the user and a hint; exit code 2
     ├── ModelError          the model, its weights, a layer or a class
+    │   └── OutOfMemory     the model does not fit into memory, or not with so many pictures
     └── ImageError          one picture: becomes a failed record, the run goes on
 """
 
@@ -20,6 +21,7 @@ __all__ = [
     "GradcamError",
     "ImageError",
     "ModelError",
+    "OutOfMemory",
     "cause",
     "nearest",
     "printable",
@@ -76,6 +78,10 @@ class GradcamError(Exception):
 
 class ModelError(GradcamError):
     """A model, its weights, a layer or a class that cannot be had."""
+
+
+class OutOfMemory(ModelError):  # noqa: N818  as the system calls it
+    """A model that needs more memory than there is; a smaller batch may need less."""
 
 
 class ImageError(GradcamError):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gradcam_cli.cam.answer import Answer, ClassMap, Facts
 from gradcam_cli.cam.maps import why_empty
 from gradcam_cli.cam.methods import METHODS, Method
-from gradcam_cli.errors import GradcamError, ModelError, suggestion
+from gradcam_cli.errors import GradcamError, ModelError, OutOfMemory, suggestion
 from gradcam_cli.images.fit import Cells, Span
 from gradcam_cli.isolation import keras, tf
 from gradcam_cli.models.classes import ClassChoice, parse_classes
@@ -30,12 +30,10 @@ from gradcam_cli.network.places import Place
 from gradcam_cli.network.precision import has_bfloat16, in_bfloat16, keep_float32, trunk
 from gradcam_cli.network.survey import is_pooled, survey
 from gradcam_cli.network.tap import trace
+from gradcam_cli.opening.refusal import blaming
 from gradcam_cli.spec.explain import ExplainSpec
 
-__all__ = ["Explainer", "OutOfMemory", "traced"]
-
-OutOfMemory = tf.errors.ResourceExhaustedError
-"""What TensorFlow raises when a batch does not fit."""
+__all__ = ["Explainer", "traced"]
 
 _BY_CELLS = ("segmentation", "sequence")
 
@@ -62,7 +60,9 @@ class Explainer:
         if count < size:
             pad = np.zeros((size - count, *pixels.shape[1:]), np.uint8)
             pixels = np.concatenate([pixels, pad])
-        values = {key: value.numpy() for key, value in self.function(tf.constant(pixels)).items()}
+        with blaming(self.model.name, "run", self.model.own):
+            found = self.function(tf.constant(pixels))
+            values = {key: value.numpy() for key, value in found.items()}
         return [_answer(self, values, row) for row in range(count)]
 
     def many(self, inputs: Sequence[NDArray[np.uint8]]) -> Iterator[Answer]:
@@ -71,23 +71,26 @@ class Explainer:
         for first in range(0, len(inputs), size):
             yield from self(np.stack(inputs[first : first + size]))
 
-    def fits(self) -> bool:
+    def fits(self, sparing: bool = True) -> bool:
         """Tell whether the machine has the memory for a batch; a GPU is tried out.
 
-        What a system without memory left does is to end the process, without a word.
+        What a system without memory left does is to end the process, without a word. Where there
+        is no smaller batch, ``sparing`` is false: what may just fit is tried.
         """
         if on_gpu():
             try:
-                _seconds(self.function)
+                self.seconds()
             except OutOfMemory:
                 return False
             return True
         free = free_bytes()
-        return free is None or _SPARE * working_bytes(self.function.graph) <= free
+        needed = (_SPARE if sparing else 1) * working_bytes(self.function.graph)
+        return free is None or needed <= free
 
     def seconds(self) -> float:
         """Return the time of a batch, behind one that does not count; nothing is remembered."""
-        return _seconds(self.function)
+        with blaming(self.model.name, "run", self.model.own):
+            return _seconds(self.function)
 
 
 def traced(
@@ -99,7 +102,8 @@ def traced(
     run; the last bits are then others. A precision of ``bfloat16`` holds up to the layer, not
     behind it, and only where the machine has it; ``auto`` keeps the faster of the two.
 
-    Raises ModelError for a layer, class or method that the model does not allow.
+    Raises ModelError for a layer, class or method that the model does not allow and for a file
+    whose network fails, OutOfMemory for a batch that does not fit.
     """
     if spec is not None and spec.method not in METHODS:
         raise GradcamError(f"unknown method {spec.method!r}", suggestion(spec.method, METHODS))
@@ -110,12 +114,14 @@ def traced(
     batch_size = model.ports.batch or batch_size
     layer = "" if spec is None else _layer(model, spec.layer)
     tracing = _Tracing(model, spec, classes, layer, batch_size)
-    function, facts, lowered = _trace(tracing, freeze and can_freeze(model.network))
-    if spec is not None and spec.precision != "float32" and lowered and has_bfloat16():
-        with in_bfloat16(lowered):
-            other, other_facts, _ = _trace(tracing, freeze and can_freeze(model.network))
-        if spec.precision == "bfloat16" or _seconds(other) < _seconds(function):
-            function, facts = other, replace(other_facts, precision="bfloat16")
+    freeze = freeze and can_freeze(model.network)
+    with blaming(model.name, "traced", model.own):
+        function, facts, lowered = _trace(tracing, freeze)
+        if spec is not None and spec.precision != "float32" and lowered and has_bfloat16():
+            with in_bfloat16(lowered):
+                other, other_facts, _ = _trace(tracing, freeze)
+            if spec.precision == "bfloat16" or _seconds(other) < _seconds(function):
+                function, facts = other, replace(other_facts, precision="bfloat16")
     return Explainer(model, classes, function, facts)
 
 

@@ -87,11 +87,19 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
         assert message in said
         assert "hint: name the output folder of a run" in said
         assert not (tmp_path / folder / "report.html").exists()
+
+
+def test_a_damaged_manifest_is_shown_as_far_as_it_is_sound(tmp_path: Path) -> None:
     broken = manifest(tmp_path / "broken", done("a"))
     path = broken / "manifest.jsonl"
-    path.write_text("{}\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
-    assert "line 1 of broken/manifest.jsonl" in problem(gradcam("report", "broken", cwd=tmp_path))
-    assert not (broken / "report.html").exists()
+    content = "{}\n" + path.read_text(encoding="utf-8")
+    path.write_text(content, encoding="utf-8")
+    result = gradcam("report", "broken", cwd=tmp_path)
+    assert result.returncode == 0
+    warning, sentence = result.stderr.splitlines()
+    assert warning.startswith("warning: line 1 of broken/manifest.jsonl is damaged")
+    assert sentence.startswith("1 picture;")
+    assert path.read_text(encoding="utf-8") == content
 
 
 def test_somebody_s_file_stays(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from gradcam_cli.cam.maps import normalised
-from gradcam_cli.errors import EMPTY, GradcamError, ModelError
-from gradcam_cli.explainer import traced
+from gradcam_cli.errors import EMPTY, GradcamError, ModelError, OutOfMemory
+from gradcam_cli.explainer import Explainer, traced
 from gradcam_cli.models.classes import Labels
 from gradcam_cli.models.load import Model
 from gradcam_cli.models.scaling import SCALINGS
@@ -420,3 +420,40 @@ def test_a_gpu_rounds_float32_no_more_than_a_cpu() -> None:
     tf.config.experimental.enable_tensor_float_32_execution(True)  # as TensorFlow starts
     traced(model_of(hand_made()), ask(1), 1)
     assert not tf.config.experimental.tensor_float_32_execution_enabled()
+
+
+class Failing(keras.Layer):  # type: ignore[misc]
+    """Fails while it runs, not while it is traced: by an assertion, or by a lack of memory."""
+
+    def __init__(self, memory: bool) -> None:
+        super().__init__(name="failing")
+        self.memory = memory
+
+    def call(self, x: Any) -> Any:
+        if self.memory:  # a petabyte, for which there are no addresses
+            return x + tf.reduce_sum(tf.fill([2**48], x[0, 0, 0, 0]))
+        with tf.control_dependencies([tf.debugging.assert_less(x, -1.0)]):
+            return tf.identity(x)
+
+
+def failing(memory: bool, own: bool) -> Explainer:
+    picture = keras.Input((8, 8, 3))
+    grid = Failing(memory)(L.Conv2D(2, 3, activation="relu")(picture))
+    network = keras.Model(picture, L.Dense(2)(L.GlobalAveragePooling2D()(grid)))
+    model = replace(model_of(network), own=own)
+    return traced(model, None, 2)
+
+
+def test_a_network_from_a_file_that_fails_as_it_runs() -> None:
+    explainer = failing(memory=False, own=True)
+    with pytest.raises(ModelError, match="tiny cannot be run: InvalidArgumentError: ") as caught:
+        explainer(pixels(1, (8, 8, 3)))
+    assert "--debug" in caught.value.hint
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        failing(memory=False, own=False)(pixels(1, (8, 8, 3)))
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_network_that_runs_out_of_memory(own: bool) -> None:
+    with pytest.raises(OutOfMemory, match="it needs more memory than there is"):
+        failing(memory=True, own=own)(pixels(1, (8, 8, 3)))

@@ -30,10 +30,12 @@ def save_tiny(path: Path) -> None:
     """Write a classifier of 16 x 16 pixels that sees nothing in a black picture."""
     keras.utils.set_random_seed(1)
     layers = keras.layers
-    pixels = keras.Input((16, 16, 3))
-    grid = layers.Conv2D(4, 3, activation="relu", name="conv")(layers.Rescaling(1 / 255)(pixels))
+    pixels = keras.Input((16, 16, 3), name="input_layer")
+    grid = layers.Conv2D(4, 3, activation="relu", name="conv")(
+        layers.Rescaling(1 / 255, name="rescaling")(pixels)
+    )
     pooled = layers.GlobalAveragePooling2D()(grid)
-    keras.Model(pixels, layers.Dense(3, activation="softmax")(pooled)).save(path)
+    keras.Model(pixels, layers.Dense(3, activation="softmax", name="dense")(pooled)).save(path)
 
 
 def noise(seed: int, height: int = 24, width: int = 32) -> Pixels:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gradcam_cli.errors import GradcamError, suggestion
+from gradcam_cli.regular import read_bounded
 from gradcam_cli.text import NotTextError, decoded
 
 if sys.version_info >= (3, 11):
@@ -20,6 +21,8 @@ __all__ = ["CONFIG", "Defaults", "read_config"]
 CONFIG = "gradcam.toml"
 """Read from the working folder where no other file is named."""
 
+_MOST_DOTS = 200  # in a line
+
 Defaults = dict[str, dict[str, Any]]
 
 
@@ -31,10 +34,12 @@ def read_config(path: Path, verbs: Mapping[str, Any]) -> Defaults:
     GradcamError for a file that is no TOML, and for a key that is no option.
     """
     try:
-        values = tomllib.loads(decoded(path.read_bytes()))
+        text = decoded(read_bounded(path, "--config"))
+        _check_lines(text, path)
+        values = tomllib.loads(text)
     except OSError as error:
         raise GradcamError(
-            f"cannot read {path}: {error.strerror}", "--config names a TOML file"
+            f"cannot read {path}: {error.strerror}", "--config takes a TOML file"
         ) from None
     except NotTextError as error:
         raise GradcamError(
@@ -42,6 +47,9 @@ def read_config(path: Path, verbs: Mapping[str, Any]) -> Defaults:
         ) from None
     except tomllib.TOMLDecodeError as error:
         raise GradcamError(f"{path} is no TOML: {error}", "e.g. model = 'vgg16'") from None
+    except (RecursionError, ValueError):  # a list in a list without end, a number of 5000 digits
+        message = f"{path} nests too deeply, or holds a number that is none"
+        raise GradcamError(message, "e.g. model = 'vgg16'") from None
     options = {verb: _options(command) for verb, command in verbs.items()}
     everywhere = {key: value for key, value in values.items() if not isinstance(value, dict)}
     known = {name for names in options.values() for name in names}
@@ -62,6 +70,16 @@ def read_config(path: Path, verbs: Mapping[str, Any]) -> Defaults:
                 f"{path} has a table [{table}], which is no verb", suggestion(table, verbs)
             )
     return defaults
+
+
+def _check_lines(text: str, path: Path) -> None:
+    """Refuse keys of so many parts (``a.a.a...``) that reading them would take minutes."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > _MOST_DOTS:
+            raise GradcamError(
+                f"{path}, line {number}: more than {_MOST_DOTS} dots",
+                "keys are plain options; a long list may go over several lines",
+            )
 
 
 def _value(key: str, value: Any, option: Any, path: Path) -> Any:

@@ -10,12 +10,15 @@ import traceback
 from contextlib import suppress
 
 from gradcam_cli.commands import say
+from gradcam_cli.commands.limits import cpu_limit, memory_limit
 from gradcam_cli.errors import ExitCode, GradcamError, printable
 
 __all__ = ["explain_death", "explain_error", "explain_output"]
 
-_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _DEBUG = "--debug shows where it happened"
+_ALLOW = "allow more, or close other programs"
+_CV_NO_MEMORY = -4
 
 
 def explain_error(error: Exception, debug: bool) -> int:
@@ -58,6 +61,9 @@ def explain_death(status: int, last_lines: list[str]) -> int:
     for line in last_lines:
         sys.stderr.write(printable(line) + "\n")
     above = "; its last lines are above" if last_lines else ""
+    limit = memory_limit()
+    if status >= 0 and limit:
+        return _print(GradcamError(f"a library ended the process, and {limit}{above}", _ALLOW))
     if status >= 0:
         what = f"a library ended the process{above}"
         say.error(GradcamError(what, "environment variables, such as XLA_FLAGS, may set it so"))
@@ -68,6 +74,10 @@ def explain_death(status: int, last_lines: list[str]) -> int:
     hint = f"a library failed, or a file that it cannot bear; {_DEBUG}"
     if -status == getattr(signal, "SIGKILL", 9):
         hint = "the system does so when memory runs out; a smaller --batch-size takes less"
+    if limit:
+        hint = f"{limit}; {_ALLOW}"
+    if limit := cpu_limit():
+        hint = f"{limit}; the same command goes on from there"
     say.error(GradcamError(f"the process was ended by {name}{above}", hint))
     return 128 - status
 
@@ -79,8 +89,12 @@ def _print(error: GradcamError) -> int:
 
 def _surroundings(error: Exception) -> GradcamError | None:
     """Return an error that this machine, and not the program, has to answer for."""
-    if isinstance(error, MemoryError):
-        return GradcamError("there is not enough memory", "close other programs (ulimit -v)")
+    limit = memory_limit()
+    if isinstance(error, MemoryError) or _is_of_memory(error):
+        what = f"there is not enough memory{': ' * bool(limit)}{limit}"
+        return GradcamError(what, _ALLOW if limit else "close other programs")
+    if limit and _is_of_tensorflow(error):  # it says "could not execute a primitive", and the like
+        return GradcamError(f"the network failed, and {limit}", f"{_ALLOW}; {_DEBUG}")
     if isinstance(error, ModuleNotFoundError):
         return None
     if isinstance(error, ImportError):
@@ -102,6 +116,17 @@ def _surroundings(error: Exception) -> GradcamError | None:
     return GradcamError(f"cannot use {what}: {_reason(error)}", _hint(error.errno))
 
 
+def _is_of_tensorflow(error: BaseException) -> bool:
+    return type(error).__module__.startswith("tensorflow.")
+
+
+def _is_of_memory(error: BaseException) -> bool:
+    """Tell what TensorFlow and OpenCV raise when memory runs out, without importing them."""
+    if _is_of_tensorflow(error):
+        return type(error).__name__ == "ResourceExhaustedError"
+    return type(error).__module__ == "cv2" and getattr(error, "code", 0) == _CV_NO_MEMORY
+
+
 def _reason(error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__
 
@@ -109,6 +134,8 @@ def _reason(error: OSError) -> str:
 def _hint(number: int | None) -> str:
     if number in _SPACE:
         return "check the disk's free space (and ulimit -f)"
+    if number == errno.EIO:
+        return "check the disk, and the network between"
     if number in (errno.EMFILE, errno.ENFILE):
         return "allow more open files (ulimit -n)"
     return _DEBUG

@@ -16,6 +16,7 @@ from gradcam_cli.commands.tally import counted
 from gradcam_cli.errors import ExitCode, GradcamError
 from gradcam_cli.sources.endings import advice
 from gradcam_cli.sources.find import Found, find_pictures
+from gradcam_cli.sources.lists import piped
 from gradcam_cli.sources.select import selected
 
 __all__ = ["Listed", "listed"]
@@ -34,7 +35,7 @@ class Listed(NamedTuple):
 
 def listed(sources: Sequence[str], select: SelectOptions, output: Path | None = None) -> Listed:
     """List the images that the sources name; ends the command when there is none."""
-    stdin = sys.stdin.buffer if "-" in sources and sys.stdin else None  # None when it is closed
+    stdin = piped(sys.stdin.buffer) if "-" in sources and sys.stdin else None  # None when closed
     every = list(find_pictures(sources, stdin, nul=select.nul, output_dir=output))
     unread: Counter[str] = Counter()
     aside = None if select.strict_types else unread

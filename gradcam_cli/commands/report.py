@@ -43,11 +43,15 @@ def report(
     beside its folder. A report that is there already is replaced, any other file never.
     """
     from gradcam_cli.report.page import check_place, write_page
-    from gradcam_cli.store.reading import read_folder
+    from gradcam_cli.store.reading import Damaged, damage, read_folder
 
     path = output_file or folder / "report.html"
     check_place(path)
-    summary = write_page(read_folder(folder), folder, path)
+    damaged: dict[Path, list[Damaged]] = {}
+    records = read_folder(folder, lambda line: damaged.setdefault(line.path, []).append(line))
+    summary = write_page(records, folder, path)
+    for lines in damaged.values():
+        say.warn(f"{damage(lines)} and left out; the same run again does those pictures again")
     if json:
         say.json_line({"report": str(path), **asdict(summary)})
     else:

@@ -23,7 +23,6 @@ from gradcam_cli.commands.options import (
 )
 from gradcam_cli.commands.scalings import try_scalings
 from gradcam_cli.commands.tally import Tally
-from gradcam_cli.errors import GradcamError
 from gradcam_cli.sources.find import Found
 from gradcam_cli.spec.draw import DrawSpec
 from gradcam_cli.spec.explain import ExplainSpec
@@ -217,6 +216,8 @@ def _tell(model: Model, quiet: bool) -> None:
 
 
 def _tell_changes(store: Manifest, quiet: bool) -> None:
+    for sentence in store.warnings:
+        say.warn(sentence)
     if store.changed and not quiet:
         say.note(f"other settings than before, so all is done again: {'; '.join(store.changed)}")
 
@@ -251,7 +252,7 @@ def _counted(tally: Tally) -> Iterator[None]:
     """Say how far a run came that an error ends."""
     try:
         yield
-    except GradcamError:
+    except Exception:
         if tally.done or tally.failed:
             say.note(tally.sentence())
         raise

@@ -86,7 +86,8 @@ class Tally:
             parts.append(f"{self.failures} failed ({counted(self.failed)})")
         if self.empty:
             parts.append(f"{self.empty} with an empty map")
-        slowest = f"; most time went into {self.slowest}" if self.done > _FEW else ""
+        long = self.slowest and self.done > _FEW
+        slowest = f"; most time went into {self.slowest}" if long else ""
         return ", ".join(parts) + slowest + self._where()
 
     def _where(self) -> str:

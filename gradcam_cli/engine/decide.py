@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from gradcam_cli.errors import GradcamError
-from gradcam_cli.explainer import Explainer, OutOfMemory, traced
+from gradcam_cli.errors import GradcamError, OutOfMemory
+from gradcam_cli.explainer import Explainer, traced
 from gradcam_cli.models.load import Model
 from gradcam_cli.spec.explain import ExplainSpec
 from gradcam_cli.spec.run import RunSpec
@@ -46,8 +46,11 @@ def decided(model: Model, spec: RunSpec, count: int, before: int = 0) -> Explain
     while True:
         try:
             explainer = traced(model, spec.explain, size, freeze)
-            if size == 1 or model.ports.batch or explainer.fits():
+            smallest = size == 1 or bool(model.ports.batch)
+            if explainer.fits() or (smallest and explainer.fits(sparing=False)):
                 return explainer
+            if smallest:
+                raise too_large(1)
         except OutOfMemory as error:
             if size == 1:
                 raise too_large(1) from error

@@ -19,8 +19,8 @@ import numpy as np
 from gradcam_cli.cam.answer import Answer
 from gradcam_cli.engine.decide import too_large
 from gradcam_cli.engine.steps import Failed, Held, Prepared, Sink, prepare, write
-from gradcam_cli.errors import ImageError
-from gradcam_cli.explainer import Explainer, OutOfMemory
+from gradcam_cli.errors import ImageError, OutOfMemory
+from gradcam_cli.explainer import Explainer
 from gradcam_cli.sources.find import Found
 from gradcam_cli.spec.image import ImageSpec
 from gradcam_cli.store.records import Done
@@ -82,8 +82,10 @@ def ordered(
     waiting: deque[tuple[A, Future[B]]] = deque()
 
     def full() -> bool:
-        done = [future for _, future in waiting if future.done() and not future.exception()]
-        return len(waiting) >= ahead or sum(weigh(future.result()) for future in done) > most
+        done = [future for _, future in waiting if future.done()]
+        if len(waiting) >= ahead or any(future.exception() for future in done):
+            return True  # nothing is begun behind a failure: the disk is full, or has gone
+        return sum(weigh(future.result()) for future in done) > most
 
     def take() -> B | Late[A]:
         item, future = waiting.popleft()

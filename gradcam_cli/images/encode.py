@@ -35,7 +35,9 @@ def encode(pixels: Pixels, format: str, quality: int = 95) -> bytes:  # noqa: A0
     }[format]
     try:
         done, data = cv2.imencode(f".{format}", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
-    except cv2.error:
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise
         done, data = False, np.empty(0, np.uint8)
     if not done:
         height, width = pixels.shape[:2]

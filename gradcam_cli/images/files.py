@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -20,6 +21,7 @@ from gradcam_cli.images.foreign import HEIC_HINT, foreign
 from gradcam_cli.images.formats import read_header
 from gradcam_cli.images.header import HEAD, Header, sniff
 from gradcam_cli.images.room import Room
+from gradcam_cli.regular import open_regular
 from gradcam_cli.sources.endings import heic_installed
 
 __all__ = ["MOST_PIXELS", "Picture", "read_picture"]
@@ -31,8 +33,11 @@ MOST_PIXELS = 300_000_000
 
 _MOST_BYTES = 2**31 - 1  # what OpenCV can be handed as one buffer
 _BYTES_A_PIXEL = 11  # four levels of 16 bits, as decoded, and three of 8 bits
-_BYTES_A_PIXEL_BY_SAMPLES = 27  # numbers, planes of them, and their colours
+_BYTES_A_PIXEL_BY_PILLOW = 22  # libwebp holds two screens of four levels besides
+_COPIES = 5  # of a TIFF's numbers: as bytes, turned, put together, as levels, as colours
 _FILES, _PIXELS = Room(), Room()
+_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Faults of the process or the machine, not of any one picture."""
 _AGAIN = "copy or download it again"
 _CONVERT = "convert it to JPEG or PNG first"
 
@@ -75,10 +80,10 @@ def read_picture(
         data, facts = _read(path)
         header = read_header(data)
         _check(header)
-        each = _BYTES_A_PIXEL_BY_SAMPLES if header.by_samples else _BYTES_A_PIXEL
+        each = _BYTES_A_PIXEL_BY_PILLOW if header.by_pillow else _BYTES_A_PIXEL
+        each += _COPIES * header.sample_bytes
         with _PIXELS.take(header.width * header.height * each):
-            stored, words, doubt = decode(data, header, at_least, white)
-            warning = _warning(stored, header, words) or doubt
+            stored, warning = decode(data, header, at_least, white)
             pixels = _upright(stored, header.orientation)
         sha256 = hashlib.sha256(data).hexdigest()
     height, width = pixels.shape[:2]
@@ -111,7 +116,7 @@ def _size(path: Path) -> int:
 
 def _read(path: Path) -> tuple[bytes, os.stat_result]:
     """Return a file's bytes and facts, without reading what is no picture."""
-    with _reported(), path.open("rb") as file:
+    with _reported(), open_regular(path) as file:
         facts = os.fstat(file.fileno())
         head = file.read(HEAD)
         _check_head(head, facts.st_size)
@@ -129,6 +134,8 @@ def _reported() -> Iterator[None]:
             hint += ", which is not UTF-8: a list in another encoding must be saved as UTF-8"
         raise ImageError("vanished", "the file does not exist", hint) from error
     except (OSError, ValueError) as error:
+        if getattr(error, "errno", None) in _OURS:
+            raise
         reason = getattr(error, "strerror", None) or str(error)
         raise ImageError("unreadable", f"the file cannot be read: {reason}") from error
 
@@ -170,21 +177,6 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
     # cv2.flip: 0 exchanges top and bottom, 1 left and right, -1 both.
     flip = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}.get(orientation)
     return pixels if flip is None else _array(cv2.flip(pixels, flip))
-
-
-def _warning(pixels: Pixels, header: Header, words: str) -> str:
-    """Return what may be wrong with a picture that was decoded, given the decoder's own words.
-
-    Raises ImageError for a JPEG that ends too early and is painted grey from there on by libjpeg.
-    """
-    grey = (
-        header.format == "JPEG"
-        and len(pixels) > 16
-        and bool((pixels[-1] == 128).all() and (pixels[-8:, -8:] == 128).all())
-    )
-    if grey and "premature end" in words:
-        raise ImageError("truncated", f"the JPEG file is not whole: {words}", _AGAIN)
-    return words or ("the last lines are plain grey, as in a damaged file" if grey else "")
 
 
 def _array(value: object) -> Pixels:

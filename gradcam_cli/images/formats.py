@@ -26,9 +26,6 @@ _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
 _JPEG_LS = 0xF7
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {_JPEG_LS}
 _JPEG_KINDS = {0xC3: "lossless", 0xC9: "arithmetic coding", 0xCA: "arithmetic coding"}
-_BMP_MASKS = (0xFF0000, 0xFF00, 0xFF)
-# Levels of five and six bits are shifted by OpenCV, not stretched.
-_BMP_WHITE = {0x7C00: (248, 248, 248), 0xF800: (248, 252, 248)}
 
 
 def read_header(data: bytes) -> Header:
@@ -99,10 +96,12 @@ def _gif(data: bytes) -> Header:
         position = _gif_blocks(data, position + 2)
     fault = "it holds no picture data"
     if data[position] == 0x2C:
-        flags = data[position + 9]
+        left, top, wide, high, flags = struct.unpack_from("<4HB", data, position + 1)
+        # As browsers do it: a first frame that does not fit makes the screen larger.
+        width, height = max(width, left + wide), max(height, top + high)
         _gif_blocks(data, position + 11 + (3 << (flags & 7) + 1 if flags & 0x80 else 0))
         fault = ""
-    return Header("GIF", width, height, fault=fault)
+    return Header("GIF", width, height, fault=fault, by_pillow=True)
 
 
 def _gif_blocks(data: bytes, position: int) -> int:
@@ -131,7 +130,7 @@ def _webp(data: bytes) -> Header:
         elif kind == b"EXIF":
             orientation = exif_orientation(body.removeprefix(b"Exif\0\0"))
         position += 8 + length + length % 2
-    return Header("WebP", width, height, orientation, fault)
+    return Header("WebP", width, height, orientation, fault, by_pillow=True)
 
 
 def _bmp(data: bytes) -> Header:
@@ -142,18 +141,9 @@ def _bmp(data: bytes) -> Header:
     else:
         width, height, _, bits, compression = struct.unpack_from("<iiHHI", data, 18)
     height = abs(height)
-    plain = compression in (0, 3, 6)
-    needed = start + (width * bits + 31) // 32 * 4 * height if plain else start
-    fault = "it ends before its last line" if needed > len(data) else ""
-    red, refusal, opaque = 0x7C00, "", True
-    if compression in (3, 6):
-        red, green, blue = struct.unpack_from("<3I", data, 54)
-        if bits == 32 and (red, green, blue) != _BMP_MASKS:
-            refusal = "a BMP file whose colours are in an unusual order"
-        opaque = (compression == 3 and size < 56) or not any(data[66:70])
-    white = _BMP_WHITE.get(red, ()) if bits == 16 else ()
-    detail = f"{bits}-bit"
-    return Header("BMP", width, height, 1, fault, refusal, detail, white, opaque=opaque)
+    needed = (width * bits + 31) // 32 * 4 * height if compression in (0, 3, 6) else 0
+    fault = "it ends before its last line" if start + needed > len(data) else ""
+    return Header("BMP", width, height, 1, fault, detail=f"{bits}-bit", by_pillow=True)
 
 
 def _pnm(data: bytes) -> Header:
@@ -170,10 +160,8 @@ def _pnm(data: bytes) -> Header:
     else:
         needed = width * height * (3 if kind == 6 else 1) * (2 if most > 255 else 1)
     fault = "it ends before its last line" if match.end() + needed > len(data) else ""
-    # OpenCV stretches bits, and numbers written out that fit into a byte.
-    stretched = kind in (1, 4) or (kind in (2, 3) and most <= 255)
-    white = () if stretched or not most else (most,)
-    return Header("PNM", width, height, fault=fault, white=white)
+    white = (most,) if kind in (5, 6) and most else ()  # OpenCV stretches bits
+    return Header("PNM", width, height, fault=fault, white=white, by_pillow=kind in (1, 2, 3))
 
 
 def _tiff(data: bytes) -> Header:
@@ -182,10 +170,11 @@ def _tiff(data: bytes) -> Header:
     fault = ""
     if not width or not height or not layout.places:
         fault = "it ends inside its header"
+    elif not layout.whole:
+        fault = "its directory is damaged"
     elif any(at + n > len(data) for at, n in zip(layout.places, layout.counts, strict=False)):
         fault = "it ends before its last line"
-    bits, extra = layout.bits, layout.extra
-    by_samples = layout.by_samples
+    extra, by_samples = layout.extra, layout.by_samples
     # The standard calls it a statistic; only a depth's own largest number is taken for more.
     stated = layout.get(281)
     return Header(
@@ -197,13 +186,13 @@ def _tiff(data: bytes) -> Header:
         fault=fault,
         refusal=layout.refusal,
         detail=layout.detail,
-        white=(layout.white,) if by_samples and (bits < 16 or layout.get(262) == 3) else (),
+        white=(layout.white,) if layout.get(262) == 3 or layout.bits != 16 else (),
         stated_white=stated if stated in (1023, 4095, 16383) else 0,
         inverted=by_samples and layout.get(262) == 0,
         opaque=not any(kind in (1, 2) for kind in extra),
         # libtiff's RGBA interface scales colours by straight alpha.
-        premultiplied=(not by_samples and bits == 8) or 1 in extra,
-        by_samples=by_samples,
+        premultiplied=not by_samples or 1 in extra,
+        sample_bytes=-(-layout.samples * layout.bits // 8) if by_samples else 0,
     )
 
 

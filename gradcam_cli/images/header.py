@@ -46,8 +46,10 @@ class Header:
 
     ``opaque``: a fourth channel is something else than opacity. ``premultiplied``: the colours of
     transparent pixels are already scaled by their alpha. ``transparent_grey`` is the 8- or 16-bit
-    grey level that a PNG declares transparent. ``by_samples``: a TIFF whose samples are read one by
-    one. ``crop`` ``(left, top, right, bottom)`` is the part of the stored picture that is shown.
+    grey level that a PNG declares transparent. ``sample_bytes`` is how many bytes a pixel has in a
+    TIFF whose samples are read one by one, else 0. ``by_pillow``: OpenCV reads it wrongly or not
+    at all. ``end`` is where the codestream of a JPEG 2000 file ends. ``crop``
+    ``(left, top, right, bottom)`` is the part of the stored picture that is shown.
     """
 
     format: str
@@ -64,7 +66,9 @@ class Header:
     opaque: bool = False
     premultiplied: bool = False
     transparent_grey: int | None = None
-    by_samples: bool = False
+    sample_bytes: int = 0
+    by_pillow: bool = False
+    end: int | None = None
     crop: tuple[int, int, int, int] | None = None
 
 

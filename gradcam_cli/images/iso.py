@@ -70,6 +70,7 @@ def _codestream(data: bytes, start: int, end: int, inner: dict[bytes, bytes]) ->
         white=tuple((1 << depth) - 1 for depth in order),
         opaque=not opacity,
         premultiplied=2 in opacity,
+        end=end,
     )
 
 
@@ -96,7 +97,8 @@ def _still(name: str, data: bytes) -> Header:
     aperture: tuple[int, ...] = ()
     grey, see_through, narrow = True, False, False
     for kind, start, end in boxes(data, 0, len(data)):
-        reach = max(reach, end)
+        if kind in (b"ftyp", b"meta", b"mdat", b"moov"):  # others may be bytes behind the end
+            reach = max(reach, end)
         if kind != b"meta":
             continue
         for prop, at, last in properties(data, start + 4, min(end, len(data))):
@@ -127,11 +129,11 @@ def _still(name: str, data: bytes) -> Header:
         height,
         _TURNS[turn, mirror],
         "it ends before its last line" if reach > len(data) or not width else "",
-        refusal="an AVIF file of grey with transparency" if depth and grey and see_through else "",
         detail=f"{depth}-bit" if depth else "",
         white=((235 if narrow else 256) * (1 << shift) - (not narrow),) if depth else (),
         black=16 << shift if narrow else 0,
         crop=_crop(width, height, aperture) if depth else None,
+        by_pillow=depth > 0 and grey and see_through,
     )
 
 

@@ -33,7 +33,8 @@ class Room:
     def take(self, size: int) -> Iterator[None]:
         """Wait until ``size`` bytes are free, and keep them while the block runs.
 
-        Raises ImageError (``too-large``) when the machine has no memory left all the same.
+        When there is no memory left all the same, raises ImageError (``too-large``) for work that
+        needs more than the whole room, else MemoryError: any other picture would fail as well.
         """
         with self._given_back:
             self._given_back.wait_for(lambda: self._fits(size), _PATIENCE)
@@ -43,6 +44,8 @@ class Room:
         except (cv2.error, MemoryError) as error:
             if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
                 raise
+            if size <= self._most:
+                raise MemoryError from error
             raise ImageError(
                 "too-large", "there is not enough memory for it", "use a smaller copy"
             ) from error

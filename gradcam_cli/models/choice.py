@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.util
 import os
 import re
@@ -11,8 +12,10 @@ from pathlib import Path
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models.catalog import find
 from gradcam_cli.models.digest import hash_of, hash_of_folder
+from gradcam_cli.models.labels import label_bytes
+from gradcam_cli.regular import check_regular
 from gradcam_cli.spec.model import ModelSpec
-from gradcam_cli.spec.setting import deciding
+from gradcam_cli.spec.setting import deciding, settings
 
 __all__ = [
     "check_files",
@@ -52,8 +55,7 @@ def check_files(spec: ModelSpec) -> None:
     """Raise what ``fingerprint`` raises, but leave out the weights, which take long to read."""
     if not is_file(spec.model) and not is_preset(spec.model):
         find(spec.model)
-    for value in deciding(spec).values():
-        _by_content(value)
+    _by_content(spec)
 
 
 def fingerprint(spec: ModelSpec) -> dict[str, object]:
@@ -70,18 +72,27 @@ def fingerprint(spec: ModelSpec) -> dict[str, object]:
     elif weights == "random":
         weights = f"random, seed {spec.seed}"
     elif weights != "imagenet":
-        weights = file_digest(Path(weights))
-    values = {name: _by_content(value) for name, value in deciding(spec).items()}
+        weights = file_digest(Path(weights), "--weights")
+    values = _by_content(spec)
     del values["seed"]
     channels = "bgr" if spec.channels == "bgr" else "rgb"
     return {**values, "model": _name(spec.model), "weights": weights, "channels": channels}
 
 
-def _by_content(value: object) -> object:
-    """Return a setting's value with files as the digests of their content."""
-    if isinstance(value, Path):
-        return file_digest(value)
-    return tuple(map(_by_content, value)) if isinstance(value, tuple) else value
+def _by_content(spec: ModelSpec) -> dict[str, object]:
+    """Return the settings that decide what a model computes, files as digests of their content."""
+
+    def digested(value: object, option: str) -> object:
+        if isinstance(value, Path):
+            if option == "--labels":  # they may come out of a pipe, once
+                return _digest(label_bytes(value))
+            return file_digest(value, option)
+        if isinstance(value, tuple):
+            return tuple(digested(each, option) for each in value)
+        return value
+
+    known = settings(ModelSpec)
+    return {name: digested(value, known[name].option) for name, value in deciding(spec).items()}
 
 
 def _name(model: str) -> str:
@@ -128,9 +139,13 @@ def is_preset(model: str) -> bool:
     return False
 
 
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()[:16]}"
+
+
 def _digest_if_any(path: Path) -> str:
     if path.is_file():
-        return file_digest(path)
+        return file_digest(path, "--model")
     return folder_digest(path) if is_preset(str(path)) else ""
 
 
@@ -142,11 +157,17 @@ def folder_digest(path: Path) -> str:
         raise ModelError(f"cannot read {path}: {error.strerror}", "check its permissions") from None
 
 
-def file_digest(path: Path) -> str:
-    """Return ``sha256:`` and 16 hexadecimal digits of a file's content."""
+def file_digest(path: Path, option: str = "") -> str:
+    """Return ``sha256:`` and 16 hexadecimal digits of a file's content.
+
+    Raises ModelError for what is no regular file, or larger than ``option`` takes.
+    """
+    named = f"{option}: " if option else ""
     try:
+        check_regular(path, option)
         return f"sha256:{hash_of(path)[:16]}"
     except FileNotFoundError:
-        raise ModelError(f"there is no file {path}", "check the path") from None
+        raise ModelError(f"{named}there is no file {path}", "check the path") from None
     except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}", "a file is needed here") from None
+        message = f"{named}cannot read {path}: {error.strerror}"
+        raise ModelError(message, "name a regular file that you may read") from None

@@ -26,6 +26,7 @@ __all__ = [
 _TOP = re.compile(r"top[-_ ]?([0-9]{1,6})", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?[0-9]{1,9}")
 _CLOSE = 0.75
+_MOST_COMPARED = 100_000  # a million spellings would take a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,7 @@ def _close(words: Sequence[str], labels: Labels) -> list[int]:
     """Return the classes in which each word is nearly there, the nearest first."""
     whole = "".join(words)
     scores = {}
-    for index, name in enumerate(labels.names):
+    for index, name in enumerate(labels.names[:_MOST_COMPARED]):
         parts = _words(name)
         by_word = [max((_ratio(word, part) for part in parts), default=0.0) for word in words]
         scores[index] = max(_ratio(whole, "".join(parts)), min(by_word, default=0.0))

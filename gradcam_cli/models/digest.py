@@ -8,6 +8,8 @@ import hashlib
 import threading
 from pathlib import Path
 
+from gradcam_cli.regular import check_regular, open_regular
+
 __all__ = ["hash_ahead", "hash_of", "hash_of_folder"]
 
 _LARGE = 32 << 20
@@ -22,6 +24,7 @@ def hash_of(path: Path, kind: str = "sha256") -> str:
 
     Raises OSError when the file cannot be read.
     """
+    check_regular(path)
     facts = path.stat()
     with _ONE_AT_A_TIME:
         return _hash(path, kind, facts.st_size, facts.st_mtime_ns)
@@ -63,7 +66,7 @@ def _quietly(path: Path, kind: str) -> None:
 def _hash(path: Path, kind: str, size: int, mtime_ns: int) -> str:  # noqa: ARG001  of one state
     digest = hashlib.new(kind, usedforsecurity=False)
     block = memoryview(bytearray(_BLOCK))
-    with path.open("rb") as file:
-        while count := file.readinto(block):
+    with open_regular(path) as file:
+        while count := file.readinto(block):  # type: ignore[attr-defined]
             digest.update(block[:count])
     return digest.hexdigest()

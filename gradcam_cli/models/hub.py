@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import re
 import warnings
 from pathlib import Path
 from typing import Any
 
 from gradcam_cli.errors import ModelError, suggestion
+from gradcam_cli.isolation import keras
 from gradcam_cli.models.catalog import names
 from gradcam_cli.models.choice import is_handle
-from gradcam_cli.opening.archive import KERAS_MODULE, foreign_code
+from gradcam_cli.opening.allowed import refused
 from gradcam_cli.opening.blank import blank_weights
+from gradcam_cli.opening.bounded import parsed
+from gradcam_cli.opening.hdf5 import open_hdf5
 from gradcam_cli.opening.memory import sharing
 from gradcam_cli.opening.refusal import first_line
+from gradcam_cli.regular import check_regular, read_bounded
 
 __all__ = ["open_preset"]
 
-_MODULES = re.compile(rf"{KERAS_MODULE.pattern}|keras_hub(\.src)?\.(layers|models)(\.\w+)*")
+_MODULES = re.compile(r"keras_hub\.src\.(layers|models)(\.\w+)*")
 _TASK = ("task.json", "task.weights.h5")
+_SHARDS = "model.weights.json"
 _CONFIGURATIONS = ("config.json", "task.json", "preprocessor.json", "image_converter.json")
 
 
@@ -38,8 +44,8 @@ def open_preset(model: str, *, unsafe: bool = False) -> Any:
         hub = importlib.import_module("keras_hub")
         preset = _preset(model, hub)
         configurations = _configurations(preset, model)
-        if not unsafe:
-            _refuse_others(configurations, model)
+        _refuse_others(configurations, model, unsafe)
+        _check_weights(preset, model)
         try:
             with blank_weights(), sharing():
                 return hub.models.ImageClassifier.from_preset(preset)
@@ -75,9 +81,11 @@ def _preset(model: str, hub: Any) -> str:
 def _configurations(preset: str, model: str) -> dict[str, Any]:
     """Return a preset's JSON files, downloaded if need be."""
     files = importlib.import_module("keras_hub.src.utils.preset_utils")
+    if Path(preset).is_dir():
+        _check_files(Path(preset))
     try:
         read = {
-            name: files.load_json(preset, name)
+            name: _json(files, preset, name)
             for name in _CONFIGURATIONS
             if files.check_file_exists(preset, name)
         }
@@ -104,12 +112,81 @@ def _configurations(preset: str, model: str) -> dict[str, Any]:
     return read
 
 
-def _refuse_others(configurations: dict[str, Any], model: str) -> None:
-    """Raise ModelError for classes and functions that are neither Keras's nor KerasHub's."""
-    for name, value in configurations.items():
-        code = foreign_code(value, modules=_MODULES)
-        if code:
+def _json(files: Any, preset: str, name: str) -> Any:
+    path = Path(preset) / name
+    if Path(preset).is_dir():
+        return parsed(read_bounded(path, "--architecture"), path, "it")
+    return files.load_json(preset, name)
+
+
+def _check_files(folder: Path) -> None:
+    """Raise ModelError for a pipe or a device in a folder, where KerasHub would wait for ever."""
+    for path in folder.rglob("*"):
+        if path.is_dir() or not path.exists():
+            continue
+        try:
+            check_regular(path, "--architecture" if path.suffix == ".json" else "--model")
+        except OSError as error:
             raise ModelError(
-                f"{name} of the preset {model} needs code of its author: {'; '.join(code[:3])}",
+                f"cannot read {path}: {error.strerror}", "copy the preset's folder again"
+            ) from None
+
+
+def _refuse_others(configurations: dict[str, Any], model: str, unsafe: bool) -> None:
+    """Raise ModelError for what no image classifier of Keras and KerasHub is made of."""
+    for name, value in configurations.items():
+        found = refused(value, also=_is_hubs)
+        never = [one.what for one in found if one.why == "never"]
+        if never:
+            raise ModelError(
+                f"{name} of the preset {model} names what no classifier is made of: "
+                f"{'; '.join(never[:3])}",
+                "only layers, models and image converters are opened, with --unsafe-load too",
+            )
+        if found and not unsafe:
+            raise ModelError(
+                f"{name} of the preset {model} needs code of its author: "
+                f"{'; '.join(one.what for one in found[:3])}",
                 "if you trust the preset's author, add --unsafe-load",
             )
+
+
+def _check_weights(preset: str, model: str) -> None:
+    """Raise ModelError for weights that are damaged or lead to other files; download them."""
+    files = importlib.import_module("keras_hub.src.utils.preset_utils")
+    names = {"model.weights.h5", "task.weights.h5"}
+    try:
+        if files.check_file_exists(preset, _SHARDS):
+            for shards in files.load_json(preset, _SHARDS)["weight_map"].values():
+                names |= {shards} if isinstance(shards, str) else set(shards)
+        for name in sorted(names):
+            if Path(name).name != name:
+                raise ModelError(
+                    f"{_SHARDS} of the preset {model} names weights in another folder, {name!r}",
+                    "get the preset again, from its author",
+                )
+            if files.check_file_exists(preset, name):
+                with open_hdf5(Path(files.get_file(preset, name))):
+                    pass
+    except (ModelError, MemoryError):
+        raise
+    except Exception as error:  # of whatever downloads, of JSON and of h5py
+        raise ModelError(
+            f"the weights of the preset {model} cannot be read: {first_line(error)}",
+            "get the preset again, from its author",
+        ) from error
+
+
+def _is_hubs(node: dict[str, Any]) -> bool:
+    """Return whether an object is a layer or model of KerasHub that deals with images.
+
+    Keras looks for the registered name alone if there is such a class. Tokenizers read files.
+    """
+    named = node.get("registered_name") or node["class_name"]
+    kind = keras.saving.get_registered_object(named) if isinstance(named, str) else None
+    return (
+        inspect.isclass(kind)
+        and issubclass(kind, keras.Layer)
+        and bool(_MODULES.fullmatch(kind.__module__))
+        and not any("Tokenizer" in base.__name__ for base in kind.__mro__)
+    )

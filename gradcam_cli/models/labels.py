@@ -6,15 +6,23 @@ import csv
 import functools
 import json
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from reprlib import repr as short
+from typing import Any, TypeVar
 
 from gradcam_cli.errors import GradcamError
+from gradcam_cli.regular import read_bounded
 from gradcam_cli.text import NotTextError, decoded
 
-__all__ = ["WORDNET_ID", "Labels", "imagenet_labels", "read_labels"]
+__all__ = ["WORDNET_ID", "Labels", "imagenet_labels", "label_bytes", "read_labels"]
+
+_MOST_LABELS = 1_000_000
+_MOST_COMMAS = 4 * _MOST_LABELS
+_MOST_COLUMNS = 1000
+_LONGEST = 1000  # characters of a label
 
 WORDNET_ID = re.compile(r"n[0-9]{8}", re.IGNORECASE)
 _INDEX = re.compile(r"[0-9]{1,9}")
@@ -24,6 +32,9 @@ _NAME_HEADERS = {"name", "names", "label", "labels", "class", "classes", "class_
 _ID_HEADERS = {"id", "wnid", "synset", "synset_id", "wordnet_id", "wordnet"}
 _INDEX_HEADERS = {"index", "idx", "number", "class_index", "class_id", "class_idx", "label_id"}
 _FORMS = "one label a line, CSV with a name column, or JSON ([...], {index: name}, {name: index})"
+
+
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +64,35 @@ def read_labels(path: Path) -> Labels:
     ``{"0": ["n01440764", "tench"]}``, ``{"0": "cat"}``, or ``class_indices`` ``{"cat": 0}``.
     CSV has a column of names, and may have one of indices, one of ids and a header.
 
-    Raises GradcamError, with the line where there is one, for a file that cannot be read or that
-    leaves a class without a name.
+    Raises GradcamError, with the line where there is one, for a file that cannot be read, that
+    leaves a class without a name, or that is too large for one of labels.
     """
     text = _text(path)
     if not text.strip():
         raise GradcamError(f"{path} has no labels", f"needed: {_FORMS}")
+    labels = _parsed(path, text)
+    for index, name in enumerate((*labels.names, *labels.ids)):
+        if len(name) > _LONGEST:
+            raise GradcamError(
+                f"{path}: the label of class {index % len(labels.names)} has {len(name):,} "
+                f"characters, and a label has at most {_LONGEST:,}",
+                f"needed: {_FORMS}",
+            )
+    return labels
+
+
+def label_bytes(path: Path) -> bytes:
+    """Return what is in a file of labels, or comes out of a pipe; raises GradcamError."""
+    try:
+        return read_bounded(path, "--labels", piped=True)
+    except OSError as error:
+        raise GradcamError(
+            f"--labels: cannot read the labels in {path}: {error.strerror}",
+            f"needed: a file with {_FORMS}",
+        ) from error
+
+
+def _parsed(path: Path, text: str) -> Labels:
     ending = path.suffix.lower()
     if ending in (".csv", ".tsv"):
         return _from_table(path, text)
@@ -71,12 +105,16 @@ def read_labels(path: Path) -> Labels:
 
 def _text(path: Path) -> str:
     """Return a file's text with plain line ends."""
+    data = label_bytes(path)
+    # Counted before anything is made of them: each takes many times its own length then.
+    for mark, most, name in ((b"\n", _MOST_LABELS, "lines"), (b",", _MOST_COMMAS, "commas")):
+        if data.count(mark) > most:
+            raise GradcamError(
+                f"{path} has more than {most:,} {name}, too many for a file of labels",
+                f"needed: {_FORMS}",
+            )
     try:
-        return decoded(path.read_bytes())
-    except OSError as error:
-        raise GradcamError(
-            f"cannot read the labels in {path}: {error.strerror}", f"needed: a file with {_FORMS}"
-        ) from error
+        return decoded(data)
     except NotTextError as error:
         raise GradcamError(
             f"{path}, line {error.line}: {error.reason}",
@@ -116,9 +154,8 @@ def _from_json(path: Path, text: str) -> Labels:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen = dict(pairs)
         if len(seen) < len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise GradcamError(f"{path}: the key {twice!r} is there twice", hint)
+            twice = _twice(key for key, _ in pairs)
+            raise GradcamError(f"{path}: the key {short(twice)} is there twice", hint)
         return seen
 
     try:
@@ -137,7 +174,7 @@ def _from_json(path: Path, text: str) -> Labels:
         entries = _in_order(path, [(int(key), entry) for key, entry in value.items()], hint)
     else:
         wrong = next(key for key in value if not _INDEX.fullmatch(key))
-        raise GradcamError(f"{path}: the key {wrong!r} is not a class index", hint)
+        raise GradcamError(f"{path}: the key {short(wrong)} is not a class index", hint)
     return _from_entries(path, entries, hint)
 
 
@@ -145,13 +182,17 @@ def _in_order(path: Path, pairs: Sequence[tuple[int, Any]], hint: str) -> list[A
     """Return the entries by index, having checked that the indices are 0..n-1, each once."""
     entries = dict(pairs)
     if len(entries) < len(pairs):
-        indices = [index for index, _ in pairs]
-        twice = next(index for index in indices if indices.count(index) > 1)
-        raise GradcamError(f"{path}: class {twice} is there twice", hint)
+        twice = _twice(index for index, _ in pairs)
+        raise GradcamError(f"{path}: class {short(twice)} is there twice", hint)
     missing = next((index for index in range(len(pairs)) if index not in entries), None)
     if missing is not None:
         raise GradcamError(f"{path}: no label for class {missing} of {len(pairs)}", hint)
     return [entries[index] for index in range(len(pairs))]
+
+
+def _twice(items: Iterable[_Key]) -> _Key:
+    """Return the first of the items that are there more than once."""
+    return next(item for item, count in Counter(items).items() if count > 1)
 
 
 def _from_entries(path: Path, entries: Sequence[Any], hint: str) -> Labels:
@@ -161,7 +202,9 @@ def _from_entries(path: Path, entries: Sequence[Any], hint: str) -> Labels:
     for index, entry in enumerate(entries):
         parts = entry if isinstance(entry, list) else [entry]
         if len(parts) not in (1, 2) or not all(isinstance(p, str) and p.strip() for p in parts):
-            raise GradcamError(f"{path}: the label of class {index} is no text: {entry!r}", hint)
+            raise GradcamError(
+                f"{path}: the label of class {index} is no text: {short(entry)}", hint
+            )
         names.append(parts[-1].strip())
         ids += [part.strip() for part in parts[:-1]]
     if len(ids) not in (0, len(names)):
@@ -250,7 +293,7 @@ def _by_index(path: Path, rows: Sequence[_Row], column: int) -> list[_Row]:
         if not 0 <= index < len(rows) or index in order:
             wrong = "is there twice" if index in order else "is no class index"
             raise GradcamError(
-                f"{path}, line {row.line}: {cell!r} {wrong}",
+                f"{path}, line {row.line}: {short(cell)} {wrong}",
                 f"the indices of {len(rows)} classes go from 0 to {len(rows) - 1}",
             )
         order[index] = row
@@ -292,6 +335,11 @@ def _split(path: Path, text: str, delimiter: str) -> list[_Row]:
             if not any(cell.strip() for cell in cells):
                 raise GradcamError(
                     f"{path}, line {reader.line_num}: blank, so a class has no label",
+                    "write one class a line",
+                )
+            if len(cells) > _MOST_COLUMNS:
+                raise GradcamError(
+                    f"{path}, line {reader.line_num}: {len(cells):,} columns",
                     "write one class a line",
                 )
             rows.append(_Row(reader.line_num, [cell.strip() for cell in cells]))

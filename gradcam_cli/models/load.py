@@ -6,12 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from gradcam_cli.errors import ModelError
 from gradcam_cli.isolation import keras, own_settings
 from gradcam_cli.models import lite0
+from gradcam_cli.models.arrays import read_array
 from gradcam_cli.models.backbone import application_of, recognise
 from gradcam_cli.models.catalog import Entry, find, names
 from gradcam_cli.models.choice import file_digest, folder_digest, is_file, is_preset
@@ -34,8 +32,11 @@ from gradcam_cli.network.ports import Ports, find_ports, single_input, takes_any
 from gradcam_cli.network.survey import Survey, survey
 from gradcam_cli.opening.assign import assign_weights
 from gradcam_cli.opening.blank import blank_weights
+from gradcam_cli.opening.budget import limited_operations
 from gradcam_cli.opening.file import open_network
 from gradcam_cli.opening.foreign import checkpoint
+from gradcam_cli.opening.refusal import blaming
+from gradcam_cli.regular import check_regular
 from gradcam_cli.spec.model import ModelSpec
 
 __all__ = ["Model", "load"]
@@ -50,6 +51,7 @@ class Model:
     ``ports`` say where the picture goes in and the classes come out. ``scaling`` turns pixels of
     0..255 into what the network takes; ``inside`` says what the network does itself. ``layer`` is
     the default layer, empty where there is none. ``notes`` and ``warnings`` are for the user.
+    ``own`` says that the network was read from a file of theirs.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Model:
     interpolation: str = "bilinear"
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    own: bool = False
 
 
 def load(choice: ModelSpec, only_look: bool = False) -> Model:
@@ -180,11 +183,13 @@ def _with_imagenet(entry: Entry) -> Any:
 
 
 def _with_file(entry: Entry, path: Path) -> Any:
-    if not path.is_file():
-        raise ModelError(
-            f"there is no weights file {path}",
-            "--weights takes imagenet, random, or a weights file made for this model",
-        )
+    hint = "--weights takes imagenet, random, or a weights file made for this model"
+    try:
+        check_regular(path, "--weights")
+    except FileNotFoundError:
+        raise ModelError(f"there is no weights file {path}", hint) from None
+    except OSError as error:
+        raise ModelError(f"cannot read the weights in {path}: {error.strerror}", hint) from None
     with blank_weights():
         network = _build(entry)
     assign_weights(network, path, entry.name)
@@ -235,11 +240,20 @@ def _load_preset(choice: ModelSpec, only_look: bool) -> Model:
 def _own_model(
     choice: ModelSpec, only_look: bool, network: Any, weights: str, notes: tuple[str, ...] = ()
 ) -> Model:
+    """Return the model of a network from a file or preset, which is at fault for what it raises."""
+    with blaming(choice.model, "traced"):
+        return _examined(choice, only_look, network, weights, notes)
+
+
+def _examined(
+    choice: ModelSpec, only_look: bool, network: Any, weights: str, notes: tuple[str, ...]
+) -> Model:
     own = own_preprocessor(network)
     size = choice.input_size or (own.size if own and takes_any_size(network) else None)
-    constants = _arrays(choice.inputs)
-    ports = find_ports(network, size, constants, choice.output, choice.transpose)
-    found = survey(network, ports)
+    constants = {name: read_array(name, path) for name, path in choice.inputs}
+    with limited_operations(choice.model):
+        ports = find_ports(network, size, constants, choice.output, choice.transpose)
+        found = survey(network, ports)
     scaling, warnings = _file_scaling(choice, found, network, own, only_look)
     check_channels(scaling, ports.channels)
     if found.behind_softmax:
@@ -265,19 +279,8 @@ def _own_model(
         layer=found.default,
         notes=notes,
         warnings=warnings,
+        own=True,
     )
-
-
-def _arrays(constants: tuple[tuple[str, Path], ...]) -> dict[str, NDArray[Any]]:
-    arrays = {}
-    for name, path in constants:
-        try:
-            arrays[name] = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise ModelError(
-                f"--input {name}: {path} is no readable .npy file", "save it with numpy.save"
-            ) from error
-    return arrays
 
 
 def _chosen_scaling(choice: ModelSpec) -> Scaling | None:

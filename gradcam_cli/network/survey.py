@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradcam_cli.errors import ModelError
+from gradcam_cli.errors import ModelError, OutOfMemory
 from gradcam_cli.isolation import tf
 from gradcam_cli.network.anatomy import Anatomy, FeatureMap, ancestors, default_map, dissect
+from gradcam_cli.network.footprint import free_bytes, on_gpu, working_bytes
 from gradcam_cli.network.head import Head, behind_copies, pooled_features
 from gradcam_cli.network.inside import OF_ITS_OWN, arriving_pixels, is_of_its_own, read_scaling
 from gradcam_cli.network.operations import constant
@@ -22,6 +24,10 @@ __all__ = ["LayerRow", "Survey", "survey"]
 
 _QUOTIENTS = ("RealDiv", "DivNoNan", "Div", "Reciprocal", "Inv")
 """What a sigmoid that is written out by hand ends in."""
+_NOISE_BYTES = 20
+"""For each pixel of noise: float64 as it is drawn, float32 before and after it is halved."""
+_ROOM = 2
+"""Times the estimated memory, as for batches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ def survey(network: Any, ports: Ports) -> Survey:
 
     Black, middle grey and white pictures are then sent as far as the network's first weights, to
     read what it does to pixels by itself. Of a transformer, a second trace tells which tokens the
-    score depends on.
+    score depends on. Raises OutOfMemory when one picture needs more than the machine has free.
     """
     found: list[Anatomy] = []
     shape = (ports.batch or 1, *ports.size, ports.channels)
@@ -80,6 +86,7 @@ def survey(network: Any, ports: Ports) -> Survey:
         return pixel, anatomy.head.output[0], tf.cast(value[0], tf.float32)
 
     feed = trace(arrives, tf.TensorSpec(shape, tf.float32))
+    _check_memory(feed.graph, shape)
     rows: list[tuple[Any, Any, Any]] = [
         feed(tf.fill(shape, tf.constant(level, tf.float32))) for level in (0.0, 127.5, 255.0)
     ]
@@ -97,6 +104,18 @@ def survey(network: Any, ports: Ports) -> Survey:
     except ModelError as error:
         return replace(described, reason=error.message)
     return replace(described, default=chosen.path, reason=_reason(chosen, anatomy))
+
+
+def _check_memory(graph: Any, shape: tuple[int, ...]) -> None:
+    """Raise OutOfMemory for a network that cannot answer for one picture on this machine."""
+    needed = _ROOM * working_bytes(graph) + _NOISE_BYTES * math.prod(shape)
+    free = free_bytes()
+    if free is not None and needed > free and not on_gpu():
+        raise OutOfMemory(
+            f"the model takes pictures of {shape[1]}x{shape[2]}, and one of them about "
+            f"{needed / 1e9:,.1f} GB of memory; {free / 1e9:,.1f} GB are free",
+            "close other programs, or take a machine with more memory",
+        )
 
 
 def _is_activated(head: Head, outputs: NDArray[np.float32]) -> bool:

@@ -47,7 +47,7 @@ def trace(function: Callable[..., Any], *signature: Any) -> Any:
     try:
         with own_settings():
             return tf.function(function, autograph=False).get_concrete_function(*signature)
-    except GradcamError:
+    except (GradcamError, MemoryError, tf.errors.ResourceExhaustedError):
         raise
     except Exception as error:
         raise ModelError(

@@ -2,50 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import re
 import zipfile
 import zlib
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import h5py
-
 from gradcam_cli.errors import ModelError
+from gradcam_cli.opening.bounded import (
+    limited_hdf5,
+    parsed,
+    read_attribute,
+    read_member,
+)
+from gradcam_cli.opening.container import check_weights, open_zip
 from gradcam_cli.opening.foreign import damaged, folder, foreign, foreign_zip, weights_only
+from gradcam_cli.opening.hdf5 import open_hdf5
+from gradcam_cli.opening.schema import check_metadata, check_shape
+from gradcam_cli.regular import open_regular, read_bounded
 from gradcam_cli.text import NotTextError, decoded
 
 __all__ = [
-    "KERAS_MODULE",
     "Archive",
-    "code_inside",
-    "foreign_code",
     "objects",
     "read_archive",
     "read_pair",
 ]
-
-# Classes whose configuration is a program: byte code, a pickle, or a graph in another file.
-_PROGRAMS = {
-    "FlaxLayer": "a pickled Flax module",
-    "JaxLayer": "a pickled JAX function",
-    "TFSMLayer": "a TensorFlow graph",
-    "TorchModuleWrapper": "a pickled PyTorch module",
-    "__lambda__": "a pickled lambda function",
-}
-# Values, not classes.
-_VALUES = ("__bytes__", "__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__")
-# Where Keras 3, Keras 2, tf.keras, tf_keras and keras-core keep their own classes and functions.
-KERAS_MODULE = re.compile(
-    r"(tensorflow\.(python\.)?)?(keras|keras_core|tf_keras)"
-    r"(\.(src|api|_v2|_tf_keras|engine|experimental|legacy))*"
-    r"(\.(activations|applications|constraints|dtype_policies|initializers|layers|losses|metrics"
-    r"|mixed_precision|models|ops|optimizers|quantizers|random|regularizers|saving|functional"
-    r"|sequential|training|input_layer|base_layer)(\.\w+)*)?"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +49,9 @@ class Archive:
 
 def read_archive(path: Path) -> Archive:
     """Read a model file's configuration; nothing in the file is executed.
+
+    Neither does anything in it lead to another file from then on: ``open_zip`` and ``open_hdf5``
+    have gone through all of it, so whoever reads the weights later, Keras too, stays inside.
 
     The container is recognised by content, not by name. Raises ModelError for anything that is not
     a whole Keras model in one file, saying what it is instead and what helps.
@@ -92,9 +80,9 @@ def read_pair(path: Path, architecture: Path) -> Archive:
             )
         )
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with open_hdf5(path) as file:
             whole = "model_config" in file.attrs
-    except OSError:
+    except (OSError, RuntimeError):
         raise damaged(path) from None
     if whole:
         raise ModelError(f"{path} holds a whole model already", "leave out --architecture")
@@ -104,6 +92,7 @@ def read_pair(path: Path, architecture: Path) -> Archive:
             f"{architecture} is no architecture of a Keras model",
             "--architecture takes the JSON that model.to_json() gives",
         )
+    check_shape(config, architecture, "it")
     version = str(config.get("keras_version", ""))
     return Archive(path, "hdf5", config, version, weights_only=True)
 
@@ -111,7 +100,7 @@ def read_pair(path: Path, architecture: Path) -> Archive:
 def _architecture(path: Path) -> Any:
     """Return a JSON file's value, None if it holds something else."""
     try:
-        text = decoded(path.read_bytes())
+        text = decoded(read_bounded(path, "--architecture"))
     except FileNotFoundError:
         raise ModelError(f"there is no file {path}", "check the path") from None
     except NotTextError as error:
@@ -119,8 +108,11 @@ def _architecture(path: Path) -> Any:
             f"{path} is no architecture of a Keras model: line {error.line} is {error.reason}",
             "--architecture takes the JSON that model.to_json() gives, saved as UTF-8",
         ) from None
-    except OSError:
-        return None
+    except OSError as error:
+        raise ModelError(
+            f"--architecture: cannot read {path}: {error.strerror}",
+            "it takes the JSON that model.to_json() gives",
+        ) from None
     if re.search(r"^class_name:", text, re.MULTILINE):
         raise ModelError(
             f"{path} is YAML, which Keras has not read since 2.6",
@@ -128,7 +120,7 @@ def _architecture(path: Path) -> Any:
             f'print(json.dumps(yaml.full_load(open({str(path)!r}))))" > model.json',
         )
     try:
-        config = json.loads(text)
+        config = parsed(text, path, "it")
     except ValueError:
         return None
     if isinstance(config, dict) and config.get("name") in ("Sequential", "Graph"):
@@ -144,119 +136,53 @@ def _beginning(path: Path) -> bytes:
     if path.is_dir():
         raise folder(path)
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_regular(path, "--model") as file:
             start = file.read(4096)
     except FileNotFoundError:
         raise ModelError(f"there is no model file {path}", "check the path") from None
     except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}", "check its permissions") from None
-    if size == 0:
+        raise ModelError(
+            f"cannot read {path}: {error.strerror}", "--model takes a .keras or .h5 file"
+        ) from None
+    if not start:
         raise ModelError(f"{path} is empty", "copy or download the model file again")
     return start
 
 
 def _read_zip(path: Path) -> Archive:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path) as archive:
             names = set(archive.namelist())
             if "config.json" not in names:
                 raise foreign_zip(path, names)
-            config = json.loads(archive.read("config.json"))
-            metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in names else {}
-            has_weights = any(name.startswith("model.weights") for name in names)
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError):
+            if not any(name.startswith("model.weights") for name in names):
+                hint = "save the model again: model.save('x.keras')"
+                raise ModelError(f"{path} holds no weights", hint)
+            config = _json(archive, "config.json", path)
+            metadata = _json(archive, "metadata.json", path) if "metadata.json" in names else {}
+            version = check_metadata(metadata, path, "metadata.json")
+            config = check_shape(config, path, "config.json")
+            check_weights(archive, path)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError):
         raise damaged(path) from None
-    if not isinstance(config, dict):
-        raise damaged(path)
-    if not has_weights:
-        raise ModelError(f"{path} holds no weights", "save the model again: model.save('x.keras')")
-    return Archive(path, "keras", config, str(metadata.get("keras_version", "")))
+    return Archive(path, "keras", config, version)
+
+
+def _json(archive: zipfile.ZipFile, name: str, path: Path) -> Any:
+    return parsed(read_member(archive, name, path), path, name)
 
 
 def _read_hdf5(path: Path) -> Archive:
     try:
-        with h5py.File(path, "r", locking=False) as file:
-            raw = file.attrs.get("model_config")
-            version = _text(file.attrs.get("keras_version", ""))
+        with open_hdf5(path), limited_hdf5(path) as file:
+            raw = read_attribute(file, "model_config", path)
+            version = read_attribute(file, "keras_version", path) or ""
             if raw is None:
                 raise weights_only(path)
-            config = json.loads(_text(raw))
-    except (OSError, KeyError, ValueError):
+            config = parsed(raw, path, "model_config")
+    except (OSError, KeyError, RuntimeError, ValueError):  # h5py has no error of its own
         raise damaged(path) from None
-    if not isinstance(config, dict):
-        raise damaged(path)
-    return Archive(path, "hdf5", config, version)
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
-
-
-def code_inside(archive: Archive, known: Collection[str] = ()) -> list[str]:
-    """Return what in a configuration would run, or needs, code of the file's author.
-
-    Each entry is a short phrase for people, such as ``Lambda layer 'scale'``. ``known`` are names
-    of classes and functions that the user brings along; they are in order. An empty list means
-    that Keras will import nothing but itself to build the model. How the model was trained does
-    not count, since it is never read.
-    """
-    model = {key: value for key, value in archive.config.items() if key != "compile_config"}
-    return foreign_code(model, known)
-
-
-def foreign_code(
-    value: object, known: Collection[str] = (), modules: re.Pattern[str] = KERAS_MODULE
-) -> list[str]:
-    """Return what in any part of a configuration would run, or needs, code of the file's author.
-
-    ``modules`` are those whose classes are no such code; of functions only Keras's own are not.
-    """
-    found: list[str] = []
-    for node in objects(value):
-        name = str(node["class_name"])
-        inner = node.get("config")
-        label = str(inner.get("name", "")) if isinstance(inner, dict) else ""
-        if name == "Lambda":
-            function = _function_named(inner)
-            if not function:
-                found.append(f"Lambda layer {label!r}")
-            elif function not in known:
-                found.append(f"function {function!r} of Lambda layer {label!r}")
-        elif name in _PROGRAMS:
-            found.append(_PROGRAMS[name])
-        elif name not in _VALUES and not _is_known(node, name, known):
-            found += _foreign_class(node, name, modules)
-    return list(dict.fromkeys(found))
-
-
-def _function_named(inner: object) -> str:
-    """Return the function that a Lambda layer only names; empty when it carries the code."""
-    function = inner.get("function") if isinstance(inner, dict) else None
-    if isinstance(function, dict) and function.get("class_name") == "function":
-        function = function.get("config")
-    return function if isinstance(function, str) else ""
-
-
-def _is_known(node: dict[str, Any], name: str, known: Collection[str]) -> bool:
-    if name == "function":
-        return node.get("config") in known
-    return name in known or node.get("registered_name") in known
-
-
-def _foreign_class(node: dict[str, Any], name: str, modules: re.Pattern[str]) -> list[str]:
-    """Return a phrase when a class or function is not one of Keras's own."""
-    module = str(node.get("module") or "")
-    if name == "function":
-        kept = module == "builtins" or bool(KERAS_MODULE.fullmatch(module))
-        return [] if kept else [f"function {node.get('config')!r} from {module or 'nowhere'}"]
-    if module and not modules.fullmatch(module):
-        return [f"class {name!r} from {module}"]
-    if not module and ">" in name:
-        return [f"custom class {name!r}"]
-    if "module" in node and node["module"] is None:
-        return [f"custom class {name!r}"]
-    return []
+    return Archive(path, "hdf5", check_shape(config, path, "model_config"), version)
 
 
 def objects(value: object) -> Iterator[dict[str, Any]]:

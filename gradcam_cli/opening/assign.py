@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcam_cli.errors import ModelError
+from gradcam_cli.opening.container import WEIGHTS, unpacked
+from gradcam_cli.opening.hdf5 import open_hdf5
 from gradcam_cli.opening.link import named
 from gradcam_cli.opening.memory import aligned_zeros, shared, sharing
 from gradcam_cli.opening.oldweights import assign_converted, written_by_theano
@@ -33,7 +35,7 @@ def assign_weights(network: Any, path: Path, name: str) -> None:
     """
     try:
         if h5py.is_hdf5(path):
-            with h5py.File(path, "r", locking=False) as file:
+            with open_hdf5(path) as file:
                 group = file if _names(file, "layer_names") else file.get("model_weights", file)
                 if written_by_theano(group):
                     assign_converted(network, group, "Theano")
@@ -41,12 +43,13 @@ def assign_weights(network: Any, path: Path, name: str) -> None:
                 if _names(group, "layer_names"):
                     _assign_layers(network, group, path)
                     return
-            _load_by_keras(network, path, ".weights.h5")
+            _load_by_keras(network, path)
         elif zipfile.is_zipfile(path):
-            _load_by_keras(network, path, ".keras")
+            with unpacked(path, WEIGHTS) as weights:
+                _load_by_keras(network, weights)
         else:
             raise OSError("it is neither an HDF5 file nor a .keras archive")
-    except MemoryError:
+    except (MemoryError, ModelError):
         raise
     except Exception as error:  # h5py and zipfile have many of their own for a damaged file
         misfit = isinstance(error, (ValueError, KeyError, AttributeError, TypeError))
@@ -63,9 +66,9 @@ def _reason(error: Exception) -> str:
     return " ".join(text.split())[:200] or type(error).__name__
 
 
-def _load_by_keras(network: Any, path: Path, ending: str) -> None:
+def _load_by_keras(network: Any, path: Path) -> None:
     """Load a file, whatever it is called: Keras goes by the name's ending."""
-    with named(path, f"weights{ending}") as link, warnings.catch_warnings():
+    with named(path, WEIGHTS) as link, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what does not fit raises an error as well
         with sharing():
             network.load_weights(link)

@@ -5,10 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
-import shutil
-import tempfile
 import warnings
-import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,9 +14,12 @@ from typing import Any
 import h5py
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.isolation import keras
+from gradcam_cli.isolation import keras, tf
+from gradcam_cli.opening.allowed import without_training
 from gradcam_cli.opening.archive import Archive, objects, read_archive, read_pair
 from gradcam_cli.opening.blank import blank_weights
+from gradcam_cli.opening.budget import limited_weights
+from gradcam_cli.opening.container import WEIGHTS, unpacked, without_assets
 from gradcam_cli.opening.custom import CustomObjects, read_custom_objects
 from gradcam_cli.opening.lambdas import own_functions, trusted_code
 from gradcam_cli.opening.link import named
@@ -27,6 +27,7 @@ from gradcam_cli.opening.meanings import not_reproduced
 from gradcam_cli.opening.memory import sharing
 from gradcam_cli.opening.oldweights import assign_converted, conversion, finalize
 from gradcam_cli.opening.refusal import (
+    blaming,
     cannot_open,
     first_line,
     refuse_code,
@@ -37,8 +38,6 @@ from gradcam_cli.opening.regroup import keras_2_groups, regroup
 from gradcam_cli.opening.repair import mend
 
 __all__ = ["Opened", "open_network", "save_repaired"]
-
-_WEIGHTS = "model.weights.h5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +72,25 @@ def open_network(
     Raises ModelError when the file is no Keras model, is damaged, holds code or classes that are
     not allowed, or cannot be mended; the sentence says which, the hint says what helps.
     """
-    archive = read_archive(path) if architecture is None else read_pair(path, architecture)
+    with blaming(str(path), "opened"):
+        archive = read_archive(path) if architecture is None else read_pair(path, architecture)
     mine = CustomObjects() if custom_objects is None else read_custom_objects(custom_objects)
+    with blaming(str(path), "opened"):
+        return _opened(archive, mine, unsafe, application)
+
+
+def _opened(
+    archive: Archive,
+    mine: CustomObjects,
+    unsafe: bool,
+    application: Callable[[Iterable[str]], str],
+) -> Opened:
+    path = archive.path
     config, functions, taken = own_functions(archive.config, mine.objects, application)
     config, mended = mend(config, archive.keras_version)
     mended = (*taken, *mended)
     custom = mine.objects | functions
+    config, trained = without_training(config)
     refuse_code(replace(archive, config=config), custom, unsafe)
     if unsafe:
         config, trusted = trusted_code(config, mine.names, path)
@@ -96,9 +108,10 @@ def open_network(
         with contextlib.ExitStack() as stack, warnings.catch_warnings():
             # What Keras has to say about an old file is not for the user of this program.
             warnings.simplefilter("ignore")
-            stack.enter_context(contextlib.nullcontext() if custom_objects else blank_weights())
+            stack.enter_context(contextlib.nullcontext() if mine.names else blank_weights())
             stack.enter_context(sharing())
-            changed = mended or functions or archive.weights_only
+            stack.enter_context(limited_weights(path))
+            changed = mended or functions or archive.weights_only or trained
             if changed or _old_groups(archive) or _conversion(archive):
                 network, matched = _rebuild(archive, config, custom, unsafe)
                 theano = "Theano" in _conversion(archive)
@@ -107,10 +120,15 @@ def open_network(
                 network, matched = _load(archive, custom, unsafe), ()
             if archive.container == "hdf5":
                 finalize(network)
-    except (ModelError, MemoryError):
+    except (ModelError, MemoryError, tf.errors.ResourceExhaustedError):
         raise
     except Exception as error:
         raise cannot_open(archive, functions, error) from error
+    if not isinstance(network, keras.Model):
+        raise ModelError(
+            f"{path} holds the class {type(network).__name__!r}, not a model",
+            "save the whole model",
+        )
     return Opened(
         network=network,
         mended=(*mended, *matched),
@@ -160,6 +178,8 @@ def _load(archive: Archive, custom: dict[str, Any], unsafe: bool) -> Any:
     """Let Keras load a file that needs no mending."""
     ending = "model.keras" if archive.container == "keras" else "model.h5"
     with named(archive.path, ending) as link:
+        if archive.container == "keras" and not custom:
+            link = without_assets(link)
         return keras.saving.load_model(
             link, custom_objects=custom, compile=False, safe_mode=not unsafe
         )
@@ -181,10 +201,7 @@ def _rebuild(
     )
     if archive.container == "hdf5":
         return network, _assign(network, archive)
-    with tempfile.TemporaryDirectory(prefix="gradcam-") as folder:
-        weights = Path(folder) / _WEIGHTS
-        with zipfile.ZipFile(archive.path) as zipped, weights.open("wb") as file:
-            shutil.copyfileobj(zipped.open(_WEIGHTS), file, 1 << 20)
+    with unpacked(archive.path, WEIGHTS) as weights:
         matched = regroup(weights, network, top) if _old_groups(archive) else 0
         network.load_weights(weights)
     if not matched:
@@ -200,7 +217,7 @@ def _assign(network: Any, archive: Archive) -> tuple[str, ...]:
         if why:
             turned = assign_converted(network, file.get("model_weights", file), why)
             return _converted(why, turned)
-    with named(archive.path, "model.h5" if whole_or_old else _WEIGHTS) as link:
+    with named(archive.path, "model.h5" if whole_or_old else WEIGHTS) as link:
         network.load_weights(link)
     return ()
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from gradcam_cli.errors import ModelError
+from gradcam_cli.opening.bounded import parsed
+from gradcam_cli.regular import read_bounded
 
 __all__ = ["checkpoint", "damaged", "folder", "foreign", "foreign_zip", "weights_only"]
 
 _EMBEDDED = "`--model efficientnet-lite0` works without any file"
-_LARGEST_JSON = 64 << 20
 _CHECKPOINTS = b"model_checkpoint_path: "
 
 
@@ -79,10 +79,8 @@ def weights_only(path: Path) -> ModelError:
 
 def _is_architecture(path: Path) -> bool:
     try:
-        if path.stat().st_size > _LARGEST_JSON:
-            return False
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        value = parsed(read_bounded(path, "--architecture"), path, "it")
+    except (OSError, ValueError, ModelError):
         return False
     return isinstance(value, dict) and {"class_name", "config"} <= value.keys()
 

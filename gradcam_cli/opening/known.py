@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from gradcam_cli.isolation import keras
-from gradcam_cli.opening.archive import KERAS_MODULE, objects
+from gradcam_cli.opening.archive import objects
+from gradcam_cli.opening.names import HOMES
 
 __all__ = [
     "ELSEWHERE",
@@ -36,22 +37,30 @@ _HOMES = ("layers", "initializers", "regularizers", "constraints")
 
 
 def class_of(node: _Json) -> type | None:
-    """Return the Keras class of a serialised object; None for one that is not Keras's own."""
+    """Return the Keras class of a serialised object; None for one that is not Keras's own.
+
+    No other module is imported than those that hold what is allowed.
+    """
     name, module = str(node["class_name"]), node.get("module")
     if module is None:
         if name == "Functional":
             model: type = keras.Model
             return model
         homes = [vars(keras), *(vars(getattr(keras, home)) for home in _HOMES)]
-    elif str(module).startswith("keras") and KERAS_MODULE.fullmatch(str(module)):
-        try:
-            homes = [vars(importlib.import_module(str(module)))]
-        except ImportError:
-            homes = []
+    elif isinstance(module, str) and module in HOMES:
+        homes = [_contents(module)]
     else:
         homes = []
     kinds: list[type] = [home[name] for home in homes if isinstance(home.get(name), type)]
     return kinds[0] if kinds else None
+
+
+@functools.cache
+def _contents(module: str) -> dict[str, Any]:
+    try:
+        return vars(importlib.import_module(module))
+    except ImportError:  # of a Keras that has no such module yet, or no longer
+        return {}
 
 
 def unknown_classes(config: _Json, known: Iterable[str]) -> list[str]:
@@ -76,10 +85,17 @@ def every_layer(config: _Json) -> Iterator[_Json]:
 
 
 def every_model(config: _Json) -> Iterator[_Json]:
-    """Yield every model in a configuration, the outermost first."""
+    """Yield every model in a configuration, the outermost first; all its layers have a class."""
     for node in objects(config):
-        if isinstance(node.get("config"), dict) and isinstance(node["config"].get("layers"), list):
+        inner = node.get("config")
+        layers = inner.get("layers") if isinstance(inner, dict) else None
+        # A class of the user's own may mean anything else by `layers`.
+        if isinstance(layers, list) and all(map(_is_object, layers)):
             yield node
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("class_name"), str)
 
 
 @functools.cache

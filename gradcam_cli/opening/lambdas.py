@@ -30,6 +30,7 @@ from gradcam_cli.errors import ModelError
 from gradcam_cli.isolation import keras, tf
 from gradcam_cli.opening.archive import objects
 from gradcam_cli.opening.bytecode import Bytecode, read_bytecode
+from gradcam_cli.opening.names import APPLICATIONS, FUNCTIONS
 
 __all__ = ["failing_layer", "function_called", "own_functions", "quoted", "trusted_code"]
 
@@ -266,14 +267,13 @@ def _keras_own(
         home = application(
             str(layer["name"]) for layer in layers if isinstance(layer, dict) and "name" in layer
         )
-    if home:
+    if home in APPLICATIONS:
         function = getattr(getattr(keras.applications, home, None), "preprocess_input", None)
         return function, f"of keras.applications.{home}"
-    if has_code:
+    if has_code or home:
         return None, ""
-    activation = vars(keras.activations).get(name)
-    if inspect.isfunction(activation) and name not in ("deserialize", "get", "serialize"):
-        return activation, "of keras.activations"
+    if name in FUNCTIONS and hasattr(keras.activations, name):
+        return getattr(keras.activations, name), "of keras.activations"
     return _BY_NAME.get(name), "of TensorFlow"
 
 

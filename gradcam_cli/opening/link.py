@@ -10,6 +10,8 @@ from pathlib import Path
 
 import h5py
 
+from gradcam_cli.opening.container import check_room
+
 __all__ = ["named"]
 
 
@@ -27,6 +29,7 @@ def named(path: Path, name: str) -> Iterator[Path]:
                 raise OSError
             link.symlink_to(path.resolve())
         except OSError:  # or symbolic links are not allowed here
+            check_room(path.stat().st_size, link.parent)
             shutil.copyfile(path, link)
         yield link
 

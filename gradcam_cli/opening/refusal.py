@@ -5,15 +5,24 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from gradcam_cli.errors import ModelError
-from gradcam_cli.isolation import keras
-from gradcam_cli.opening.archive import Archive, code_inside, objects
+from gradcam_cli.errors import GradcamError, ModelError, OutOfMemory
+from gradcam_cli.isolation import keras, tf
+from gradcam_cli.opening.allowed import refused
+from gradcam_cli.opening.archive import Archive, objects
 from gradcam_cli.opening.known import class_of, every_model, unknown_classes
 from gradcam_cli.opening.lambdas import failing_layer, function_called, quoted
 
-__all__ = ["cannot_open", "first_line", "refuse_code", "refuse_unknown", "without_size"]
+__all__ = [
+    "blaming",
+    "cannot_open",
+    "first_line",
+    "refuse_code",
+    "refuse_unknown",
+    "without_size",
+]
 
 _QUANTIZED = (
     "open it within `with tfmot.quantization.keras.quantize_scope():`, and copy its weights into "
@@ -32,32 +41,87 @@ _STYLE = re.compile(r"\x1b\[\d*m")
 _CAUSES = ("Exception encountered:", "Exception encountered when calling")
 
 
-def refuse_code(archive: Archive, custom: Mapping[str, Any], unsafe: bool) -> None:
-    """Raise ModelError for code in a file that is not allowed, or that the file lacks.
+@contextmanager
+def blaming(name: str, done: str, own: bool = True) -> Iterator[None]:
+    """Turn whatever is raised while a user's file is read, traced or run into what the file is.
 
-    ``unsafe`` allows all code that there is; a function that is only named is not among it.
+    ``done`` is what cannot be done to the file, such as ``opened``. Raises OutOfMemory for a lack
+    of memory, and ModelError for anything else that is not a GradcamError, unless the model is not
+    the user's ``own``: then it is a fault of this program.
     """
-    code = code_inside(archive, custom)
-    _refuse_wrappers(archive)
-    if unsafe:
-        code = [one for one in code if one.startswith("function")]
-    if not code:
-        return
-    what = f"{'; '.join(code[:3])}{f' and {len(code) - 3} more' if len(code) > 3 else ''}"
-    if all("class" in one or one.startswith("function") for one in code):
-        hint = "give the Python file that defines it: --custom-objects FILE.py"
-        if code[0].startswith("function 'preprocess_input'"):
-            hint = (
-                "say of which application: --custom-objects FILE.py with a line such as "
-                "`from keras.applications.resnet50 import preprocess_input`"
-            )
+    try:
+        yield
+    except GradcamError:
+        raise
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        raise OutOfMemory(
+            f"{name} cannot be {done}: it needs more memory than there is",
+            "close other programs, or take a machine with more memory",
+        ) from error
+    except Exception as error:
+        if not own:
+            raise
+        kind = type(error).__name__
         raise ModelError(
-            f"{archive.path} needs code of its author that is not in the file: {what}", hint
+            f"{name} cannot be {done}: {kind}: {first_line(error)}",
+            "the file may be damaged; --debug shows where it failed",
+        ) from error
+
+
+def refuse_code(archive: Archive, custom: Mapping[str, Any], unsafe: bool) -> None:
+    """Raise ModelError for what a file names and that is not allowed, or that the file lacks.
+
+    ``unsafe`` allows all code that there is; a function that is only named is not among it, nor
+    is what no classifier is made of.
+    """
+    found = refused(archive.config, custom)
+    _refuse_wrappers(archive)
+    never = [one.what for one in found if one.why == "never"]
+    if never:
+        raise ModelError(
+            f"{archive.path} names what no classifier is made of: {_listed(never)}",
+            "only layers, activations, initializers and operations of Keras are opened, with "
+            "--unsafe-load too; ask the file's author for the plain network",
         )
+    missing = [one.what for one in found if one.why == "missing"]
+    carried = [one.what for one in found if one.why == "runs"]
+    read = [one.what for one in found if one.why == "reads"]
+    if unsafe:
+        missing = [one for one in missing if one.startswith("function")]
+        carried = read = []
+    if carried:
+        raise _carries(archive, [*carried, *missing])
+    if read:
+        raise ModelError(
+            f"{archive.path} would have another file read: {_listed(read)}",
+            "save the model with its vocabulary in it, as a list; if you trust the file's author, "
+            "add --unsafe-load",
+        )
+    if missing:
+        raise _lacks(archive, missing)
+
+
+def _listed(what: list[str]) -> str:
+    return f"{'; '.join(what[:3])}{f' and {len(what) - 3} more' if len(what) > 3 else ''}"
+
+
+def _lacks(archive: Archive, missing: list[str]) -> ModelError:
+    hint = "give the Python file that defines it: --custom-objects FILE.py"
+    if missing[0].startswith("function 'preprocess_input'"):
+        hint = (
+            "say of which application: --custom-objects FILE.py with a line such as "
+            "`from keras.applications.resnet50 import preprocess_input`"
+        )
+    return ModelError(
+        f"{archive.path} needs code of its author that is not in the file: {_listed(missing)}", hint
+    )
+
+
+def _carries(archive: Archive, code: list[str]) -> ModelError:
     lambdas = [quoted(one) for one in code if one.startswith("Lambda layer '")]
-    raise ModelError(
-        f"{archive.path} carries code that would run here: {what}",
-        "a Lambda layer is the author's own program and can do anything; "
+    return ModelError(
+        f"{archive.path} carries code that would run here: {_listed(code)}",
+        f"{'a Lambda layer' if lambdas else 'it'} is the author's own program and can do anything; "
         "if you trust the file's author, add --unsafe-load"
         + (
             f"; or put a function of yours in its place: --custom-objects FILE.py with "
@@ -83,7 +147,9 @@ def _refuse_wrappers(archive: Archive) -> None:
 def refuse_unknown(archive: Archive, config: dict[str, Any], custom: Mapping[str, Any]) -> None:
     """Raise ModelError for a class that nobody has, or whose arguments the file does not hold."""
     model = {key: value for key, value in config.items() if key != "compile_config"}
-    unknown = unknown_classes(model, custom) or [
+    unknown = [one.what for one in refused(model, custom) if one.why == "unknown"]
+    unknown += unknown_classes(model, custom)
+    unknown += [
         str(node["class_name"])
         for node in _without_name(model)
         if class_of(node) is None
@@ -117,8 +183,7 @@ def _without_name(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the layers that were saved with an empty configuration, as subclassed models are."""
     for model in every_model(config):
         for node in model["config"]["layers"]:
-            named = isinstance(node, dict) and isinstance(node.get("class_name"), str)
-            if named and "name" not in (node.get("config") or {}):
+            if "name" not in (node.get("config") or {}):
                 yield node
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import h5py
 
 from gradcam_cli.errors import ModelError
+from gradcam_cli.opening.container import WEIGHTS, member
 
 __all__ = ["keras_2_groups", "regroup"]
 
@@ -29,9 +30,9 @@ _OLD, _NEW, _FRESH = "_layer_checkpoint_dependencies", "layers", "_regrouped"
 def keras_2_groups(path: Path) -> bool:
     """Tell whether a ``.keras`` file holds HDF5 weights in groups of layers."""
     with zipfile.ZipFile(path) as zipped:
-        if "model.weights.h5" not in zipped.namelist():
+        if WEIGHTS not in zipped.namelist():
             return False
-        with zipped.open("model.weights.h5") as member, h5py.File(member, "r") as file:
+        with member(zipped, WEIGHTS) as weights, h5py.File(weights, "r") as file:
             return any(name.startswith((_OLD, _NEW)) for name in file)
 
 

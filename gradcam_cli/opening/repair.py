@@ -18,14 +18,13 @@ from typing import Any
 
 from gradcam_cli.isolation import keras
 from gradcam_cli.opening import tfops
-from gradcam_cli.opening.archive import KERAS_MODULE, foreign_code, objects
+from gradcam_cli.opening.archive import objects
 from gradcam_cli.opening.keras1 import keras_1_layers, list_sequentials
 from gradcam_cli.opening.known import (
     ELSEWHERE,
     accepted_arguments,
     class_of,
     every_layer,
-    every_model,
 )
 from gradcam_cli.opening.meanings import (
     before_keras_3,
@@ -33,6 +32,7 @@ from gradcam_cli.opening.meanings import (
     old_defaults,
     old_functions,
 )
+from gradcam_cli.opening.names import KERAS_MODULE
 from gradcam_cli.opening.rewire import (
     counted,
     input_shapes,
@@ -204,17 +204,6 @@ def _wrapped(config: _Json) -> Iterator[_Json]:
         yield from (one for one in cells or () if isinstance(one, dict) and "class_name" in one)
 
 
-def _nested_training(config: _Json) -> list[str]:
-    """Leave out how a nested model was trained, where that takes code of the author."""
-    found = 0
-    for node in every_model(config):
-        training = node.get("compile_config")
-        if node is not config and training and foreign_code(training):
-            del node["compile_config"]
-            found += 1
-    return [f"left out the training of {counted(found, 'nested model')}"] if found else []
-
-
 def _build_shapes(config: _Json) -> list[str]:
     """Leave out one input shape kept for a layer that is built from several."""
     found: Counter[str] = Counter()
@@ -365,7 +354,6 @@ _MENDS: tuple[Callable[[_Json], list[str]], ...] = (
     operations,
     keras_operations,
     input_shapes,
-    _nested_training,
     _build_shapes,
     _policies,
     _initializers,

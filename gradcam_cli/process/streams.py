@@ -43,9 +43,9 @@ def prepare_streams(capture: bool) -> int | None:
 
     A descriptor that is closed is led to the null device, so that no file of ours gets its number
     and with it what libraries print; writing to a closed standard output fails still. With
-    ``capture``, what C libraries write to descriptor 2 (TensorFlow greets, libjpeg and libtiff
-    complain) goes to a nameless file, whose descriptor is returned; ``sys.stderr`` still reaches
-    the user.
+    ``capture``, what C libraries write to descriptor 2 (TensorFlow greets, image libraries
+    complain, and nobody listens) goes to a nameless file, whose descriptor is returned;
+    ``sys.stderr`` still reaches the user.
     """
     _occupy()
     sys.stdout = _text(_Output(_OUTPUT, "w", closefd=False), sys.stdout)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from gradcam_cli.errors import GradcamError
+from gradcam_cli.regular import open_regular, pieces
 from gradcam_cli.text import NotTextError, in_utf8, is_unmarked_utf16
 
-__all__ = ["check_list", "entries", "listed"]
+__all__ = ["check_list", "entries", "listed", "piped"]
 
 _START = 4096  # bytes
+_PIECE = 1 << 16
 _LONGEST = 1 << 16  # bytes, far beyond any path
+_EMPTIEST = 1 << 20  # bytes of blank lines, or of zero bytes
 
 
 def check_list(path: Path, nul: bool) -> None:
@@ -20,27 +25,32 @@ def check_list(path: Path, nul: bool) -> None:
 
     Pipes are left alone: what is read from them is gone.
     """
-    if not path.exists():
+    try:
+        if path.is_fifo():
+            return
+        with open_regular(path) as file:
+            start = next(in_utf8([file.read(_START)]))
+    except FileNotFoundError:
         hint = f"for a picture of that name, write ./@{path}"
-        raise GradcamError(f"the list {path} does not exist", hint)
-    if path.is_file():
-        try:
-            with path.open("rb") as file:
-                start = next(in_utf8([file.read(_START)]))
-        except NotTextError as error:
-            raise _not_a_list(f"the list {path}", error.reason) from error
-        except OSError as error:
-            raise _cannot_read(path, error) from error
-        _check_zeros(start, f"the list {path}", nul)
+        raise GradcamError(f"the list {path} does not exist", hint) from None
+    except NotTextError as error:
+        raise _not_a_list(f"the list {path}", error.reason) from error
+    except OSError as error:
+        raise _cannot_read(path, error) from error
+    _check_zeros(start, f"the list {path}", nul)
 
 
 def listed(path: Path, nul: bool) -> Iterator[Path]:
-    """Yield the paths in a list file; raises GradcamError."""
+    """Yield the paths in a list, a file or a pipe; raises GradcamError."""
     try:
-        with path.open("rb") as file:
-            yield from entries(file, nul, f"the list {path}")
+        yield from entries(pieces(path), nul, f"the list {path}")
     except OSError as error:
         raise _cannot_read(path, error) from error
+
+
+def piped(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield what comes on standard input, not line by line: a line may have no end."""
+    return iter(lambda: cast(BufferedReader, stream).read1(_PIECE), b"")
 
 
 def entries(
@@ -50,9 +60,10 @@ def entries(
 
     Lines end as on any system, in UTF-8 or what a byte order mark says; with ``nul`` a path ends
     in a zero byte. On systems where names are bytes, any bytes are taken. Raises GradcamError for
-    zero bytes in a list of lines, and for lines where zero bytes should be.
+    zero bytes in a list of lines, for lines where zero bytes should be, and for what holds no path
+    as far as one can be.
     """
-    end, rest, ended = b"\0" if nul else b"\n", b"", False
+    end, rest, ended, without = b"\0" if nul else b"\n", b"", False, 0
     try:
         for chunk in in_utf8(chunks):
             if not nul:
@@ -61,18 +72,23 @@ def entries(
             *whole, rest = (rest + chunk).split(end)
             ended = ended or bool(whole)
             for entry in whole:
-                yield from _entry(entry)
+                yield from _entry(entry, name)
             if nul and not ended and len(rest) > _LONGEST:
                 raise _has_lines(name)
+            without = 0 if any(map(bytes.strip, whole)) else without + len(chunk)
+            if len(rest) > _LONGEST or without > _EMPTIEST:
+                raise _endless(name)
     except NotTextError as error:
         raise _not_a_list(name, error.reason) from error
     if nul and not ended and b"\n" in rest and not os.path.lexists(rest):
         raise _has_lines(name)
-    yield from _entry(rest)
+    yield from _entry(rest, name)
 
 
-def _entry(entry: bytes) -> Iterator[Path]:
+def _entry(entry: bytes, name: str) -> Iterator[Path]:
     entry = entry.removeprefix(b"\xef\xbb\xbf")  # lists that were joined have a mark in the middle
+    if len(entry) > _LONGEST:
+        raise _endless(name)
     if entry.strip():
         yield Path(os.fsdecode(entry))
 
@@ -90,6 +106,13 @@ def _check_zeros(data: bytes, name: str, nul: bool) -> None:
 
 def _has_lines(name: str) -> GradcamError:
     return GradcamError(f"{name} has no zero byte to end a path", "leave out -0 for lines")
+
+
+def _endless(name: str) -> GradcamError:
+    return GradcamError(
+        f"{name} goes on for more than {_LONGEST:,} bytes without a path",
+        "a list is a text file, one path a line",
+    )
 
 
 def _not_a_list(name: str, reason: str) -> GradcamError:

@@ -17,6 +17,13 @@ from gradcam_cli.errors import GradcamError, ImageError
 
 __all__ = ["part_of", "remove_leftovers", "write_bytes"]
 
+_SPACE = "free some space or choose another folder with -o"
+_WHY_NOT = {
+    errno.ENOSPC: _SPACE,
+    getattr(errno, "EDQUOT", errno.ENOSPC): _SPACE,
+    errno.EFBIG: "allow larger files (ulimit -f), or choose another disk with -o",
+    errno.EMFILE: "allow more open files (ulimit -n)",
+}
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 _LEFTOVER = re.compile(r"\.gradcam-([0-9a-f]{6})-(\d+)-[0-9a-f]{8}\.part")
 _A_DAY = 86_400
@@ -44,7 +51,7 @@ def write_bytes(path: Path, data: bytes | Iterable[bytes]) -> None:
             raise ImageError("write", "its output's path is too long", "shorten -o") from error
         raise GradcamError(
             f"cannot write {path}: {error.strerror}",
-            "free some space or choose another folder with -o",
+            _WHY_NOT.get(error.errno or 0, "check the disk, or choose another folder with -o"),
         ) from error
 
 

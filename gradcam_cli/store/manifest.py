@@ -6,29 +6,32 @@ import errno
 import hashlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
 from gradcam_cli.errors import GradcamError
+from gradcam_cli.regular import check_regular, open_regular
 from gradcam_cli.sources.find import Found
 from gradcam_cli.spec.run import digest
 from gradcam_cli.store.atomic import remove_leftovers, write_bytes
 from gradcam_cli.store.names import both_stems
 from gradcam_cli.store.reading import (
     MANIFEST,
-    iter_records,
+    Damaged,
+    damage,
     last_places,
     manifest_name,
     manifests,
     placed,
     read_manifest,
     record_at,
+    torn,
 )
 from gradcam_cli.store.records import SCHEMA_VERSION, Done, Record
 from gradcam_cli.store.runfile import RunFile, differences, read_run, run_name, write_run
@@ -59,8 +62,9 @@ class Manifest:
     """An output folder's manifest, open for appending; made by ``open_manifest``.
 
     ``settings`` is the digest that a finished record must carry, ``batch_size`` what an earlier
-    part of the same run decided on, or 0. ``changed`` says what differs from the run before.
-    ``displaced`` are sources of other lists whose files had to make room.
+    part of the same run decided on, or 0. ``changed`` says what differs from the run before,
+    ``warnings`` are sentences on lines that were damaged. ``displaced`` are sources of other lists
+    whose files had to make room.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class Manifest:
         self.path = folder / name
         self.settings = digest(settings)
         self.displaced: list[str] = []
+        self.warnings: list[str] = []
         self._run = RunFile(settings, self.settings)
         self._stems = stems
         self._owners: dict[str, str] = {}
@@ -81,6 +86,7 @@ class Manifest:
         self._superseded = False
         self._doomed: list[Path] = []
         self._file: FileIO | None = None
+        self._end = 0
 
     @property
     def batch_size(self) -> int:
@@ -99,30 +105,24 @@ class Manifest:
     def load(self) -> None:
         """Read what is there: the last record of a picture counts, a torn last line is cut off.
 
-        The manifests of the folder's other shards tell what is done as well. Raises GradcamError
-        when they were made with other settings: each would take the other's files for its own.
+        Damaged lines go into a file beside the manifest. The manifests of the folder's other shards
+        tell what is done as well. Raises GradcamError when they were made with other settings: each
+        would take the other's files for its own.
         """
         for path in manifests(self.folder):
             if path != self.path and path not in self._doomed:
-                for record, start in placed(path):
-                    _check_version(record, self.folder)
-                    if record.settings != self.settings:
-                        raise self._of_other_settings(path)
-                    self._remember(record, path.name, start)
+                self._load_other(path)
         if self.path in self._doomed:
             return
         try:
             _cut_torn_line(self.path)
+            self._load_own()
+            self._end = self.path.stat().st_size
         except FileNotFoundError:
             return
         except OSError as error:
             raise _cannot_write(self.path, error) from error
-        own: set[str] = set()
-        for record, start in placed(self.path):
-            _check_version(record, self.folder)
-            self._superseded |= record.source in own
-            own.add(record.source)
-            self._remember(record, self.path.name, start)
+        self._load_own()
 
     def start_anew(self) -> None:
         """Forget what is there, as soon as the first new record is written and not before.
@@ -159,7 +159,12 @@ class Manifest:
 
     def line(self, done: Done) -> str:
         """Return the record of a picture that was done before as JSON; raises GradcamError."""
-        return record_at(self.folder / done.manifest, done.start, done.source).to_json()
+        path = self.folder / done.manifest
+        record = record_at(path, done.start, done.source)
+        try:
+            return record.to_json()
+        except ValueError as error:  # a number beyond all bounds
+            raise GradcamError(f"a record in {path} is damaged: {error}", "remove it") from error
 
     def append(self, record: Record) -> None:
         """Write one record whole, and hand it to the operating system at once.
@@ -169,6 +174,7 @@ class Manifest:
         before = self._known.get(record.source)
         self._superseded |= before is not None and not self._doomed
         line = record.to_json().encode() + b"\n"
+        self.check()
         try:
             for path in self._doomed:
                 path.unlink(missing_ok=True)
@@ -180,24 +186,75 @@ class Manifest:
             if self._file is None:
                 write_run(self.folder / run_name(self.path.name), self._run)
                 self._file = self.path.open("ab", buffering=0)
-            end = self._file.seek(0, os.SEEK_END)
             try:
                 if self._file.write(line) != len(line):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             except OSError:
-                self._file.truncate(end)
+                self._file.truncate(self._end)
                 raise
+            self._end += len(line)
         except OSError as error:
             raise _cannot_write(self.path, error) from error
+
+    def check(self) -> None:
+        """Raise GradcamError when somebody else has changed the file that the records go to."""
+        if self.path in self._doomed:
+            return
+        try:
+            size = self.path.stat().st_size
+            if size != self._end:  # some network disks remember a file's size for a while
+                with self.path.open("rb") as file:
+                    size = file.seek(0, os.SEEK_END)
+        except FileNotFoundError:
+            size = 0
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+        if size != self._end:
+            self._superseded = False  # what somebody else wrote stays as it is
+            raise GradcamError(
+                f"{self.path} was changed by somebody else while this run wrote to it",
+                "run again: pictures whose records are gone are done again",
+            )
 
     def close(self) -> None:
         """Close the file; of pictures that were done again only the last record is kept."""
         if self._file is not None:
-            self._file.close()
-            self._file = None
+            file, self._file = self._file, None
+            try:
+                file.close()
+            except OSError as error:
+                raise _cannot_write(self.path, error) from error
         if self._superseded:
             self._superseded = False
             write_bytes(self.path, _last_lines(self.path))
+
+    def _load_other(self, path: Path) -> None:
+        damaged: list[Damaged] = []
+        for record, start in placed(path, damaged.append):
+            _check_version(record, self.folder)
+            if record.settings != self.settings:
+                raise self._of_other_settings(path)
+            self._remember(record, path.name, start)
+        if damaged:
+            self.warnings.append(f"{damage(damaged)} and passed by")
+
+    def _load_own(self) -> None:
+        damaged: list[Damaged] = []
+        own: set[str] = set()
+        gone = counted = 0
+        for record, start in placed(self.path, damaged.append):
+            gone += sum(line.size for line in damaged[counted:])
+            counted = len(damaged)
+            _check_version(record, self.folder)
+            self._superseded |= record.source in own
+            own.add(record.source)
+            # Where it will be when the damaged lines before it have gone.
+            self._remember(record, self.path.name, start - gone)
+        if damaged:
+            aside = _set_aside(self.path, damaged)
+            self.warnings.append(
+                f"{damage(damaged)}, now in {aside.name}; pictures without a record are done again"
+            )
 
     def _remember(self, record: Record, manifest: str, start: int) -> None:
         files = record.every_file()
@@ -305,6 +362,7 @@ def open_manifest(
             manifest.start_anew()
         manifest.load()
         yield manifest
+        manifest.check()
 
 
 def _check_unused(folder: Path, name: str) -> None:
@@ -352,13 +410,17 @@ def _forget(path: Path) -> None:
 
 def _last_lines(path: Path) -> Iterator[bytes]:
     """Yield each picture's last line, in the place of its first: as if it had been done once."""
-    with path.open("rb") as file:
-        for place in last_places(iter_records(file, path)):
-            file.seek(place)
-            yield file.readline()
+    try:
+        with open_regular(path) as file:
+            for place in last_places(placed(path)):
+                file.seek(place)
+                yield file.readline()
+    except OSError as error:
+        raise _cannot_write(path, error) from error
 
 
 def _cut_torn_line(path: Path) -> None:
+    check_regular(path)
     with path.open("rb+") as file:
         end = file.seek(0, os.SEEK_END)
         step, tail = 1 << 16, b""
@@ -366,11 +428,41 @@ def _cut_torn_line(path: Path) -> None:
             start = max(0, end - step)
             file.seek(start)
             tail = file.read(end - start)
-            if b"\n" in tail:
-                file.truncate(start + tail.rindex(b"\n") + 1)
-                return
             end = start
-        file.truncate(0)
+        begin = end + tail.rfind(b"\n") + 1
+        file.seek(begin)
+        if torn(file.read(step)):
+            file.truncate(begin)
+
+
+def _set_aside(path: Path, damaged: Sequence[Damaged]) -> Path:
+    """Move damaged lines into a file of their own, and return it.
+
+    A process that is killed meanwhile leaves them in both files, and never in none.
+    """
+    aside = path.with_name(path.name + ".damaged")
+    with path.open("rb") as file:
+        lines = b"".join(_line_at(file, line.start).rstrip(b"\n") + b"\n" for line in damaged)
+    before = aside.read_bytes() if aside.exists() else b""
+    if not before.endswith(lines):
+        write_bytes(aside, before + lines)
+    write_bytes(path, _without(path, {line.start for line in damaged}))
+    return aside
+
+
+def _line_at(file: BinaryIO, start: int) -> bytes:
+    file.seek(start)
+    return file.readline()
+
+
+def _without(path: Path, starts: set[int]) -> Iterator[bytes]:
+    """Yield a file's lines but for those that start at these bytes."""
+    place = 0
+    with path.open("rb") as file:
+        for line in file:
+            if place not in starts:
+                yield line
+            place += len(line)
 
 
 def _same_picture(path: Path, record: _Known) -> bool:
@@ -380,7 +472,8 @@ def _same_picture(path: Path, record: _Known) -> bool:
             return False
         if facts.st_mtime_ns == record.mtime_ns:
             return True
-        return hashlib.sha256(path.read_bytes()).digest() == record.sha256
+        with open_regular(path) as file:
+            return hashlib.sha256(file.read()).digest() == record.sha256
     except OSError:
         return False
 

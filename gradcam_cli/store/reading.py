@@ -1,19 +1,23 @@
-"""Manifests become records again."""
+"""Manifests become records again; lines that are damaged are passed by, and reported."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from gradcam_cli.errors import GradcamError
+from gradcam_cli.regular import open_regular
 from gradcam_cli.store.records import Record
 from gradcam_cli.text import line_text
 
 __all__ = [
     "MANIFEST",
-    "iter_records",
+    "Damaged",
+    "damage",
     "last_places",
     "manifest_name",
     "manifests",
@@ -21,10 +25,49 @@ __all__ = [
     "read_folder",
     "read_manifest",
     "record_at",
+    "torn",
 ]
 
 MANIFEST = "manifest.jsonl"
+MOST_A_RECORD = 16_000_000
+"""Bytes; a record of a thousand classes, each explained, has one."""
+
 _MANIFESTS = re.compile(r"manifest(-\d+-of-\d+)?\.jsonl")
+_BEGINNING = b'{"schema_version"'
+"""How every line of ours begins."""
+_FEW = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A line of a manifest that is not a record; ``number`` counts from 1.
+
+    ``start`` and ``size`` are its place and its length in bytes, ``reason`` says what it is.
+    """
+
+    path: Path
+    number: int
+    start: int
+    size: int
+    reason: str
+
+
+Report = Callable[[Damaged], None]
+
+
+def _pass_by(line: Damaged) -> None:
+    """Say nothing of a damaged line."""
+
+
+def damage(lines: Sequence[Damaged]) -> str:
+    """Return one sentence on damaged lines, one at least, all of the same manifest."""
+    numbers = [str(line.number) for line in lines[:_FEW]]
+    if len(lines) > _FEW:
+        numbers.append(f"{len(lines) - _FEW} more")
+    *most, last = numbers
+    named = f"lines {', '.join(most)} and {last}" if most else f"line {last}"
+    are = "are" if most else "is"
+    return f"{named} of {lines[0].path} {are} damaged ({lines[0].reason})"
 
 
 def manifest_name(shard: tuple[int, int] | None = None) -> str:
@@ -37,20 +80,23 @@ def manifests(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if _MANIFESTS.fullmatch(path.name))
 
 
-def read_manifest(folder: Path, name: str = MANIFEST) -> Iterator[Record]:
+def read_manifest(
+    folder: Path, name: str = MANIFEST, damaged: Report = _pass_by
+) -> Iterator[Record]:
     """Yield the records of an output folder in order; a torn last line is left out.
 
-    Raises GradcamError when there is no manifest, or a line in its middle is not a record.
+    ``damaged`` is called with every line that is not a record. Raises GradcamError when there is no
+    manifest, or the file is not one.
     """
-    for record, _ in placed(folder / name):
+    for record, _ in placed(folder / name, damaged):
         yield record
 
 
-def placed(path: Path) -> Iterator[tuple[Record, int]]:
+def placed(path: Path, damaged: Report = _pass_by) -> Iterator[tuple[Record, int]]:
     """Yield a manifest's records, each with the byte that its line begins at."""
     try:
-        with path.open("rb") as file:
-            yield from iter_records(file, path)
+        with open_regular(path) as file:
+            yield from _records(file, path, damaged)
     except OSError as error:
         raise _cannot_read(path, error) from error
 
@@ -62,28 +108,28 @@ def record_at(path: Path, start: int, source: str) -> Record:
     GradcamError when the record has gone.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             file.seek(start)
-            record = Record.from_json(line_text(file.readline()))
+            record = Record.from_json(line_text(file.readline(MOST_A_RECORD)))
         if record.source == source:
             return record
     except ValueError:
         pass
     except OSError as error:
         raise _cannot_read(path, error) from error
-    for record in _latest(path):
+    for record in _latest(path, _pass_by):
         if record.source == source:
             return record
     raise GradcamError(f"{path} was changed by somebody else meanwhile", "run again")
 
 
-def read_folder(folder: Path) -> Iterator[Record]:
+def read_folder(folder: Path, damaged: Report = _pass_by) -> Iterator[Record]:
     """Yield one record a picture of an output folder, its latest, whichever shards wrote there.
 
     Of several manifests the one that was written to last comes first, and is believed; within one,
     pictures come in the order of their first records. A run may be at work: what it adds meanwhile
-    is left out. Raises GradcamError when there is no manifest, or a line in one's middle is not a
-    record.
+    is left out. ``damaged`` is called with every line that is not a record. Raises GradcamError
+    when there is no manifest, or one of the files is not a manifest.
     """
     try:
         paths = sorted(manifests(folder), key=lambda path: path.stat().st_mtime_ns, reverse=True)
@@ -93,20 +139,26 @@ def read_folder(folder: Path) -> Iterator[Record]:
         raise GradcamError(f"{folder} has no manifest", "name the output folder of a run")
     seen: set[str] = set()
     for path in paths:
-        for record in _latest(path):
+        for record in _latest(path, damaged):
             if record.source not in seen:
                 seen.add(record.source)
                 yield record
 
 
-def _latest(path: Path) -> Iterator[Record]:
+def torn(line: bytes) -> bool:
+    """Tell by its beginning whether a line without an end is what a killed run leaves behind."""
+    beginning = line[: len(_BEGINNING)]
+    return not beginning.strip(b"\0") or _BEGINNING.startswith(beginning)
+
+
+def _latest(path: Path, damaged: Report) -> Iterator[Record]:
     """Yield the last record of each picture in one manifest."""
     try:
         # Open all the while: a run that ends meanwhile puts a shorter manifest in its place.
-        with path.open("rb") as file:
-            for place in last_places(iter_records(file, path)):
+        with open_regular(path) as file:
+            for place in last_places(_records(file, path, damaged)):
                 file.seek(place)
-                yield Record.from_json(line_text(file.readline()))
+                yield Record.from_json(line_text(file.readline(MOST_A_RECORD)))
     except OSError as error:
         raise _cannot_read(path, error) from error
 
@@ -128,20 +180,46 @@ def last_places(records: Iterable[tuple[Record, int]]) -> Iterable[int]:
     return places.values()
 
 
-def iter_records(file: BinaryIO, path: Path) -> Iterator[tuple[Record, int]]:
-    """Yield a manifest's records, each with where its line begins."""
+def _records(file: BinaryIO, path: Path, damaged: Report) -> Iterator[tuple[Record, int]]:
+    """Yield a manifest's records, each with where its line begins.
+
+    Raises GradcamError for a file in which no line is, or ever was, a record.
+    """
+    foreign: Damaged | None = None
+    ours = False
     place = 0
-    for number, line in enumerate(file, 1):
-        if not line.endswith(b"\n"):
-            return
-        try:
-            yield Record.from_json(line_text(line)), place
-        except ValueError as error:
-            raise GradcamError(
-                f"line {number} of {path} is not a record: {error}",
-                "start the run anew with --overwrite, or name another folder",
-            ) from error
+    for number, line in enumerate(iter(lambda: file.readline(MOST_A_RECORD), b""), 1):
+        if not line.endswith(b"\n") and len(line) < MOST_A_RECORD and torn(line):
+            break
+        record = _record(line)
+        if isinstance(record, Record):
+            ours = True
+            yield record, place
+        else:
+            found = Damaged(path, number, place, len(line), record)
+            damaged(found)
+            ours = ours or _BEGINNING in line
+            foreign = foreign or found
         place += len(line)
+    if foreign and not ours:
+        raise GradcamError(
+            f"{path} is not a manifest of gradcam: line {foreign.number} is {foreign.reason}",
+            "name another folder, or start the run anew with --overwrite",
+        )
+
+
+def _record(line: bytes) -> Record | str:
+    """Return the record of a line, or what the line is instead."""
+    if not line.endswith(b"\n"):
+        return "without an end"
+    try:
+        return Record.from_json(line_text(line))
+    except json.JSONDecodeError:
+        return "not JSON"
+    except UnicodeDecodeError:
+        return "not UTF-8 text"
+    except ValueError as error:
+        return str(error)
 
 
 def _cannot_read(path: Path, error: OSError) -> GradcamError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
@@ -123,13 +124,13 @@ class Record:
     def from_json(cls, line: str) -> Record:
         """Return the record of one manifest line; raises ValueError when it is not whole."""
         try:
-            values: dict[str, Any] = json.loads(line)
+            values: dict[str, Any] = json.loads(line, parse_constant=_no_number)
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
         try:
             values["version"] = values.pop("schema_version")
             if values["version"] not in (1, SCHEMA_VERSION):
-                raise ValueError("a manifest of another version")
+                raise ValueError("a record of another version of gradcam")
             bytes.fromhex(values["sha256"])
             values["error"] = _sound(Failure(**values["error"])) if values["error"] else None
             values["predictions"] = tuple(
@@ -156,11 +157,16 @@ class Done:
     start: int = 0
 
 
+def _no_number(word: str) -> float:
+    raise ValueError(f"not JSON: {word} is not a number")
+
+
 def _check_files(files: Mapping[str, Any], sizes: Mapping[str, Any]) -> None:
     if files.keys() != sizes.keys():
         raise KeyError("a file without a size")
-    if not all(isinstance(name, str) for name in files.values()):
-        raise TypeError("a file's name is not text")
+    for name in files.values():
+        if not isinstance(name, str) or b"\0" in os.fsencode(name):
+            raise TypeError(f"a file's name is {name!r:.40}")
 
 
 def _explanation(row: Mapping[str, Any]) -> ExplanationRecord:

@@ -11,8 +11,8 @@ import pytest
 
 from gradcam_cli.engine import decide
 from gradcam_cli.engine.decide import SIZES, USUAL, WORTH_FREEZING, decided, try_sizes
-from gradcam_cli.errors import GradcamError
-from gradcam_cli.explainer import Explainer, OutOfMemory, traced
+from gradcam_cli.errors import GradcamError, OutOfMemory
+from gradcam_cli.explainer import Explainer, traced
 from gradcam_cli.models.load import Model
 from gradcam_cli.network import footprint
 from gradcam_cli.network.footprint import working_bytes
@@ -47,7 +47,7 @@ class Tracing:
         self.sizes.append(size)
         self.frozen.append(freeze)
         if size > self.most:
-            raise OutOfMemory(None, None, "no memory")
+            raise OutOfMemory("no memory")
         return traced(model, spec, size, freeze)
 
 

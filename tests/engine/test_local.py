@@ -15,8 +15,8 @@ import pytest
 from gradcam_cli.engine.files import Recorder
 from gradcam_cli.engine.local import THREADS, Late, Stages, ordered, stream
 from gradcam_cli.engine.steps import Failed
-from gradcam_cli.errors import GradcamError
-from gradcam_cli.explainer import Explainer, OutOfMemory, traced
+from gradcam_cli.errors import GradcamError, OutOfMemory
+from gradcam_cli.explainer import Explainer, traced
 from gradcam_cli.models.load import Model
 from gradcam_cli.sources.find import Found
 from gradcam_cli.spec.draw import DrawSpec
@@ -90,6 +90,25 @@ def test_an_error_arrives_in_its_turn() -> None:
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(KeyError):
         next(results)
+
+
+def test_nothing_is_begun_behind_an_error() -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> int:
+        begun.append(number)
+        return 1 // (number != 2)
+
+    def slowly() -> Iterator[int]:
+        for number in range(100):
+            yield number
+            time.sleep(0.05)  # as a network between two batches
+
+    results = ordered(work, slowly(), 50)
+    assert [next(results), next(results)] == [1, 1]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+    assert len(begun) < 10
 
 
 def test_an_own_timeout_is_an_error_like_any_other() -> None:
@@ -262,7 +281,7 @@ def test_memory_that_runs_out_is_said_with_a_smaller_size(
 ) -> None:
     class Starved(Watched):
         def __call__(self, *_: Any) -> Any:
-            raise OutOfMemory(None, None, "no memory")
+            raise OutOfMemory("no memory")
 
     starved: Any = Starved(four)
     with pytest.raises(GradcamError, match="memory ran out with batches of 4") as caught:

@@ -17,7 +17,6 @@ from gradcam_cli.errors import ImageError
 from gradcam_cli.images import files
 from gradcam_cli.images.encode import encode
 from gradcam_cli.images.files import read_picture
-from tests.streams import stderr_at
 
 DATA = Path(__file__).parent / "data"
 RED, GREEN, BLUE, YELLOW = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0)
@@ -269,11 +268,6 @@ def test_what_is_no_picture(tmp_path: Path, data: bytes, kind: str) -> None:
     assert kind_of(path) == kind
 
 
-def test_floating_point_levels_are_refused() -> None:
-    with pytest.raises(ImageError, match="float32"):
-        read_picture(DATA / "float.tif")
-
-
 def test_special_files_are_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "folder.jpg").mkdir()
@@ -439,10 +433,7 @@ def test_an_end_painted_grey_by_the_decoder_is_no_picture(tmp_path: Path) -> Non
     path = tmp_path / "a.jpg"
     data = encode(pixels, "jpg", 90)
     path.write_bytes(data[: len(data) // 2] + b"\xff\xd9")
-    with stderr_at(tmp_path / "words"):
-        assert kind_of(path) == "truncated"
-    with stderr_at(os.devnull):  # what the decoder says cannot be heard
-        assert "grey" in read_picture(path).warning
+    assert kind_of(path) == "truncated"
     path.write_bytes(data)
     assert read_picture(path).warning == ""
 

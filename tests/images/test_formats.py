@@ -88,11 +88,8 @@ def test_avif(tmp_path: Path, bits: int, channels: int) -> None:
         pixelformat="444" if channels > 2 else "400",
         speed=9,
     )
-    if channels == 2:
-        assert "grey with transparency" in refusal(tmp_path, data)
-        return
     stored = imagecodecs.avif_decode(data).reshape(HEIGHT, WIDTH, -1)
-    check(tmp_path, data, meant(stored, 2**bits - 1, extra=(2,) if channels == 4 else ()))
+    check(tmp_path, data, meant(stored, 2**bits - 1, extra=() if channels % 2 else (2,)))
 
 
 @pytest.mark.parametrize("spread", ["full", "limited"])
@@ -223,7 +220,7 @@ def test_bmp_of_os2(tmp_path: Path) -> None:
 
 def test_bmp_in_an_unusual_order_is_refused(tmp_path: Path) -> None:
     packed = levels(4, 255).view("<u4")[:, :, 0]
-    assert "unusual order" in refusal(tmp_path, bmp(packed, BGR[::-1], 40))
+    assert "bitfields layout" in refusal(tmp_path, bmp(packed, BGR[::-1], 40))
 
 
 @pytest.mark.parametrize("name", ["WEBP", "PNG", "GIF", "AVIF"])

@@ -56,8 +56,18 @@ def test_room_is_given_back_after_an_error() -> None:
             raise KeyError
 
 
-@pytest.mark.parametrize("kind", ["numpy", "opencv"])
-def test_no_memory_left_is_the_picture_s_error(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "size", "outcome"),
+    [
+        ("numpy", 1 << 40, "too-large"),
+        ("opencv", 1 << 40, "too-large"),
+        ("numpy", 1, "MemoryError"),
+        ("opencv", 1, "MemoryError"),
+    ],
+)
+def test_no_memory_left_is_a_large_picture_s_error_or_the_machine_s(
+    kind: str, size: int, outcome: str
+) -> None:
     """In a process of its own, which is refused more than half a gigabyte."""
     code = f"""
 import resource, cv2, numpy as np
@@ -67,18 +77,20 @@ pixels = np.zeros((1000, 1000), np.uint8)
 most = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize() + (1 << 29)
 resource.setrlimit(resource.RLIMIT_AS, (most, most))
 try:
-    with Room().take(1):
+    with Room().take({size}):
         if {kind!r} == "numpy":
             np.ones(1 << 31, np.uint8)
         else:
             cv2.resize(pixels, (40_000, 40_000))
 except ImageError as error:
     print(error.kind)
+except MemoryError as error:
+    print("MemoryError")
 """
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    assert result.stdout == "too-large\n"
+    assert result.stdout == f"{outcome}\n"
 
 
 def test_other_errors_stay_what_they_are() -> None:

@@ -160,7 +160,7 @@ def test_a_tiff_read_by_samples_is_turned(tmp_path: Path, orientation: int) -> N
 
 def unlike(kind: str) -> bytes:
     """Return a TIFF that no decoder here reads rightly."""
-    if kind.startswith(("int", "float", "uint32")):
+    if kind.startswith(("int", "uint")):
         return tiff(np.zeros((9, 9, 3), kind), photometric="rgb")
     if kind == "CIE Lab":
         file = io.BytesIO()
@@ -186,11 +186,10 @@ def unlike(kind: str) -> bytes:
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        *[(name, name) for name in ("int8", "int16", "uint32", "float16", "float32", "float64")],
+        *[(name, name) for name in ("int8", "int16", "int32", "uint32", "uint64")],
         *[("CIE Lab", "8-bit CIE Lab"), ("raw", "camera's raw"), ("thumbnail", "thumbnail")],
         ("CR2", "camera's raw file (CR2)"),
-        *[("jpegxl", "JPEG XL"), ("jpeg2000", "JPEG 2000"), ("zstd", "Zstandard")],
-        *[("lzma", "LZMA"), ("webp", "WebP"), ("lerc", "LERC")],
+        *[("jpegxl", "JPEG XL"), ("jpeg2000", "JPEG 2000"), ("webp", "WebP"), ("lerc", "LERC")],
     ],
 )
 def test_tiff_that_cannot_be_read_rightly_is_refused(tmp_path: Path, kind: str, said: str) -> None:

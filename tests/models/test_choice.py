@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gradcam_cli.errors import ModelError
+from gradcam_cli.errors import GradcamError, ModelError
 from gradcam_cli.models.choice import check_files, file_digest, fingerprint, is_file, own_file
 from gradcam_cli.spec.model import ModelSpec
 
@@ -113,7 +113,7 @@ def test_a_fingerprint_of_what_is_not_there_is_refused(here: Path) -> None:
         fingerprint(ModelSpec("vgg61"))
     with pytest.raises(ModelError, match="there is no file"):
         fingerprint(ModelSpec("vgg16", weights="mine.h5"))
-    with pytest.raises(ModelError, match="there is no file"):
+    with pytest.raises(GradcamError, match="cannot read the labels"):
         fingerprint(ModelSpec("vgg16", labels=here / "labels.txt"))
     assert fingerprint(ModelSpec(str(here)))["weights"] == ""  # load says what it is
 
@@ -142,9 +142,9 @@ def test_nothing_heavy_is_imported() -> None:
 def test_a_check_finds_what_a_fingerprint_would(here: Path, choice: ModelSpec) -> None:
     for name in ("mine.h5", "mine.keras"):
         (here / name).write_bytes(b"abc")
-    with pytest.raises(ModelError) as later:
+    with pytest.raises(GradcamError) as later:
         fingerprint(choice)
-    with pytest.raises(ModelError) as caught:
+    with pytest.raises(GradcamError) as caught:
         check_files(choice)
     assert str(caught.value) == str(later.value)
 

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -34,6 +35,24 @@ LIBRARY = {
                 return cls(inner.inputs[0], inner.outputs[0])
 
         models = N(ImageClassifier=Classifier)
+
+        from keras_hub.src.models import x
+    """,
+    "src/models/__init__.py": "",
+    "src/models/x.py": """
+        import keras
+
+        @keras.saving.register_keras_serializable("x")
+        class X(keras.Model):
+            pass
+
+        @keras.saving.register_keras_serializable("x")
+        class WordTokenizer(keras.Layer):
+            pass
+
+        @keras.saving.register_keras_serializable("x")
+        def download(address):
+            pass
     """,
     "src/__init__.py": "",
     "src/utils/__init__.py": "",
@@ -47,6 +66,9 @@ LIBRARY = {
 
         def load_json(preset, name):
             return json.load(open(f"{preset}/{name}"))
+
+        def get_file(preset, name):
+            return f"{preset}/{name}"
     """,
 }
 
@@ -63,7 +85,8 @@ def preset(tmp_path: Path) -> Path:
     keras.Model(picture, keras.layers.Dense(3, activation="softmax")(x)).save(
         folder / "inner.keras"
     )
-    (folder / "task.weights.h5").write_bytes(b"")
+    with h5py.File(folder / "task.weights.h5", "w") as file:
+        file["vars/0"] = [1.0]
     return folder
 
 
@@ -77,6 +100,8 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     for name in [one for one in sys.modules if one.split(".")[0] == "keras_hub"]:
         del sys.modules[name]
+    for name in [one for one in keras.saving.get_custom_objects() if one.startswith("x>")]:
+        del keras.saving.get_custom_objects()[name]
 
 
 @pytest.mark.usefixtures("library")
@@ -94,12 +119,58 @@ def test_a_preset_folder_brings_network_size_and_scaling(preset: Path) -> None:
 
 
 @pytest.mark.usefixtures("library")
-@pytest.mark.parametrize("module", ["evil_module", "keras_hub.src.utils.preset_utils"])
-def test_a_preset_names_classes_of_nobody_else(preset: Path, module: str) -> None:
-    node = {"module": module, "class_name": "X", "registered_name": "x>X", "config": {}}
+@pytest.mark.parametrize(
+    ("module", "name", "registered"),
+    [
+        ("evil_module", "Y", "x>Y"),
+        ("keras_hub.src.utils.preset_utils", "Y", None),
+        ("keras_hub.src.models.x", "Y", None),
+        ("keras_hub.src.models.x", "WordTokenizer", "x>WordTokenizer"),
+        ("keras_hub.src.models.x", "download", "x>download"),
+    ],
+)
+def test_a_preset_names_no_other_classes(
+    preset: Path, module: str, name: str, registered: str | None
+) -> None:
+    node: dict[str, object] = {
+        "module": module,
+        "class_name": name,
+        "registered_name": registered,
+        "config": {},
+    }
     (preset / "task.json").write_text(json.dumps(node))
-    with pytest.raises(ModelError, match=rf"task\.json of .*class 'X' from {module}"):
+    with pytest.raises(ModelError, match=rf"task\.json of .*class '{name}'"):
         load(ModelSpec(str(preset)))
+
+
+@pytest.mark.usefixtures("library")
+def test_weights_of_a_preset_lead_nowhere_else(preset: Path) -> None:
+    shards = preset / "model.weights.json"
+    shards.write_text(json.dumps({"weight_map": {"/vars": ["part.h5"]}}))
+    with h5py.File(preset / "part.h5", "w") as file:
+        file["vars"] = h5py.ExternalLink("elsewhere.h5", "/vars")
+    with pytest.raises(ModelError, match=r"part\.h5: /vars is a link into another file, elsewh"):
+        load(ModelSpec(str(preset)))
+    shards.write_text(json.dumps({"weight_map": {"/vars": "../part.h5"}}))
+    with pytest.raises(ModelError, match=r"names weights in another folder, '\.\./part\.h5'"):
+        load(ModelSpec(str(preset)))
+    shards.unlink()
+    (preset / "task.weights.h5").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"weights of the preset .* cannot be read"):
+        load(ModelSpec(str(preset)))
+
+
+@pytest.mark.usefixtures("library")
+def test_a_preset_never_names_what_reads_files(preset: Path) -> None:
+    node: dict[str, object] = {
+        "module": "keras.saving",
+        "class_name": "KerasFileEditor",
+        "config": {"filepath": "x"},
+    }
+    (preset / "task.json").write_text(json.dumps(node))
+    for unsafe in (False, True):
+        with pytest.raises(ModelError, match=r"task\.json .* names what no classifier is made of"):
+            load(ModelSpec(str(preset), unsafe_load=unsafe))
 
 
 @pytest.mark.usefixtures("library")

@@ -396,8 +396,7 @@ def test_how_a_nested_model_was_trained_with_code_of_ones_own(tmp_path: Path) ->
         nested["compile_config"]["loss"] = loss
 
     rewrite(path, old, keras.__version__)
-    sentence = "left out the training of 1 nested model"
-    opened(path, network, "Focal", sentence)
+    opened(path, network, "Focal")
 
 
 @pytest.mark.parametrize("name", ["m.h5", "m.keras"])

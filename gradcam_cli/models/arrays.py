@@ -1,0 +1,47 @@
+"""A ``.npy`` file becomes an array, once its header fits its length."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from gradcam_cli.errors import ModelError
+from gradcam_cli.regular import open_regular
+
+__all__ = ["read_array"]
+
+_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+
+def read_array(name: str, path: Path) -> NDArray[Any]:
+    """Return the numbers of the file that ``--input`` gives for an input of that name.
+
+    No memory is taken for what the file does not hold, and no pickle is read. Raises ModelError.
+    """
+    hint = "save numbers with numpy.save"
+    try:
+        with open_regular(path, "--input") as file:
+            return _read(file, path.stat().st_size)
+    except FileNotFoundError:
+        raise ModelError(f"--input {name}: there is no file {path}", "check the path") from None
+    except OSError as error:
+        raise ModelError(f"--input {name}: cannot read {path}: {error.strerror}", hint) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # a header is a Python expression, which fails in many ways
+        raise ModelError(f"--input {name}: {path} is no readable .npy file", hint) from error
+
+
+def _read(file: BinaryIO, size: int) -> NDArray[Any]:
+    shape, _, dtype = _HEADERS[npy.read_magic(file)](file)
+    if dtype.kind not in "biuf" or min(shape, default=1) < 0:
+        raise ValueError("not an array of numbers")
+    if math.prod(shape) * dtype.itemsize > size - file.tell():
+        raise ValueError("cut short")
+    file.seek(0)
+    return np.asarray(npy.read_array(file, allow_pickle=False))

@@ -1,0 +1,1 @@
+"""A long campaign of damaged pictures and crafted model files: ``python -m tests.attack``."""
