@@ -67,7 +67,7 @@ def made(network: Any, ports: Ports, case: Case) -> Model:
         scaling=SCALINGS["none"],
         inside=case.inside,
         labels=Labels(names=(), ids=()),
-        classes=3,
+        classes=max(3, *(index + 1 for index in case.classes)),
     )
 
 

@@ -38,7 +38,10 @@ def read_array(name: str, path: Path) -> NDArray[Any]:
 
 
 def _read(file: BinaryIO, size: int) -> NDArray[Any]:
-    shape, _, dtype = _HEADERS[npy.read_magic(file)](file)
+    try:
+        shape, _, dtype = _HEADERS[npy.read_magic(file)](file)
+    except MemoryError as error:  # what Python says of an expression that is nested too deeply
+        raise ValueError("not a header") from error
     if dtype.kind not in "biuf" or min(shape, default=1) < 0:
         raise ValueError("not an array of numbers")
     if math.prod(shape) * dtype.itemsize > size - file.tell():

@@ -187,9 +187,9 @@ def _with_file(entry: Entry, path: Path) -> Any:
     try:
         check_regular(path, "--weights")
     except FileNotFoundError:
-        raise ModelError(f"there is no weights file {path}", hint) from None
+        raise ModelError(f"--weights: there is no file {path}", hint) from None
     except OSError as error:
-        raise ModelError(f"cannot read the weights in {path}: {error.strerror}", hint) from None
+        raise ModelError(f"--weights: cannot read {path}: {error.strerror}", hint) from None
     with blank_weights():
         network = _build(entry)
     assign_weights(network, path, entry.name)

@@ -129,6 +129,7 @@ class Manifest:
         Until then the run may still be refused. What old records say is used once more, to remove
         the files that are not made again.
         """
+        self._before, self.changed = None, []
         self._doomed = manifests(self.folder) if self.path.name == MANIFEST else [self.path]
         with suppress(GradcamError):  # a manifest that cannot be read is a reason to start anew
             for path in self._doomed:

@@ -204,6 +204,19 @@ def test_the_batch_size_of_the_same_settings_is_remembered() -> None:
     for settings, name, size in ((NOW, MANIFEST, 32), (OTHER, MANIFEST, 0), (NOW, ONE, 0)):
         with opened(settings, name) as manifest:
             assert manifest.batch_size == size
+    with opened(overwrite=True) as manifest:
+        assert manifest.batch_size == 0
+
+
+def test_what_was_changed_is_named_and_forgotten_with_the_rest() -> None:
+    add(finished(picture()))
+    for settings, overwrite, changed in (
+        (NOW, False, []),
+        (OTHER, False, ["intensity 0.4, now 0.5"]),
+        (OTHER, True, []),
+    ):
+        with opened(settings, overwrite=overwrite) as manifest:
+            assert manifest.changed == changed
 
 
 def test_a_changed_picture_is_done_again() -> None:
