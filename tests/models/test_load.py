@@ -135,7 +135,7 @@ def test_weights_may_be_given_as_a_file(mobilenet: tuple[Any, Path]) -> None:
 def test_weights_that_do_not_fit_are_refused(mobilenet: tuple[Any, Path]) -> None:
     with pytest.raises(ModelError, match="do not fit mobilenetv2"):
         load(ModelSpec("mobilenetv2", weights=str(mobilenet[1])))
-    with pytest.raises(ModelError, match=r"there is no weights file mine\.h5") as caught:
+    with pytest.raises(ModelError, match=r"--weights: there is no file mine\.h5") as caught:
         load(ModelSpec("mobilenet", weights="mine.h5"))
     assert "imagenet, random" in caught.value.hint
 
