@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from gradcam_cli.cli import app
-from gradcam_cli.errors import ExitCode
+from gradcam_cli.errors import ExitCode, FailureKind
 
 ROOT = Path(__file__).parent.parent
 
@@ -27,6 +27,20 @@ EXIT_CODES = {
     ExitCode.HUNG_UP: "the terminal was closed; otherwise like 130",
     ExitCode.INTERRUPTED: "interrupted; the same command goes on from there",
     ExitCode.TERMINATED: "terminated by SIGTERM; otherwise like 130",
+}
+
+
+FAILURES = {
+    FailureKind.CHANGED: "the file changed while it was worked on",
+    FailureKind.EMPTY: "the file is empty",
+    FailureKind.NOT_A_PICTURE: "something else, or a kind of picture that is not read rightly",
+    FailureKind.TIMEOUT: "reading took longer than two minutes",
+    FailureKind.TOO_LARGE: "more than 300 megapixels, or more than memory holds",
+    FailureKind.TRUNCATED: "the file is not whole",
+    FailureKind.UNREAD_TYPE: "a type that is not read (with `--strict-types`)",
+    FailureKind.UNREADABLE: "no permission, not a regular file, or a fault of the disk",
+    FailureKind.VANISHED: "there is no such file",
+    FailureKind.WRITE: "its output cannot be written",
 }
 
 
@@ -56,7 +70,13 @@ def exit_codes() -> str:
     return "\n".join(["| code | means |", "| --- | --- |", *rows])
 
 
-PARTS = {"commands": commands, "options": options, "exit codes": exit_codes}
+def failures() -> str:
+    """Return the table of the kinds of failure."""
+    rows = [f"| `{kind.value}` | {meaning} |" for kind, meaning in FAILURES.items()]
+    return "\n".join(["| kind | means |", "| --- | --- |", *rows])
+
+
+PARTS = {"commands": commands, "options": options, "exit codes": exit_codes, "failures": failures}
 
 
 def filled(text: str) -> str:

@@ -10,39 +10,16 @@
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Iterable
-from enum import IntEnum
+from enum import Enum, IntEnum
 
 __all__ = [
-    "EMPTY",
     "ExitCode",
+    "FailureKind",
     "GradcamError",
     "ImageError",
     "ModelError",
     "OutOfMemory",
-    "cause",
-    "nearest",
-    "printable",
-    "suggestion",
 ]
-
-EMPTY = {
-    "not finite": "the layer or its gradient holds infinities or NaN: the weights may be broken, "
-    "or too large for the model's precision",
-    "all negative": "every part of the picture speaks against this class's own score; where that "
-    "is the logit, --score probability looks at the class against the others",
-    "no cell won": "the class is the likeliest one in no cell of the model's output here, so there "
-    "is no score to explain; --score probability looks at its mean over all cells",
-    "zero gradient": "the score does not change with the layer: its units are dead, or the "
-    "score is a probability at a flat end of softmax or sigmoid (the logit has none)",
-    "zero everywhere": "the layer itself is zero for this picture",
-}
-"""Every reason for an empty map, and what lies behind it."""
-
-_STEERING = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""Control characters, and those that turn the direction of writing."""
 
 
 class ExitCode(IntEnum):
@@ -57,6 +34,21 @@ class ExitCode(IntEnum):
     HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
+
+
+class FailureKind(str, Enum):
+    """Why one image could not be used, as a word for grouping."""
+
+    CHANGED = "changed"
+    EMPTY = "empty"
+    NOT_A_PICTURE = "not-a-picture"
+    TIMEOUT = "timeout"
+    TOO_LARGE = "too-large"
+    TRUNCATED = "truncated"
+    UNREAD_TYPE = "unread-type"
+    UNREADABLE = "unreadable"
+    VANISHED = "vanished"
+    WRITE = "write"
 
 
 class GradcamError(Exception):
@@ -85,51 +77,11 @@ class OutOfMemory(ModelError):  # noqa: N818  as the system calls it
 
 
 class ImageError(GradcamError):
-    """One picture that cannot be used.
+    """One image that cannot be used, and which kind of failure it is."""
 
-    ``kind`` is a word for grouping: ``empty``, ``truncated``, ``not-a-picture``, ``unreadable``,
-    ``too-large``, ``unread-type``, ``vanished``, ``write``.
-    """
-
-    def __init__(self, kind: str, message: str, hint: str = "") -> None:
+    def __init__(self, kind: FailureKind, message: str, hint: str = "") -> None:
         super().__init__(message, hint)
         self.kind = kind
 
-    def __reduce__(self) -> tuple[type[ImageError], tuple[str, str, str]]:  # type: ignore[override]
+    def __reduce__(self) -> tuple[type[ImageError], tuple[FailureKind, str, str]]:  # type: ignore[override]
         return type(self), (self.kind, self.message, self.hint)
-
-
-def cause(reason: str) -> str:
-    """Return why a map is empty, with what lies behind it."""
-    return f"{reason} ({EMPTY[reason]})" if reason in EMPTY else reason
-
-
-def nearest(word: str, known: Iterable[str], count: int = 3) -> list[str]:
-    """Return the known names most like ``word``, best first; spelling and case are forgiven."""
-    by_key: dict[str, str] = {}
-    for name in known:
-        by_key.setdefault(name.casefold(), name)
-    hits = difflib.get_close_matches(word.casefold(), by_key, n=count, cutoff=0.6)
-    if len(hits) < count:
-        part = word.casefold()
-        hits += [key for key in by_key if part and part in key and key not in hits]
-    return [by_key[key] for key in hits[:count]]
-
-
-def suggestion(word: str, known: Iterable[str], otherwise: str = "") -> str:
-    """Return ``did you mean ...?`` for a misspelt name, or ``otherwise`` when nothing is near."""
-    names = nearest(word, known)
-    if not names:
-        return otherwise
-    listed = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " or " + names[-1]
-    return f"did you mean {listed}?"
-
-
-def printable(text: str) -> str:
-    """Return text that every terminal and page takes and none obeys.
-
-    File names may hold any bytes: what is no UTF-8, steers a terminal, or turns the direction of
-    writing becomes an escape.
-    """
-    whole = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return _STEERING.sub(lambda match: match[0].encode("unicode_escape").decode(), whole)

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from gradcam_cli.cam.answer import Answer, ClassMap, Facts
 from gradcam_cli.cam.maps import why_empty
 from gradcam_cli.cam.methods import METHODS, Method
-from gradcam_cli.errors import GradcamError, ModelError, OutOfMemory, suggestion
+from gradcam_cli.errors import GradcamError, ModelError, OutOfMemory
 from gradcam_cli.images.fit import Cells, Span
 from gradcam_cli.isolation import keras, tf
+from gradcam_cli.keras_files.refusal import blaming
 from gradcam_cli.models.classes import ClassChoice, parse_classes
 from gradcam_cli.models.load import Model
 from gradcam_cli.network.anatomy import Anatomy, FeatureMap, dissect, find_map
@@ -30,8 +31,8 @@ from gradcam_cli.network.places import Place
 from gradcam_cli.network.precision import has_bfloat16, in_bfloat16, keep_float32, trunk
 from gradcam_cli.network.survey import is_pooled, survey
 from gradcam_cli.network.tap import trace
-from gradcam_cli.opening.refusal import blaming
 from gradcam_cli.spec.explain import ExplainSpec
+from gradcam_cli.spelling import suggestion
 
 __all__ = ["Explainer", "traced"]
 

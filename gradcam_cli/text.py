@@ -1,4 +1,4 @@
-"""Bytes that an editor or a shell wrote become text, in whatever encoding they say they are."""
+"""Bytes that an editor or a shell wrote become text, and text becomes fit for a terminal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-__all__ = ["NotTextError", "decoded", "in_utf8", "is_unmarked_utf16", "line_text"]
+__all__ = ["NotTextError", "decoded", "in_utf8", "is_unmarked_utf16", "line_text", "printable"]
 
 _MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -16,6 +16,8 @@ _MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_STEERING = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Control characters, and those that turn the direction of writing."""
 _LINE_END = re.compile(r"\r\n?|\n")
 _UNMARKED = "UTF-16 text without a byte order mark"
 
@@ -101,3 +103,13 @@ def _what(data: bytes, codec: str, place: int) -> str:
 
 def _line(before: str) -> int:
     return len(_LINE_END.findall(before)) + 1
+
+
+def printable(text: str) -> str:
+    """Return text that every terminal and page takes and none obeys.
+
+    File names may hold any bytes: what is no UTF-8, steers a terminal, or turns the direction of
+    writing becomes an escape.
+    """
+    whole = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return _STEERING.sub(lambda match: match[0].encode("unicode_escape").decode(), whole)

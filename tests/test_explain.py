@@ -9,8 +9,9 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from gradcam_cli.cam.empty import CAUSES
 from gradcam_cli.cam.maps import normalised
-from gradcam_cli.errors import EMPTY, GradcamError, ModelError, OutOfMemory
+from gradcam_cli.errors import GradcamError, ModelError, OutOfMemory
 from gradcam_cli.explainer import Explainer, traced
 from gradcam_cli.models.classes import Labels
 from gradcam_cli.models.load import Model
@@ -303,7 +304,7 @@ def test_a_class_that_its_own_score_leaves_empty_shows_against_the_others() -> N
     assert logit.score == pytest.approx(-1)
     assert logit.probability == pytest.approx(1 / (1 + np.exp(-2)))
     assert logit.empty_reason == "all negative"
-    assert "--score probability" in EMPTY["all negative"]
+    assert "--score probability" in CAUSES["all negative"]
     against = explain(network, twelve, (1,), score="probability")[0].maps[0]
     p = 1 / (1 + np.exp(-2))
     # dp = p (1 - p) (dz_1 - dz_0): (0.15, -0.1) on the two channels, a quarter in every cell
@@ -320,7 +321,7 @@ def test_every_reason_for_an_empty_map_is_explained() -> None:
     certain = small_head([[9.0, 0.0], [0.0, 0.0]])
     saturated = explain(certain, twelve, (0,), score="probability")[0].maps[0]
     reasons |= {saturated.empty_reason, "all negative", "not finite", "no cell won"}
-    assert reasons == set(EMPTY)
+    assert reasons == set(CAUSES)
 
 
 def test_a_class_without_a_cell_is_seen_by_its_probability() -> None:
@@ -336,7 +337,7 @@ def test_a_class_without_a_cell_is_seen_by_its_probability() -> None:
 
     assert reason(0) == ""
     assert reason(1) == "no cell won"
-    assert "--score probability" in EMPTY["no cell won"]
+    assert "--score probability" in CAUSES["no cell won"]
     assert reason(1, score="probability") == "all negative"  # true, and not the mask's doing
 
 

@@ -16,12 +16,12 @@ from gradcam_cli.cli import app
 from gradcam_cli.errors import ModelError
 from gradcam_cli.explainer import traced
 from gradcam_cli.images.encode import encode
+from gradcam_cli.keras_files.file import open_network
 from gradcam_cli.models.classes import Labels
 from gradcam_cli.models.load import Model
 from gradcam_cli.models.scaling import SCALINGS
 from gradcam_cli.network.ports import Ports, find_ports, run
 from gradcam_cli.network.survey import survey
-from gradcam_cli.opening.file import open_network
 from gradcam_cli.store.atomic import write_bytes
 from gradcam_cli.verify import check_gradient
 from tests.asking import ask

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from gradcam_cli.errors import ExitCode
+from gradcam_cli.errors import ExitCode, FailureKind
 from tests.processes import records
 
 ROOT = Path(__file__).parent.parent
@@ -36,6 +36,7 @@ def test_generated_parts_are_up_to_date() -> None:
     made = generator()
     assert made.filled(README) == README, "run `python docs/generate.py`"
     assert set(made.EXIT_CODES) == set(ExitCode)
+    assert set(made.FAILURES) == set(FailureKind)
     for name in made.PARTS:
         assert f"<!-- generated: {name} -->\n|" in README
 

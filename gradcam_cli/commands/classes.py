@@ -9,7 +9,8 @@ import typer
 
 from gradcam_cli.commands import say
 from gradcam_cli.commands.options import Json
-from gradcam_cli.errors import GradcamError, suggestion
+from gradcam_cli.errors import GradcamError
+from gradcam_cli.spelling import suggestion
 
 __all__ = ["classes"]
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gradcam_cli.errors import GradcamError, suggestion
+from gradcam_cli.errors import GradcamError
 from gradcam_cli.regular import read_bounded
+from gradcam_cli.spelling import suggestion
 from gradcam_cli.text import NotTextError, decoded
 
 if sys.version_info >= (3, 11):

@@ -77,7 +77,7 @@ def _check_file(model: str) -> None:
 
 
 def _save(model: Model, source: Path, path: Path) -> None:
-    from gradcam_cli.opening.file import save_repaired
+    from gradcam_cli.keras_files.file import save_repaired
 
     save_repaired(model.network, path, source)
     say.note(f"the model, as it was opened, is in {path}")

@@ -11,7 +11,8 @@ from contextlib import suppress
 
 from gradcam_cli.commands import say
 from gradcam_cli.commands.limits import cpu_limit, memory_limit
-from gradcam_cli.errors import ExitCode, GradcamError, printable
+from gradcam_cli.errors import ExitCode, GradcamError
+from gradcam_cli.text import printable
 
 __all__ = ["explain_death", "explain_error", "explain_output"]
 

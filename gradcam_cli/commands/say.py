@@ -15,7 +15,9 @@ from rich.table import Table
 from rich.text import Text
 from tqdm import tqdm
 
-from gradcam_cli.errors import GradcamError, cause, printable
+from gradcam_cli.cam.empty import cause
+from gradcam_cli.errors import GradcamError
+from gradcam_cli.text import printable
 
 if TYPE_CHECKING:
     from gradcam_cli.store.records import Prediction, Record

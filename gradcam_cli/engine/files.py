@@ -88,7 +88,7 @@ class Recorder:
         return Record(
             source=outcome.source.source,
             status="failed",
-            error=Failure(error.kind, message),
+            error=Failure(error.kind.value, message),
             model=self.model.name,
             weights=self.model.weights,
             settings=self.settings,

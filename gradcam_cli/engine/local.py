@@ -19,7 +19,7 @@ import numpy as np
 from gradcam_cli.cam.answer import Answer
 from gradcam_cli.engine.decide import too_large
 from gradcam_cli.engine.steps import Failed, Held, Prepared, Sink, prepare, write
-from gradcam_cli.errors import ImageError, OutOfMemory
+from gradcam_cli.errors import FailureKind, ImageError, OutOfMemory
 from gradcam_cli.explainer import Explainer
 from gradcam_cli.sources.find import Found
 from gradcam_cli.spec.image import ImageSpec
@@ -168,7 +168,9 @@ def _weight(item: Read) -> int:
 
 def _late(late: Late[Found | Done]) -> Failed:
     assert isinstance(late.item, Found)  # noqa: S101  nothing is done for the others
-    error = ImageError("timeout", "reading it took too long", "the disk or the decoder hangs")
+    error = ImageError(
+        FailureKind.TIMEOUT, "reading it took too long", "the disk or the decoder hangs"
+    )
     return Failed(late.item, error)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcam_cli.cam.answer import Answer
-from gradcam_cli.errors import ImageError
+from gradcam_cli.errors import FailureKind, ImageError
 from gradcam_cli.images.files import Picture, read_picture
 from gradcam_cli.images.fit import Placement, place, to_network
 from gradcam_cli.images.room import Room
@@ -108,7 +108,7 @@ def prepare(source: Found, model: Model, spec: ImageSpec, held: Held) -> Prepare
     start = time.perf_counter()
     if source.unread:
         kind = ending(source.path.name)
-        error = ImageError("unread-type", f"{kind} files are not read", how_to_read(kind))
+        error = ImageError(FailureKind.UNREAD_TYPE, f"{kind} files are not read", how_to_read(kind))
         return Failed(source, error)
     try:
         image = read_picture(source.path, source.source, white=spec.white)
@@ -152,6 +152,8 @@ def drawable(prepared: Prepared, white: int) -> Iterator[NDArray[np.uint8]]:
             source = prepared.source
             again = read_picture(source.path, source.source, white=white)
             if again.sha256 != prepared.image.sha256:
-                raise ImageError("changed", "the file changed while it was worked on", "run again")
+                raise ImageError(
+                    FailureKind.CHANGED, "the file changed while it was worked on", "run again"
+                )
             pixels = again.pixels
         yield pixels

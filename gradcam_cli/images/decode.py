@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gradcam_cli.errors import ImageError
+from gradcam_cli.errors import FailureKind, ImageError
 from gradcam_cli.images.header import Header
 from gradcam_cli.images.heic import read_heic
 from gradcam_cli.images.jpeg import read_jpeg
@@ -71,7 +71,7 @@ def _there(decoded: Levels | None, header: Header) -> Levels:
         return decoded
     kind = f" ({header.detail})" if header.detail else ""
     raise ImageError(
-        "not-a-picture",
+        FailureKind.NOT_A_PICTURE,
         f"the {header.format} file is damaged, or of a kind that cannot be read{kind}",
         "convert it to JPEG or PNG first",
     )

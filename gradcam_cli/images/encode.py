@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gradcam_cli.errors import ImageError
+from gradcam_cli.errors import FailureKind, ImageError
 
 __all__ = ["encode", "encode_array"]
 
@@ -42,7 +42,7 @@ def encode(pixels: Pixels, format: str, quality: int = 95) -> bytes:  # noqa: A0
     if not done:
         height, width = pixels.shape[:2]
         raise ImageError(
-            "write",
+            FailureKind.WRITE,
             f"a picture of {width} x {height} pixels does not fit into a {format} file",
             "choose --format png",
         )

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gradcam_cli.errors import ImageError
+from gradcam_cli.errors import FailureKind, ImageError
 from gradcam_cli.images.decode import decode
 from gradcam_cli.images.foreign import HEIC_HINT, foreign
 from gradcam_cli.images.formats import read_header
@@ -110,7 +110,7 @@ def _size(path: Path) -> int:
     if not stat.S_ISREG(facts.st_mode):
         folder = stat.S_ISDIR(facts.st_mode)
         what = "a folder that cannot be listed" if folder else "no regular file"
-        raise ImageError("unreadable", f"it is {what}", "name a picture file")
+        raise ImageError(FailureKind.UNREADABLE, f"it is {what}", "name a picture file")
     return facts.st_size
 
 
@@ -132,38 +132,38 @@ def _reported() -> Iterator[None]:
         hint = "check its name"
         if not os.fsdecode(error.filename).isprintable():
             hint += ", which is not UTF-8: a list in another encoding must be saved as UTF-8"
-        raise ImageError("vanished", "the file does not exist", hint) from error
+        raise ImageError(FailureKind.VANISHED, "the file does not exist", hint) from error
     except (OSError, ValueError) as error:
         if getattr(error, "errno", None) in _OURS:
             raise
         reason = getattr(error, "strerror", None) or str(error)
-        raise ImageError("unreadable", f"the file cannot be read: {reason}") from error
+        raise ImageError(FailureKind.UNREADABLE, f"the file cannot be read: {reason}") from error
 
 
 def _check_head(head: bytes, size: int) -> None:
     if not head:
-        raise ImageError("empty", "the file is empty", _AGAIN)
+        raise ImageError(FailureKind.EMPTY, "the file is empty", _AGAIN)
     name = sniff(head)
     if name == "HEIF" and not heic_installed():
-        raise ImageError("not-a-picture", "the file is a HEIF (HEIC) picture", HEIC_HINT)
+        raise ImageError(FailureKind.NOT_A_PICTURE, "the file is a HEIF (HEIC) picture", HEIC_HINT)
     if not name:
         what, hint = foreign(head)
-        raise ImageError("not-a-picture", f"the file is {what or 'not a picture'}", hint)
+        raise ImageError(FailureKind.NOT_A_PICTURE, f"the file is {what or 'not a picture'}", hint)
     if size > _MOST_BYTES:
-        raise ImageError("too-large", f"the file has {size} bytes", "use a smaller copy")
+        raise ImageError(FailureKind.TOO_LARGE, f"the file has {size} bytes", "use a smaller copy")
 
 
 def _check(header: Header) -> None:
     if header.fault:
         message = f"the {header.format} file is not whole: {header.fault}"
-        raise ImageError("truncated", message, _AGAIN)
+        raise ImageError(FailureKind.TRUNCATED, message, _AGAIN)
     if header.refusal:
-        raise ImageError("not-a-picture", f"the file is {header.refusal}", _CONVERT)
+        raise ImageError(FailureKind.NOT_A_PICTURE, f"the file is {header.refusal}", _CONVERT)
     if header.width <= 0 or header.height <= 0:
-        raise ImageError("not-a-picture", f"the {header.format} file declares no size")
+        raise ImageError(FailureKind.NOT_A_PICTURE, f"the {header.format} file declares no size")
     if header.width * header.height > MOST_PIXELS:
         raise ImageError(
-            "too-large",
+            FailureKind.TOO_LARGE,
             f"the picture has {header.width} x {header.height} pixels, "
             f"more than {MOST_PIXELS // 1_000_000} million",
             "use a smaller copy",

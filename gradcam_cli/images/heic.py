@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gradcam_cli.errors import ImageError
+from gradcam_cli.errors import FailureKind, ImageError
 
 __all__ = ["read_heic"]
 
@@ -29,7 +29,7 @@ def read_heic(data: bytes) -> NDArray[np.uint8]:
         raise
     except Exception as error:
         raise ImageError(
-            "not-a-picture",
+            FailureKind.NOT_A_PICTURE,
             f"the HEIF (HEIC) file is damaged, or of a kind that cannot be read: {error}",
             "convert it to JPEG or PNG first",
         ) from error

@@ -11,7 +11,7 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from gradcam_cli.errors import ImageError
+from gradcam_cli.errors import FailureKind, ImageError
 from gradcam_cli.images.header import Header
 
 __all__ = ["jpeg_complaint", "read_jpeg"]
@@ -52,7 +52,7 @@ def read_jpeg(
         complaint = "the last lines are plain grey, as in a damaged file" if _grey(pixels) else ""
     if _grey(pixels) and "premature end" in complaint.lower():
         raise ImageError(
-            "truncated",
+            FailureKind.TRUNCATED,
             f"the JPEG file is not whole: {complaint}",
             "copy or download it again",
         )

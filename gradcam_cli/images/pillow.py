@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gradcam_cli.errors import ImageError
+from gradcam_cli.errors import FailureKind, ImageError
 from gradcam_cli.images.header import Header
 
 __all__ = ["pillow_complaint", "read_grey_tiff", "read_pillow"]
@@ -45,7 +45,7 @@ def read_pillow(data: bytes, header: Header) -> Levels:
     except Exception as error:
         kind = f" ({header.detail})" if header.detail else ""
         raise ImageError(
-            "not-a-picture",
+            FailureKind.NOT_A_PICTURE,
             f"the {header.format} file is damaged, or of a kind that Pillow cannot read{kind}: "
             f"{error}",
             "convert it to JPEG or PNG first",

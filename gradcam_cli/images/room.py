@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import cv2
 
-from gradcam_cli.errors import ImageError
+from gradcam_cli.errors import FailureKind, ImageError
 
 __all__ = ["Room"]
 
@@ -47,7 +47,7 @@ class Room:
             if size <= self._most:
                 raise MemoryError from error
             raise ImageError(
-                "too-large", "there is not enough memory for it", "use a smaller copy"
+                FailureKind.TOO_LARGE, "there is not enough memory for it", "use a smaller copy"
             ) from error
         finally:
             with self._given_back:

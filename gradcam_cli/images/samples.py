@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradcam_cli.errors import ImageError
+from gradcam_cli.errors import FailureKind, ImageError
 from gradcam_cli.images.header import Header
 from gradcam_cli.images.jpeg import jpeg_complaint
 from gradcam_cli.images.pillow import pillow_complaint, read_grey_tiff
@@ -164,7 +164,7 @@ def _levels(numbers: Samples, layout: Layout) -> NDArray[np.uint16]:
     black, white = layout.stated_range or (0.0, 1.0)
     if not np.isfinite(high - low) or (not layout.stated_range and (low < 0 or high > 1)):
         raise ImageError(
-            "not-a-picture",
+            FailureKind.NOT_A_PICTURE,
             f"the file is a TIFF of {layout.kind} numbers from {low:.4g} to {high:.4g}, and does "
             "not state which of them are black and white",
             "scale them to 0..1, or convert it to JPEG or PNG first",

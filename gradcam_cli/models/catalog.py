@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from gradcam_cli.errors import ModelError, suggestion
+from gradcam_cli.errors import ModelError
+from gradcam_cli.spelling import suggestion
 
 __all__ = ["EMBEDDED", "Entry", "find", "names"]
 

@@ -10,17 +10,18 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from gradcam_cli.errors import ModelError, suggestion
+from gradcam_cli.errors import ModelError
 from gradcam_cli.isolation import keras
+from gradcam_cli.keras_files.allowed import refused
+from gradcam_cli.keras_files.blank import blank_weights
+from gradcam_cli.keras_files.bounded import parsed
+from gradcam_cli.keras_files.hdf5 import open_hdf5
+from gradcam_cli.keras_files.memory import sharing
+from gradcam_cli.keras_files.refusal import first_line
 from gradcam_cli.models.catalog import names
 from gradcam_cli.models.choice import is_handle
-from gradcam_cli.opening.allowed import refused
-from gradcam_cli.opening.blank import blank_weights
-from gradcam_cli.opening.bounded import parsed
-from gradcam_cli.opening.hdf5 import open_hdf5
-from gradcam_cli.opening.memory import sharing
-from gradcam_cli.opening.refusal import first_line
 from gradcam_cli.regular import check_regular, read_bounded
+from gradcam_cli.spelling import suggestion
 
 __all__ = ["open_preset"]
 

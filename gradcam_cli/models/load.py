@@ -8,6 +8,12 @@ from typing import Any
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.isolation import keras, own_settings
+from gradcam_cli.keras_files.assign import assign_weights
+from gradcam_cli.keras_files.blank import blank_weights
+from gradcam_cli.keras_files.budget import limited_operations
+from gradcam_cli.keras_files.file import open_network
+from gradcam_cli.keras_files.foreign import checkpoint
+from gradcam_cli.keras_files.refusal import blaming
 from gradcam_cli.models import lite0
 from gradcam_cli.models.arrays import read_array
 from gradcam_cli.models.backbone import application_of, recognise
@@ -30,12 +36,6 @@ from gradcam_cli.models.weights import cached_file, is_installed
 from gradcam_cli.network.paths import named_operations
 from gradcam_cli.network.ports import Ports, find_ports, single_input, takes_any_size
 from gradcam_cli.network.survey import Survey, survey
-from gradcam_cli.opening.assign import assign_weights
-from gradcam_cli.opening.blank import blank_weights
-from gradcam_cli.opening.budget import limited_operations
-from gradcam_cli.opening.file import open_network
-from gradcam_cli.opening.foreign import checkpoint
-from gradcam_cli.opening.refusal import blaming
 from gradcam_cli.regular import check_regular
 from gradcam_cli.spec.model import ModelSpec
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gradcam_cli.errors import GradcamError, suggestion
+from gradcam_cli.errors import GradcamError
+from gradcam_cli.spelling import suggestion
 
 __all__ = [
     "SCALINGS",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gradcam_cli.errors import ModelError, suggestion
+from gradcam_cli.errors import ModelError
+from gradcam_cli.spelling import suggestion
 
 __all__ = ["named_operations", "resolve_layer"]
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from gradcam_cli.errors import ModelError, suggestion
+from gradcam_cli.errors import ModelError
 from gradcam_cli.isolation import keras, tf
 from gradcam_cli.network.tap import trace
+from gradcam_cli.spelling import suggestion
 
 __all__ = ["Ports", "find_ports", "output_names", "run", "single_input"]
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from gradcam_cli.errors import GradcamError, suggestion
+from gradcam_cli.errors import GradcamError
+from gradcam_cli.spelling import suggestion
 
 if TYPE_CHECKING:
     from gradcam_cli.render.drawing import Drawing

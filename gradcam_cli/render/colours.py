@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gradcam_cli.errors import GradcamError, suggestion
+from gradcam_cli.errors import GradcamError
 from gradcam_cli.images.fit import Strip
+from gradcam_cli.spelling import suggestion
 
 __all__ = ["COLORMAPS", "blended", "colour_table", "coloured"]
 

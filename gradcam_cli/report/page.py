@@ -13,11 +13,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 from gradcam_cli import __version__
-from gradcam_cli.errors import GradcamError, cause, printable
+from gradcam_cli.cam.empty import cause
+from gradcam_cli.errors import GradcamError
 from gradcam_cli.report.rows import Rows
 from gradcam_cli.report.summary import ClassCount, Summary, summarise
 from gradcam_cli.store.atomic import write_bytes
 from gradcam_cli.store.records import Record
+from gradcam_cli.text import printable
 
 __all__ = ["check_place", "write_page"]
 

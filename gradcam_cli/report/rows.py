@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
-from gradcam_cli.errors import EMPTY
 from gradcam_cli.report.summary import finite
 from gradcam_cli.store.records import ExplanationRecord, Prediction, Record
 
@@ -54,7 +53,7 @@ class Rows:
         yield b'{"base":' + safe_json(self._base).encode() + b',"records":[\n'
         for place, row in enumerate(self._rows):
             yield b",\n" + row if place else row
-        words = [[reason, EMPTY.get(reason, "")] for reason in self._reasons]
+        words = [[reason, CAUSES.get(reason, "")] for reason in self._reasons]
         rest = f'\n],"classes":{safe_json(list(self._classes))},"reasons":{safe_json(words)}}}'
         yield rest.encode()
 

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gradcam_cli.errors import GradcamError, suggestion
+from gradcam_cli.errors import GradcamError
 from gradcam_cli.sources.endings import is_picture, is_unread
 from gradcam_cli.sources.lists import check_list, entries, listed
+from gradcam_cli.spelling import suggestion
 
 __all__ = ["Found", "find_pictures", "fixed_part"]
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
-from gradcam_cli.errors import GradcamError, suggestion
+from gradcam_cli.errors import GradcamError
+from gradcam_cli.spelling import suggestion
 
 __all__ = ["Setting", "check", "choices", "deciding", "setting", "settings"]
 

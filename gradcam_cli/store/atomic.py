@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from gradcam_cli.errors import GradcamError, ImageError
+from gradcam_cli.errors import FailureKind, GradcamError, ImageError
 
 __all__ = ["part_of", "remove_leftovers", "write_bytes"]
 
@@ -48,7 +48,9 @@ def write_bytes(path: Path, data: bytes | Iterable[bytes]) -> None:
             raise
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
-            raise ImageError("write", "its output's path is too long", "shorten -o") from error
+            raise ImageError(
+                FailureKind.WRITE, "its output's path is too long", "shorten -o"
+            ) from error
         raise GradcamError(
             f"cannot write {path}: {error.strerror}",
             _WHY_NOT.get(error.errno or 0, "check the disk, or choose another folder with -o"),

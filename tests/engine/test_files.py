@@ -12,7 +12,7 @@ import pytest
 from gradcam_cli.cam.answer import Answer, ClassMap, Facts
 from gradcam_cli.engine.files import UNPLACED
 from gradcam_cli.engine.steps import Failed, Held, Prepared, prepare
-from gradcam_cli.errors import GradcamError, ImageError
+from gradcam_cli.errors import FailureKind, GradcamError, ImageError
 from gradcam_cli.images.encode import encode
 from gradcam_cli.images.fit import Cells, Span
 from gradcam_cli.models.load import Model
@@ -135,13 +135,15 @@ def test_predicting_writes_nothing(model: Model, tmp_path: Path) -> None:
 def test_a_failed_picture_says_why_and_names_the_run(model: Model, tmp_path: Path) -> None:
     record = recorder(model, tmp_path / "out")
     found = Found(tmp_path / "a.jpg", "a.jpg")
-    failed = record.failed(Failed(found, ImageError("empty", "the file is empty", "copy it")))
+    failed = record.failed(
+        Failed(found, ImageError(FailureKind.EMPTY, "the file is empty", "copy it"))
+    )
     assert failed.failed
     assert failed.error is not None
     assert (failed.error.kind, failed.error.message) == ("empty", "the file is empty (copy it)")
     assert (failed.source, failed.settings) == ("a.jpg", record.settings)
     assert (failed.model, failed.weights) == (model.name, model.weights)
-    plain = record.failed(Failed(found, ImageError("empty", "the file is empty")))
+    plain = record.failed(Failed(found, ImageError(FailureKind.EMPTY, "the file is empty")))
     assert plain.error is not None
     assert plain.error.message == "the file is empty"
 

@@ -18,7 +18,7 @@ from gradcam_cli.engine.steps import (
     prepare,
     write,
 )
-from gradcam_cli.errors import GradcamError, ImageError
+from gradcam_cli.errors import FailureKind, GradcamError, ImageError
 from gradcam_cli.images.encode import encode
 from gradcam_cli.models.load import Model
 from gradcam_cli.sources.find import Found
@@ -159,7 +159,7 @@ def test_a_sink_may_refuse_an_image_and_nothing_but_an_image(model: Model, tmp_p
         assert (one, other) == (item, answer)
         raise trouble
 
-    trouble: Exception = ImageError("write", "it does not fit")
+    trouble: Exception = ImageError(FailureKind.WRITE, "it does not fit")
     outcome = write(item, answer, sink, held)  # type: ignore[arg-type]
     assert outcome == Failed(item.source, trouble)  # type: ignore[arg-type]
     trouble = GradcamError("the disk is full")

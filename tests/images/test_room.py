@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from gradcam_cli.errors import ImageError
+from gradcam_cli.errors import FailureKind, ImageError
 from gradcam_cli.images.room import Room
 
 
@@ -97,4 +97,4 @@ def test_other_errors_stay_what_they_are() -> None:
     with pytest.raises(ValueError, match="mine"), Room().take(1):
         raise ValueError("mine")
     with pytest.raises(ImageError, match="own"), Room().take(1):
-        raise ImageError("empty", "its own")
+        raise ImageError(FailureKind.EMPTY, "its own")

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from gradcam_cli.errors import ModelError
+from gradcam_cli.keras_files.blank import blank_weights
 from gradcam_cli.models.catalog import EMBEDDED, Entry, find, names
 from gradcam_cli.models.scaling import SCALINGS
-from gradcam_cli.opening.blank import blank_weights
 
 APPLICATIONS = [find(name) for name in names() if name != EMBEDDED]
 CHEAP = (

@@ -7,12 +7,12 @@ import numpy as np
 
 from gradcam_cli.cam.answer import Answer
 from gradcam_cli.explainer import Explainer, traced
+from gradcam_cli.keras_files.blank import blank_weights
 from gradcam_cli.models.classes import Labels
 from gradcam_cli.models.load import Model
 from gradcam_cli.models.scaling import SCALINGS
 from gradcam_cli.network.freeze import can_freeze
 from gradcam_cli.network.ports import single_input
-from gradcam_cli.opening.blank import blank_weights
 from tests.asking import ask
 
 

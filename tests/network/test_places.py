@@ -12,10 +12,10 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from gradcam_cli.keras_files.blank import blank_weights
 from gradcam_cli.network.axes import Features, features_of, follow
 from gradcam_cli.network.paths import named_operations
 from gradcam_cli.network.tap import recording, trace
-from gradcam_cli.opening.blank import blank_weights
 
 L = keras.layers
 SHAPE = (46, 61, 1)

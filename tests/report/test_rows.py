@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradcam_cli.errors import EMPTY
+from gradcam_cli.cam.empty import CAUSES
 from gradcam_cli.report.rows import Rows, address, safe_json
 from gradcam_cli.store.records import Prediction, Record
 from tests.report.made import HOSTILE, done, failed, guess, heatmap
@@ -41,7 +41,7 @@ def test_a_record_in_few_characters() -> None:
             ]
         ],
         "classes": [[1, "n1", "cat"], [2, "n2", "dog"]],
-        "reasons": [["all negative", EMPTY["all negative"]]],
+        "reasons": [["all negative", CAUSES["all negative"]]],
     }
 
 
