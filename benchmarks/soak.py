@@ -2,7 +2,7 @@
 
 ``python benchmarks/soak.py [--few 100] [--many 10000] [--model NAME|FILE]``
 
-Small pictures, each with its own pixels, go through ``gradcam run``; one in fifty is no picture.
+Small pictures, each with its own pixels, go through ``gradcam run``; one in fifty is not a picture.
 The finished larger run is then gone on with, once with nothing left to do and once with half of
 its manifest lost. Without ``--model`` the network is a tiny one, so that what is measured is the
 stream and not TensorFlow.

@@ -80,17 +80,17 @@ def _app(
 def main() -> None:
     """Run the command line and leave the process with its exit code."""
     gc.disable()  # importing TensorFlow makes a million objects and no garbage: a tenth of start-up
-    words, debug, config = _everywhere(sys.argv[1:])
+    arguments, debug, config = _everywhere(sys.argv[1:])
     set_up()
     captured = prepare_streams(capture=not debug)
     _quieten(debug)
     heed_signals()
-    tell = supervised(captured, explain_death)
-    code = _run(words, config, debug)
+    report_end = supervised(captured, explain_death)
+    code = _run(arguments, config, debug)
     if fault := output_fault():
         silence_output()
         code = explain_output(fault)
-    tell(code)
+    report_end(code)
     others = (each for each in threading.enumerate() if each is not threading.main_thread())
     if any(not each.daemon for each in others):
         # A reader hangs in a decoder or on a dead disk; leaving as usual would wait for it.
@@ -98,9 +98,9 @@ def main() -> None:
     sys.exit(code)
 
 
-def _run(words: list[str], config: str, debug: bool) -> int:
+def _run(arguments: list[str], config: str, debug: bool) -> int:
     try:
-        return int(app(words, standalone_mode=False, default_map=_defaults(config)) or 0)
+        return int(app(arguments, standalone_mode=False, default_map=_defaults(config)) or 0)
     except Interrupted as signal:
         return signal.exit_code
     except KeyboardInterrupt:
@@ -109,26 +109,26 @@ def _run(words: list[str], config: str, debug: bool) -> int:
         hint = "sys.exit() must not be reached while the file is imported"
         error = GradcamError("the code in --custom-objects ended the program", hint)
         return ExitCode.INTERRUPTED if output_fault() else explain_error(error, debug)
-    except Exception as error:  # noqa: BLE001  nothing may end without a word
+    except Exception as error:  # noqa: BLE001  nothing may end without a argument
         return ExitCode.INTERRUPTED if output_fault() else explain_error(error, debug)
 
 
-def _everywhere(words: list[str]) -> tuple[list[str], bool, str]:
-    """Take the two options that may stand before or behind the verb out of the words."""
+def _everywhere(arguments: list[str]) -> tuple[list[str], bool, str]:
+    """Take the two options that may stand before or behind the verb out of the arguments."""
     rest: list[str] = []
     debug, config = False, ""
-    waiting = iter(words)
-    for word in waiting:
-        if word == "--":
-            return [*rest, word, *waiting], debug, config
-        if word == "--debug":
+    waiting = iter(arguments)
+    for argument in waiting:
+        if argument == "--":
+            return [*rest, argument, *waiting], debug, config
+        if argument == "--debug":
             debug = True
-        elif word == "--config":
+        elif argument == "--config":
             config = next(waiting, "") or "--config"
-        elif word.startswith("--config="):
-            config = word.removeprefix("--config=")
+        elif argument.startswith("--config="):
+            config = argument.removeprefix("--config=")
         else:
-            rest.append(word)
+            rest.append(argument)
     return rest, debug, config
 
 

@@ -52,7 +52,7 @@ class FailureKind(str, Enum):
 
 
 class GradcamError(Exception):
-    """Something the user can mend: one plain sentence, and a hint that says how.
+    """Something the user can repair: one plain sentence, and a hint that says how.
 
     Raised for wrong usage and configuration; shown as two lines, without a traceback.
     """

@@ -73,7 +73,7 @@ class Explainer:
             yield from self(np.stack(inputs[first : first + size]))
 
     def fits(self, sparing: bool = True) -> bool:
-        """Tell whether the machine has the memory for a batch; a GPU is tried out.
+        """Return whether the machine has the memory for a batch; a GPU is tried out.
 
         What a system without memory left does is to end the process, without a word. Where there
         is no smaller batch, ``sparing`` is false: what may just fit is tried.
@@ -273,7 +273,7 @@ def _answer(explainer: Explainer, values: dict[str, Any], row: int) -> Answer:
 
 
 def _is_distribution(values: NDArray[np.float32]) -> bool:
-    """Tell whether a head without a visible softmax gives probabilities all the same."""
+    """Return whether a head without a visible softmax gives probabilities all the same."""
     return len(values) > 1 and bool(values.min() >= 0 and abs(values.sum() - 1) < 1e-3)
 
 

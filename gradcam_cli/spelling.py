@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
 
-__all__ = ["nearest", "suggestion"]
+__all__ = ["nearby", "nearest", "suggestion"]
+
+_MOST = 10_000
+"""Names of a folder; more are not compared."""
 
 
 def nearest(word: str, known: Iterable[str], count: int = 3) -> list[str]:
@@ -27,3 +32,16 @@ def suggestion(word: str, known: Iterable[str], otherwise: str = "") -> str:
         return otherwise
     listed = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " or " + names[-1]
     return f"did you mean {listed}?"
+
+
+def nearby(path: Path) -> str:
+    """Return what there is instead of a path that does not exist, as a hint."""
+    folder = path.parent
+    try:
+        names = sorted(each.name for each in islice(folder.iterdir(), _MOST))
+    except NotADirectoryError:
+        return f"{folder} is a file, not a folder"
+    except OSError:
+        return f"there is no folder {folder}"
+    where = "the working folder" if folder == Path() else str(folder)
+    return suggestion(path.name, names, f"nothing in {where} has a name like it")

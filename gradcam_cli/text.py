@@ -108,7 +108,7 @@ def _line(before: str) -> int:
 def printable(text: str) -> str:
     """Return text that every terminal and page takes and none obeys.
 
-    File names may hold any bytes: what is no UTF-8, steers a terminal, or turns the direction of
+    File names may hold any bytes: what is not UTF-8, steers a terminal, or turns the direction of
     writing becomes an escape.
     """
     whole = text.encode("utf-8", "backslashreplace").decode("utf-8")

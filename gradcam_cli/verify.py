@@ -55,7 +55,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Probe:
     """A layer on a test picture: activations and gradient as they are and folded, and the score.
 
     ``score`` runs the network on other activations of that layer. ``pooled`` tells that the head
@@ -81,18 +81,18 @@ def self_test(model: Model, layer: str, seed: int = 0) -> list[Check]:
     explained.
     """
     model = _scaled(model)
-    look = _look(model, layer, seed)
+    probe = _probe(model, layer, seed)
     checks = [
-        _against_differences(look, True, seed),
-        _against_differences(look, False, seed),
-        _against_singles(model, layer, look, seed),
+        _against_differences(probe, True, seed),
+        _against_differences(probe, False, seed),
+        _against_singles(model, layer, probe, seed),
     ]
-    return checks + (_sums(look) if look.pooled else [])
+    return checks + (_sums(probe) if probe.pooled else [])
 
 
 def check_gradient(model: Model, layer: str, seed: int = 0) -> Check:
     """Compare the gradient at ``layer`` with central differences of the score; see self_test."""
-    return _against_differences(_look(_scaled(model), layer, seed), True, seed)
+    return _against_differences(_probe(_scaled(model), layer, seed), True, seed)
 
 
 def _scaled(model: Model) -> Model:
@@ -105,7 +105,7 @@ def _noise(model: Model, count: int, seed: int) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
-def _look(model: Model, layer: str, seed: int) -> _Look:
+def _probe(model: Model, layer: str, seed: int) -> _Probe:
     """Run the network on a test picture, and make it run with the layer's output put in."""
     facts: dict[str, Any] = {}
     pictures = model.scaling.apply(tf.cast(_noise(model, model.ports.batch or 1, seed), tf.float32))
@@ -127,7 +127,7 @@ def _look(model: Model, layer: str, seed: int) -> _Look:
     weights = tf.one_hot(index, own.shape[-1]) * own
     feed = _put_in(model, chosen.step, facts["class axis"], weights, (_spec(pictures), _spec(A)))
     G, *maps = (part.numpy() for part in rest)
-    return _Look(
+    return _Probe(
         index=int(index),
         value=float(value),
         activations=A.numpy(),
@@ -175,7 +175,7 @@ def _spec(tensor: Any) -> Any:
     return tf.TensorSpec(tensor.shape, tensor.dtype)
 
 
-def _against_differences(look: _Look, rising: bool, seed: int) -> Check:
+def _against_differences(probe: _Probe, rising: bool, seed: int) -> Check:
     """Move A along random directions D and compare the score's change with ``sum(G * D)``.
 
     The score ``rising`` along D gives differences that no cancellation blurs; any D shows whether
@@ -184,11 +184,14 @@ def _against_differences(look: _Look, rising: bool, seed: int) -> Check:
     moves less than its own rounding), another direction is drawn; a check without any direction
     that shows something is passed, but not ``clear``.
     """
-    if not np.isfinite(look.value):
-        raise ModelError("the score is not finite on a test picture", "check the model's weights")
+    if not np.isfinite(probe.value):
+        raise ModelError(
+            "the score is not finite on a test picture",
+            "its weights hold infinities or NaN, or its scaling is wrong: try --preprocess",
+        )
     rng = np.random.default_rng(seed)
-    tolerance = look.tolerances[0] * (1 if rising else 5)
-    effects = (look.gradient * look.activations).astype(np.float64).ravel()
+    tolerance = probe.tolerances[0] * (1 if rising else 5)
+    effects = (probe.gradient * probe.activations).astype(np.float64).ravel()
     name = f"gradient along {'rising' if rising else 'random'} directions"
     if not np.isfinite(effects).all():
         return Check(name, False, np.inf, "the gradient is not finite")
@@ -196,13 +199,13 @@ def _against_differences(look: _Look, rising: bool, seed: int) -> Check:
         return Check(name, True, 0.0, "the score does not change with the layer")
     errors: list[float] = []
     for _ in range(3 * _DIRECTIONS):
-        groups = _alike(look.activations, rng.random())
+        groups = _alike(probe.activations, rng.random())
         slopes = np.bincount(groups, effects)
         factors = rng.normal(size=slopes.size)
         if rising:
             factors = np.where(slopes == 0, factors, np.abs(factors) * np.sign(slopes))
         usual = float(np.linalg.norm(slopes))  # of slopes along any random direction
-        error = _error(look, factors[groups].reshape(look.activations.shape), usual, tolerance)
+        error = _error(probe, factors[groups].reshape(probe.activations.shape), usual, tolerance)
         errors += [error] if error is not None else []
         if len(errors) == _DIRECTIONS:
             break
@@ -223,26 +226,26 @@ def _alike(activations: NDArray[Any], offset: float) -> NDArray[np.intp]:
     return np.unique(np.floor(flat / width + offset), return_inverse=True)[1].ravel()
 
 
-def _error(look: _Look, factors: NDArray[Any], usual: float, tolerance: float) -> float | None:
+def _error(probe: _Probe, factors: NDArray[Any], usual: float, tolerance: float) -> float | None:
     """Return how far the slope along ``factors * A`` is from differences, None if they are mute.
 
     Zeros stay zero. The best of several step lengths counts, since low precision is coarse at short
     ones and ReLUs bend at long ones. One that is wrong needs a witness: a step to both sides of
     which the score changes alike.
     """
-    A = look.activations.astype(np.float64)
+    A = probe.activations.astype(np.float64)
     direction = factors * A
-    here, rounding = look.score(look.activations), _rounding(look)
+    here, rounding = probe.score(probe.activations), _rounding(probe)
     best, seen = np.inf, False
     for length in _STEPS:
         above, below = (
-            (A + sign * length * direction).astype(look.activations.dtype) for sign in (1, -1)
+            (A + sign * length * direction).astype(probe.activations.dtype) for sign in (1, -1)
         )
         moved = (above.astype(np.float64) - below.astype(np.float64)) / (2 * length)
         if np.linalg.norm(moved - direction) > _ROUNDED * np.linalg.norm(direction):
             continue
-        slope = float(np.sum(look.gradient * moved))
-        up, down = ((look.score(above) - here) / length, (here - look.score(below)) / length)
+        slope = float(np.sum(probe.gradient * moved))
+        up, down = ((probe.score(above) - here) / length, (here - probe.score(below)) / length)
         size = max(abs(slope), abs(up + down) / 2, usual)
         error = abs((up + down) / 2 - slope) / size
         doubt = (abs(up - down) / 2 + rounding / length) / size
@@ -251,18 +254,18 @@ def _error(look: _Look, factors: NDArray[Any], usual: float, tolerance: float) -
     return best if best < tolerance or seen else None
 
 
-def _rounding(look: _Look) -> float:
+def _rounding(probe: _Probe) -> float:
     """Return how far the score moves when its activations move by their own rounding."""
-    A = look.activations
+    A = probe.activations
     step = 2.0 ** (-7 if A.dtype.itemsize == 2 else -23)
-    near = [look.score((A.astype(np.float64) * (1 + s * step)).astype(A.dtype)) for s in (1, -1)]
-    here = look.score(A)
+    near = [probe.score((A.astype(np.float64) * (1 + s * step)).astype(A.dtype)) for s in (1, -1)]
+    here = probe.score(A)
     return max(abs(here) * 2.0**-23, *(abs(value - here) for value in near))
 
 
-def _against_singles(model: Model, layer: str, look: _Look, seed: int) -> Check:
+def _against_singles(model: Model, layer: str, probe: _Probe, seed: int) -> Check:
     """Compare the maps of a batch with those of its pictures alone."""
-    spec = ExplainSpec(classes=(f"index:{look.index}",), layer=layer)
+    spec = ExplainSpec(classes=(f"index:{probe.index}",), layer=layer)
     count = model.ports.batch or 3
     pictures = _noise(model, count, seed)
     together = traced(model, spec, count)
@@ -272,30 +275,30 @@ def _against_singles(model: Model, layer: str, look: _Look, seed: int) -> Check:
     error = float(np.abs(batch - singles).max() / max(np.abs(singles).max(), 1e-12))
     return Check(
         "batch against single pictures",
-        error < max(_ALONE, look.tolerances[1]),
+        error < max(_ALONE, probe.tolerances[1]),
         error,
         f"{count} pictures",
     )
 
 
-def _sums(look: _Look) -> list[Check]:
+def _sums(probe: _Probe) -> list[Check]:
     """Compare what the maps add up to with the logit; what is left without them is the bias.
 
     Zhou et al. 2016: the mean of CAM and the bias are the logit. Draelos and Carin 2020: so are
     the sum of HiResCAM, ``G * A``, and the bias; for this head it is CAM over the number of cells.
     """
-    A, G = (part.astype(np.float64) for part in look.maps)
+    A, G = (part.astype(np.float64) for part in probe.maps)
     cells = A.shape[0] * A.shape[1]
     cam, hires = A @ G.sum((0, 1)), (A * G).sum(-1)
-    bias = look.score(np.zeros_like(look.activations))
-    size = max(abs(look.value), abs(bias), float(np.abs(cam).max()), 1e-6)
+    bias = probe.score(np.zeros_like(probe.activations))
+    size = max(abs(probe.value), abs(bias), float(np.abs(cam).max()), 1e-6)
     rows = (
-        ("CAM adds up to the logit", abs(cam.mean() + bias - look.value) / size),
-        ("HiResCAM adds up to the logit", abs(hires.sum() + bias - look.value) / size),
+        ("CAM adds up to the logit", abs(cam.mean() + bias - probe.value) / size),
+        ("HiResCAM adds up to the logit", abs(hires.sum() + bias - probe.value) / size),
         ("HiResCAM is CAM by the cell", float(np.abs(hires * cells - cam).max()) / size),
     )
-    tolerance = look.tolerances[1]
+    tolerance = probe.tolerances[1]
     return [
-        Check(name, error < tolerance, float(error), f"logit {look.value:.4g}, {cells} cells")
+        Check(name, error < tolerance, float(error), f"logit {probe.value:.4g}, {cells} cells")
         for name, error in rows
     ]

@@ -107,7 +107,7 @@ def test_somebody_s_file_stays(tmp_path: Path) -> None:
     theirs = out / "report.html"
     theirs.write_text("my own report", encoding="utf-8")
     said = problem(gradcam("report", "out", cwd=tmp_path))
-    assert "out/report.html is there and is no report of gradcam's" in said
+    assert "out/report.html is there and is not a report of gradcam's" in said
     assert "-o" in said
     before = (out / "manifest.jsonl").read_bytes()
     said = problem(gradcam("report", "out", "-o", "out/manifest.jsonl", cwd=tmp_path))

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from gradcam_cli.models.classes import imagenet_labels
+from gradcam_cli.models.labels import imagenet_labels
 from tests.processes import LITE0, SAMPLES, gradcam, problem, records, refusal
 from tests.tiny import write_pictures
 

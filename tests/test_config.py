@@ -82,8 +82,8 @@ def test_every_option_can_be_set(tmp_path: Path) -> None:
         ("[predict]\nintensity = 1", "`gradcam predict`", ""),
         ("[runn]\nintensity = 1", "[runn]", "run"),
         ("run = 5", "'run'", ""),
-        ("model = ", "is no TOML", "e.g."),
-        ("model = 'a'\nmodel = 'b'", "is no TOML", ""),
+        ("model = ", "is not valid TOML", "e.g."),
+        ("model = 'a'\nmodel = 'b'", "is not valid TOML", ""),
     ],
 )
 def test_slips_are_named_with_the_nearest(

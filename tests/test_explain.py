@@ -13,7 +13,7 @@ from gradcam_cli.cam.empty import CAUSES
 from gradcam_cli.cam.maps import normalised
 from gradcam_cli.errors import GradcamError, ModelError, OutOfMemory
 from gradcam_cli.explainer import Explainer, traced
-from gradcam_cli.models.classes import Labels
+from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.load import Model
 from gradcam_cli.models.scaling import SCALINGS
 from gradcam_cli.network.ports import single_input
@@ -32,7 +32,6 @@ def model_of(network: Any, scaling: str = "none", labels: tuple[str, ...] = ()) 
         weights="file",
         ports=single_input((h, w), channels),
         scaling=SCALINGS[scaling],
-        inside="nothing",
         labels=Labels(names=labels, ids=()),
         classes=network.output_shape[-1],
     )

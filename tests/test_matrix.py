@@ -17,7 +17,7 @@ from gradcam_cli.errors import ModelError
 from gradcam_cli.explainer import traced
 from gradcam_cli.images.encode import encode
 from gradcam_cli.keras_files.file import open_network
-from gradcam_cli.models.classes import Labels
+from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.load import Model
 from gradcam_cli.models.scaling import SCALINGS
 from gradcam_cli.network.ports import Ports, find_ports, run
@@ -65,7 +65,6 @@ def made(network: Any, ports: Ports, case: Case) -> Model:
         weights="file",
         ports=ports,
         scaling=SCALINGS["none"],
-        inside=case.inside,
         labels=Labels(names=(), ids=()),
         classes=max(3, *(index + 1 for index in case.classes)),
     )

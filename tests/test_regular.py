@@ -31,7 +31,7 @@ OPTIONS = (
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Everything that is no regular file, in the working folder; nothing may take 20 s."""
+    """Everything that is not a regular file, in the working folder; nothing may take 20 s."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(regular, "_PATIENCE", 0.2)
     os.mkfifo("pipe")

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.models.classes import Labels
+from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.load import Model
 from gradcam_cli.models.scaling import SCALINGS, UNKNOWN
 from gradcam_cli.network.ports import find_ports
@@ -35,7 +35,6 @@ def model_of(network: Any, scaling: str = "none", **ports: Any) -> Model:
         weights="file",
         ports=found,
         scaling=SCALINGS[scaling],
-        inside="",
         labels=Labels(names=(), ids=()),
         classes=survey(network, found).classes,
     )

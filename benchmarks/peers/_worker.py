@@ -56,7 +56,7 @@ def likeliest(predictions: np.ndarray, classes: int) -> np.ndarray:
 def serve(build: Build) -> None:
     """Build, then do rounds as the command line and standard input say."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what a library prints is no answer
+    os.dup2(2, 1)  # what a library prints is not an answer
     words = sys.argv[1:]
     once = words[0] == "--once"
     weights, output, *pictures = map(Path, words[once:])

@@ -52,7 +52,7 @@ class ClassMap:
 class Answer:
     """What a network says of one image: values a class, float32 ``[C]``, and the maps.
 
-    ``probabilities`` is None when the head gives none (a linear output that is no distribution).
+    ``probabilities`` is None when the head gives none (a linear output that is not a distribution).
     ``order`` ranks the classes, likeliest first.
     """
 

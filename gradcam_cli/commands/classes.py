@@ -26,7 +26,8 @@ def classes(
     json: Json = False,
 ) -> None:
     """Search the names of classes."""
-    from gradcam_cli.models.classes import describe, imagenet_labels, read_labels, search
+    from gradcam_cli.models.classes import describe, search
+    from gradcam_cli.models.labels import imagenet_labels, read_labels
 
     known = read_labels(labels) if labels else imagenet_labels()
     found = search(query, known)

@@ -32,7 +32,7 @@ def read_config(path: Path, verbs: Mapping[str, Any]) -> Defaults:
 
     ``verbs`` are the commands by name. Keys at the top go to every verb that has such an option
     (``batch-size = 8``); those in a table named after a verb go to that verb alone. Raises
-    GradcamError for a file that is no TOML, and for a key that is no option.
+    GradcamError for a file that is not valid TOML, and for a key that is not an option.
     """
     try:
         text = decoded(read_bounded(path, "--config"))
@@ -47,7 +47,7 @@ def read_config(path: Path, verbs: Mapping[str, Any]) -> Defaults:
             f"{path}, line {error.line}: {error.reason}", "save it as UTF-8"
         ) from None
     except tomllib.TOMLDecodeError as error:
-        raise GradcamError(f"{path} is no TOML: {error}", "e.g. model = 'vgg16'") from None
+        raise GradcamError(f"{path} is not valid TOML: {error}", "e.g. model = 'vgg16'") from None
     except (RecursionError, ValueError):  # a list in a list without end, a number of 5000 digits
         message = f"{path} nests too deeply, or holds a number that is none"
         raise GradcamError(message, "e.g. model = 'vgg16'") from None
@@ -68,7 +68,7 @@ def read_config(path: Path, verbs: Mapping[str, Any]) -> Defaults:
     for table in values:
         if isinstance(values[table], dict) and table not in verbs:
             raise GradcamError(
-                f"{path} has a table [{table}], which is no verb", suggestion(table, verbs)
+                f"{path} has a table [{table}], which is not a verb", suggestion(table, verbs)
             )
     return defaults
 
@@ -111,6 +111,6 @@ def _check(values: Mapping[str, Any], known: set[str], path: Path, whose: str) -
     for key in values:
         if _key(key) not in known:
             raise GradcamError(
-                f"{path} sets {key!r}, which is no option of {whose}",
+                f"{path} sets {key!r}, which is not an option of {whose}",
                 suggestion(_key(key), known, "keys are the long options without dashes"),
             )

@@ -39,7 +39,7 @@ def doctor(
         Path | None,
         typer.Option(
             "--save-repaired",
-            help="Write the model, mended, as a new file.",
+            help="Write the model, repaired, as a new file.",
             metavar="FILE.keras",
             show_default=False,
         ),
@@ -130,7 +130,7 @@ def _model(model: Model, found: Survey, checks: list[Check]) -> dict[str, object
         "scaling inside the model": found.inside or "no plain scaling",
         "head": f"{found.head}, {found.classes} class{'es' * (found.classes != 1)}",
         "score": _score(found),
-        "mended": "; ".join(n.removeprefix("mended: ") for n in model.notes if "mended" in n)
+        "repaired": "; ".join(n.removeprefix("repaired: ") for n in model.notes if "repaired" in n)
         or "nothing",
         "labels": f"{len(model.labels.names)}" if model.labels.names else "none",
         "default layer": f"{layer}, {grid[0]}x{grid[1]}" if grid else layer or "none",

@@ -134,9 +134,9 @@ def _reason(error: OSError) -> str:
 
 def _hint(number: int | None) -> str:
     if number in _SPACE:
-        return "check the disk's free space (and ulimit -f)"
+        return "free some space (or raise ulimit -f)"
     if number == errno.EIO:
-        return "check the disk, and the network between"
+        return "use another disk: this one, or the network between, fails"
     if number in (errno.EMFILE, errno.ENFILE):
         return "allow more open files (ulimit -n)"
     return _DEBUG

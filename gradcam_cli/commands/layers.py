@@ -65,5 +65,5 @@ def inspected(spec: ModelSpec) -> tuple[Model, Survey]:
     from gradcam_cli.models.load import load
     from gradcam_cli.network.survey import survey
 
-    loaded = load(spec, only_look=True)
+    loaded = load(spec, only_shown=True)
     return loaded, survey(loaded.network, loaded.ports)

@@ -85,9 +85,9 @@ def run(
         resume=not batch.no_resume,
         made=made,
     ) as store:
-        _tell_changes(store, printing.quiet)
+        _say_changes(store, printing.quiet)
         _go(spec, map(store.place, found), len(found), store, printing, batch, tally)
-        _tell_displaced(store)
+        _say_displaced(store)
     raise typer.Exit(tally.end(printing.quiet, batch.fail_on_empty))
 
 
@@ -196,18 +196,18 @@ def _ready(
     reuse_memory()
     gc.freeze()
     gc.enable()
-    _tell(model, quiet)
+    _say_notes(model, quiet)
     earlier = store.batch_size if store else 0
     explainer = decided(model, spec, count, earlier)
-    _tell_precision(spec)
-    _tell_batch_size(spec, count, explainer, quiet or bool(earlier))
+    _say_precision(spec)
+    _say_batch_size(spec, count, explainer, quiet or bool(earlier))
     if store is None:
         return explainer, Recorder(model, spec, digest(_settings(spec)))
     store.decided(batch_size=explainer.facts.batch_size, precision=explainer.facts.precision)
     return explainer, Recorder(model, spec, store.settings, store.folder, store.stem)
 
 
-def _tell(model: Model, quiet: bool) -> None:
+def _say_notes(model: Model, quiet: bool) -> None:
     for sentence in model.warnings:
         say.warn(sentence)
     if not quiet:
@@ -215,28 +215,28 @@ def _tell(model: Model, quiet: bool) -> None:
             say.note(sentence)
 
 
-def _tell_changes(store: Manifest, quiet: bool) -> None:
+def _say_changes(store: Manifest, quiet: bool) -> None:
     for sentence in store.warnings:
         say.warn(sentence)
     if store.changed and not quiet:
         say.note(f"other settings than before, so all is done again: {'; '.join(store.changed)}")
 
 
-def _tell_displaced(store: Manifest) -> None:
+def _say_displaced(store: Manifest) -> None:
     if store.displaced:
         count, first = len(store.displaced), store.displaced[0]
         more = f" and {count - 1} more" if count > 1 else ""
         say.warn(f"files of the same name were replaced, which showed {first}{more} before")
 
 
-def _tell_precision(spec: RunSpec) -> None:
+def _say_precision(spec: RunSpec) -> None:
     from gradcam_cli.network.precision import has_bfloat16
 
     if spec.explain and spec.explain.precision == "bfloat16" and not has_bfloat16():
         say.warn("this processor has no bfloat16; the network computes in float32")
 
 
-def _tell_batch_size(spec: RunSpec, count: int, explainer: Explainer, quiet: bool) -> None:
+def _say_batch_size(spec: RunSpec, count: int, explainer: Explainer, quiet: bool) -> None:
     from gradcam_cli.engine.decide import WORTH_TRYING
 
     size, asked = explainer.facts.batch_size, spec.images.batch_size

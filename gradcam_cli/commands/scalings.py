@@ -55,7 +55,7 @@ def try_scalings(
 
     if model.mean or model.std:
         raise GradcamError("the named scalings alone are shown", "leave out --mean and --std")
-    loaded = load(replace(model, preprocess="auto", channels="auto"), only_look=True)
+    loaded = load(replace(model, preprocess="auto", channels="auto"), only_shown=True)
     prepared = []
     for item in _prepared(islice(found, _IMAGES), loaded, images):
         if isinstance(item, tuple):

@@ -13,7 +13,7 @@ import numpy as np
 
 from gradcam_cli.engine.decide import decided
 from gradcam_cli.engine.files import Recorder
-from gradcam_cli.engine.local import Late, ordered, stream
+from gradcam_cli.engine.local import TimedOut, ordered, stream
 from gradcam_cli.engine.steps import Failed, Held, Prepared, prepare
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.models.load import Model
@@ -98,7 +98,7 @@ def _prepared(found: Found, model: Model, spec: RunSpec) -> Prepared:
 
 def _drain(function: Callable[[Any], Any], items: Sequence[Any]) -> None:
     for result in ordered(function, items, 32):
-        assert not isinstance(result, Late)  # noqa: S101  a benchmark is not that patient
+        assert not isinstance(result, TimedOut)  # noqa: S101  a benchmark is not that patient
 
 
 def _rounds(things: dict[str, Callable[[], Any]], pictures: int, repeats: int) -> list[Timing]:

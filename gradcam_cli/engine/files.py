@@ -13,7 +13,8 @@ from gradcam_cli.cam.maps import normalised
 from gradcam_cli.engine.steps import Failed, Prepared, drawable
 from gradcam_cli.images.fit import peak
 from gradcam_cli.images.proportions import far_off
-from gradcam_cli.models.classes import Labels, describe
+from gradcam_cli.models.classes import describe
+from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.load import Model
 from gradcam_cli.render.artifacts import drawn
 from gradcam_cli.render.drawing import to_draw

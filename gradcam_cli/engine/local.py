@@ -25,7 +25,7 @@ from gradcam_cli.sources.find import Found
 from gradcam_cli.spec.image import ImageSpec
 from gradcam_cli.store.records import Done
 
-__all__ = ["THREADS", "Late", "Stages", "ordered", "stream"]
+__all__ = ["THREADS", "Stages", "TimedOut", "ordered", "stream"]
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -55,7 +55,7 @@ class Stages:
 
 
 @dataclass(frozen=True)
-class Late(Generic[A]):
+class TimedOut(Generic[A]):
     """An item whose result never came."""
 
     item: A
@@ -69,12 +69,12 @@ def ordered(
     weigh: Callable[[B], int] = lambda _: 0,
     most: int = _AHEAD_BYTES,
     patience: float | None = _PATIENCE,
-) -> Generator[B | Late[A], None, None]:
+) -> Generator[B | TimedOut[A], None, None]:
     """Yield ``function(item)`` of every item in order, computed ahead in threads.
 
     At most ``ahead`` items are under way, and no further one is begun while the finished results
     weigh more than ``most``. An exception reaches whoever asks for that item's result. An item that
-    has to be waited for longer than ``patience`` seconds is yielded as Late, and its thread left.
+    has to be waited for longer than ``patience`` seconds is yielded as TimedOut, its thread left.
     Without ``patience`` no thread is left: when this ends, early or not, all work has ended.
     """
     count = max(2, os.cpu_count() or 2)
@@ -87,7 +87,7 @@ def ordered(
             return True  # nothing is begun behind a failure: the disk is full, or has gone
         return sum(weigh(future.result()) for future in done) > most
 
-    def take() -> B | Late[A]:
+    def take() -> B | TimedOut[A]:
         item, future = waiting.popleft()
         try:
             return future.result(timeout=patience)
@@ -95,7 +95,7 @@ def ordered(
             if future.done():  # the function's own exception, not our patience
                 raise
             renew()
-            return Late(item)
+            return TimedOut(item)
 
     def renew() -> None:
         nonlocal pool
@@ -146,7 +146,7 @@ def stream(
     size = explainer.facts.batch_size
     unstopped = takewhile(lambda _: not stop.is_set(), places)
     read = ordered(read_one, unstopped, 2 * size, weigh=_weight)
-    arrived = (_late(item) if isinstance(item, Late) else item for item in read)
+    arrived = (_timed_out(item) if isinstance(item, TimedOut) else item for item in read)
     blocks = _blocks(_timed(arrived, stages), size)
     answers = _answers(takewhile(lambda _: not stop.is_set(), blocks), explainer, stages)
     # Whoever leaves early, by an error or on purpose, leaves no thread behind that still writes.
@@ -154,7 +154,7 @@ def stream(
         before = stages.reading + stages.network
         start = time.perf_counter()
         for outcome in ends:
-            assert not isinstance(outcome, Late)  # noqa: S101  writing is waited for without end
+            assert not isinstance(outcome, TimedOut)  # noqa: S101  writing is waited for without end
             spent = time.perf_counter() - start
             upstream = stages.reading + stages.network
             stages.writing += max(0.0, spent - (upstream - before))
@@ -166,7 +166,7 @@ def _weight(item: Read) -> int:
     return item.image.pixels.nbytes if isinstance(item, Prepared) else 0
 
 
-def _late(late: Late[Found | Done]) -> Failed:
+def _timed_out(late: TimedOut[Found | Done]) -> Failed:
     assert isinstance(late.item, Found)  # noqa: S101  nothing is done for the others
     error = ImageError(
         FailureKind.TIMEOUT, "reading it took too long", "the disk or the decoder hangs"

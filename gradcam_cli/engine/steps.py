@@ -16,7 +16,7 @@ from gradcam_cli.cam.answer import Answer
 from gradcam_cli.errors import FailureKind, ImageError
 from gradcam_cli.images.files import Picture, read_picture
 from gradcam_cli.images.fit import Placement, place, to_network
-from gradcam_cli.images.room import Room
+from gradcam_cli.images.memory import MemoryBudget
 from gradcam_cli.models.load import Model
 from gradcam_cli.sources.endings import ending, how_to_read
 from gradcam_cli.sources.find import Found
@@ -43,7 +43,7 @@ _BYTES_A_PIXEL = 13
 """What drawing an image takes: its pixels, the overlay or the heat and its colours, that in BGR,
 and the file."""
 
-_ROOM = Room()
+_MEMORY = MemoryBudget()
 
 R = TypeVar("R")
 
@@ -124,7 +124,7 @@ def fitted(source: Found, image: Picture, model: Model, spec: ImageSpec) -> Prep
     height, width = image.pixels.shape[:2]
     placement = place((height, width), model.ports.size, spec.resize)
     # The rows that the network's are mixed of become float.
-    with _ROOM.take(image.pixels.nbytes + 24 * width * model.ports.size[0]):
+    with _MEMORY.take(image.pixels.nbytes + 24 * width * model.ports.size[0]):
         way = interpolation(model, spec)
         pixels = to_network(image.pixels, placement, model.ports.channels, way)
     return Prepared(source, image, placement, pixels, 0.0)
@@ -146,7 +146,7 @@ def drawable(prepared: Prepared, white: int) -> Iterator[NDArray[np.uint8]]:
 
     Those that were not kept are read again. Raises ImageError when the file has changed.
     """
-    with _ROOM.take(prepared.image.width * prepared.image.height * _BYTES_A_PIXEL):
+    with _MEMORY.take(prepared.image.width * prepared.image.height * _BYTES_A_PIXEL):
         pixels = prepared.image.pixels
         if pixels.size == 0:
             source = prepared.source

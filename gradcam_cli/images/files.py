@@ -20,9 +20,10 @@ from gradcam_cli.images.decode import decode
 from gradcam_cli.images.foreign import HEIC_HINT, foreign
 from gradcam_cli.images.formats import read_header
 from gradcam_cli.images.header import HEAD, Header, sniff
-from gradcam_cli.images.room import Room
+from gradcam_cli.images.memory import MemoryBudget
 from gradcam_cli.regular import open_regular
 from gradcam_cli.sources.endings import heic_installed
+from gradcam_cli.spelling import nearby
 
 __all__ = ["MOST_PIXELS", "Picture", "read_picture"]
 
@@ -35,7 +36,7 @@ _MOST_BYTES = 2**31 - 1  # what OpenCV can be handed as one buffer
 _BYTES_A_PIXEL = 11  # four levels of 16 bits, as decoded, and three of 8 bits
 _BYTES_A_PIXEL_BY_PILLOW = 22  # libwebp holds two screens of four levels besides
 _COPIES = 5  # of a TIFF's numbers: as bytes, turned, put together, as levels, as colours
-_FILES, _PIXELS = Room(), Room()
+_FILES, _PIXELS = MemoryBudget(), MemoryBudget()
 _OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """Faults of the process or the machine, not of any one picture."""
 _AGAIN = "copy or download it again"
@@ -115,7 +116,7 @@ def _size(path: Path) -> int:
 
 
 def _read(path: Path) -> tuple[bytes, os.stat_result]:
-    """Return a file's bytes and facts, without reading what is no picture."""
+    """Return a file's bytes and facts, without reading what is not a picture."""
     with _reported(), open_regular(path) as file:
         facts = os.fstat(file.fileno())
         head = file.read(HEAD)
@@ -129,7 +130,7 @@ def _reported() -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        hint = "check its name"
+        hint = nearby(Path(error.filename))
         if not os.fsdecode(error.filename).isprintable():
             hint += ", which is not UTF-8: a list in another encoding must be saved as UTF-8"
         raise ImageError(FailureKind.VANISHED, "the file does not exist", hint) from error

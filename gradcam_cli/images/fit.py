@@ -1,4 +1,4 @@
-"""A picture becomes the network's square, and a map becomes the picture's heat.
+"""A picture becomes the network's fitted, and a map becomes the picture's heat.
 
 Coordinates are pixel edges: a picture W pixels wide spans 0..W, and pixel x has its centre at
 x + 0.5. Every resampling here keeps centres where they are (half-pixel centres).
@@ -161,15 +161,15 @@ def to_network(
     size = (right - left, bottom - top)
     part = pixels[y0:y1, x0:x1]
     if interpolation == "bilinear":
-        square = _bilinear(part, size)
+        fitted = _bilinear(part, size)
     else:
-        square = cv2.resize(part, size, interpolation=INTERPOLATIONS[interpolation])
+        fitted = cv2.resize(part, size, interpolation=INTERPOLATIONS[interpolation])
     if channels == 1:
-        square = cv2.cvtColor(square, cv2.COLOR_RGB2GRAY)[:, :, np.newaxis]
+        fitted = cv2.cvtColor(fitted, cv2.COLOR_RGB2GRAY)[:, :, np.newaxis]
     if size == placement.network[::-1]:
-        return np.asarray(square, np.uint8)
+        return np.asarray(fitted, np.uint8)
     canvas = np.zeros((*placement.network, channels), np.uint8)
-    canvas[top:bottom, left:right] = square
+    canvas[top:bottom, left:right] = fitted
     return canvas
 
 

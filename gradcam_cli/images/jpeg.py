@@ -86,5 +86,5 @@ def _factor(header: Header, at_least: tuple[int, int] | None) -> int:
 
 
 def _grey(pixels: Pixels) -> bool:
-    """Tell whether the last lines are what libjpeg paints where data are missing."""
+    """Return whether the last lines are what libjpeg paints where data are missing."""
     return len(pixels) > 16 and bool((pixels[-1] == 128).all() and (pixels[-8:, -8:] == 128).all())

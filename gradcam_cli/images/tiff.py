@@ -125,7 +125,7 @@ class Layout:
 
     @property
     def measured(self) -> bool:
-        """Tell whether the numbers are measurements: floating point, or more than 16 bits."""
+        """Return whether the numbers are measurements: floating point, or more than 16 bits."""
         return self.kind in ("float16", "float32", "float64", "uint32")
 
     @property
@@ -142,7 +142,7 @@ class Layout:
 
     @property
     def separate(self) -> bool:
-        """Tell whether each sample has a plane of its own."""
+        """Return whether each sample has a plane of its own."""
         return self.get(284, 1) == 2 and self.samples > 1
 
     @property
@@ -186,7 +186,7 @@ class Layout:
 
     @property
     def plain(self) -> bool:
-        """Tell whether libtiff's RGBA interface, as OpenCV calls it, makes the right colours."""
+        """Return whether libtiff's RGBA interface, as OpenCV calls it, makes the right colours."""
         photometric, extra = self.get(262, -1), self.extra
         if self.bits == 8 and 322 in self.tags and self.get(259, 1) == 1:
             return False  # OpenCV asks for such tiles in a way that libtiff refuses
@@ -200,7 +200,7 @@ class Layout:
 
     @property
     def by_samples(self) -> bool:
-        """Tell whether ``read_samples`` is what reads the picture."""
+        """Return whether ``read_samples`` is what reads the picture."""
         return (
             self.get(262, -1) in (0, 1, 2, 3, 5)
             and (self.get(262) != 3 or len(self.tags.get(320, [])) == 3 << self.bits)

@@ -26,7 +26,7 @@ __all__ = ["Refused", "refused", "without_training"]
 
 _Json = dict[str, Any]
 
-# What is no object: numbers, shapes, keys of slices and the tensors between layers.
+# What is not an object: numbers, shapes, keys of slices and the tensors between layers.
 _VALUES = (
     *("TensorShape", "__bytes__", "__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__"),
     *("__tensor__", "__tuple__"),

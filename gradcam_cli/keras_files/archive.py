@@ -23,6 +23,7 @@ from gradcam_cli.keras_files.foreign import damaged, folder, foreign, foreign_zi
 from gradcam_cli.keras_files.hdf5 import open_hdf5
 from gradcam_cli.keras_files.schema import check_metadata, check_shape
 from gradcam_cli.regular import open_regular, read_bounded
+from gradcam_cli.spelling import nearby
 from gradcam_cli.text import NotTextError, decoded
 
 __all__ = [
@@ -75,7 +76,7 @@ def read_pair(path: Path, architecture: Path) -> Archive:
             foreign(path, start)
             if not start.startswith(b"PK")
             else ModelError(
-                f"{path} is no HDF5 file of weights",
+                f"{path} is not an HDF5 file of weights",
                 "--architecture goes with weights saved by model.save_weights('x.weights.h5')",
             )
         )
@@ -89,7 +90,7 @@ def read_pair(path: Path, architecture: Path) -> Archive:
     config = _architecture(architecture)
     if not (isinstance(config, dict) and "class_name" in config and "config" in config):
         raise ModelError(
-            f"{architecture} is no architecture of a Keras model",
+            f"{architecture} is not an architecture of a Keras model",
             "--architecture takes the JSON that model.to_json() gives",
         )
     check_shape(config, architecture, "it")
@@ -102,10 +103,10 @@ def _architecture(path: Path) -> Any:
     try:
         text = decoded(read_bounded(path, "--architecture"))
     except FileNotFoundError:
-        raise ModelError(f"there is no file {path}", "check the path") from None
+        raise ModelError(f"there is no file {path}", nearby(path)) from None
     except NotTextError as error:
         raise ModelError(
-            f"{path} is no architecture of a Keras model: line {error.line} is {error.reason}",
+            f"{path} is not an architecture of a Keras model: line {error.line} is {error.reason}",
             "--architecture takes the JSON that model.to_json() gives, saved as UTF-8",
         ) from None
     except OSError as error:
@@ -139,7 +140,7 @@ def _beginning(path: Path) -> bytes:
         with open_regular(path, "--model") as file:
             start = file.read(4096)
     except FileNotFoundError:
-        raise ModelError(f"there is no model file {path}", "check the path") from None
+        raise ModelError(f"there is no model file {path}", nearby(path)) from None
     except OSError as error:
         raise ModelError(
             f"cannot read {path}: {error.strerror}", "--model takes a .keras or .h5 file"

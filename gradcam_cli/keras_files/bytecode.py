@@ -62,7 +62,7 @@ class Bytecode:
 
     @property
     def runs_here(self) -> bool:
-        """Tell whether this Python may run it."""
+        """Return whether this Python may run it."""
         here = f"{sys.version_info.major}.{sys.version_info.minor}"
         return here in self.pythons and platform.python_implementation() == "CPython"
 
@@ -123,12 +123,12 @@ def _pythons(every: list[_Code], layout: int) -> tuple[str, ...]:
 
 
 def _in_pairs(code: bytes) -> bool:
-    """Tell whether every instruction has an argument, as since Python 3.6."""
+    """Return whether every instruction has an argument, as since Python 3.6."""
     return len(code) % 2 == 0 and code[-2:-1] == bytes([_RETURN_VALUE])
 
 
 def _fits(code: _Code, python: str) -> bool:
-    """Tell whether a version from 3.11 on would write these instructions."""
+    """Return whether a version from 3.11 on would write these instructions."""
     pairs = list(zip(code.instructions[::2], code.instructions[1::2], strict=False))
     cells = sum(bool(kind & 0xC0) for kind in code.fields[4])
     if (_RESUME[python], 0) not in pairs[: cells + 3]:

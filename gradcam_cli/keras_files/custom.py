@@ -79,7 +79,7 @@ def _run(path: Path) -> ModuleType:
     name = f"gradcam_custom_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ModelError(f"{path} is no Python file", "--custom-objects takes a file FILE.py")
+        raise ModelError(f"{path} is not a Python file", "--custom-objects takes a file FILE.py")
     module = importlib.util.module_from_spec(spec)
     folder = str(path.resolve().parent)
     sys.modules[name] = module

@@ -35,7 +35,7 @@ from gradcam_cli.keras_files.refusal import (
     without_size,
 )
 from gradcam_cli.keras_files.regroup import keras_2_groups, regroup
-from gradcam_cli.keras_files.repair import mend
+from gradcam_cli.keras_files.repair import repair
 
 __all__ = ["Opened", "open_network", "save_repaired"]
 
@@ -44,15 +44,12 @@ __all__ = ["Opened", "open_network", "save_repaired"]
 class Opened:
     """A network from a file, and what was done to open it.
 
-    ``mended`` has a plain sentence for each mend, such as "dropped `groups` from 17
-    DepthwiseConv2D layers", and is empty for a file that Keras opens as it is. ``container`` is
-    ``keras`` or ``hdf5``, and ``keras_version`` empty where the file does not tell.
+    ``repaired`` has a plain sentence for each repair, such as "dropped `groups` from 17
+    DepthwiseConv2D layers", and is empty for a file that Keras opens as it is.
     """
 
     network: Any
-    mended: tuple[str, ...]
-    container: str
-    keras_version: str
+    repaired: tuple[str, ...]
 
 
 def open_network(
@@ -69,8 +66,8 @@ def open_network(
     file with the user's own layers and functions, ``architecture`` the JSON that belongs to a file
     of weights, ``application`` what ``own_functions`` asks. The file itself is never changed.
 
-    Raises ModelError when the file is no Keras model, is damaged, holds code or classes that are
-    not allowed, or cannot be mended; the sentence says which, the hint says what helps.
+    Raises ModelError when the file is not a Keras model, is damaged, holds code or classes that are
+    not allowed, or cannot be repaired; the sentence says which, the hint says what helps.
     """
     with blaming(str(path), "opened"):
         archive = read_archive(path) if architecture is None else read_pair(path, architecture)
@@ -87,8 +84,8 @@ def _opened(
 ) -> Opened:
     path = archive.path
     config, functions, taken = own_functions(archive.config, mine.objects, application)
-    config, mended = mend(config, archive.keras_version)
-    mended = (*taken, *mended)
+    config, repaired = repair(config, archive.keras_version)
+    repaired = (*taken, *repaired)
     custom = mine.objects | functions
     config, trained = without_training(config)
     refuse_code(replace(archive, config=config), custom, unsafe)
@@ -111,7 +108,7 @@ def _opened(
             stack.enter_context(contextlib.nullcontext() if mine.names else blank_weights())
             stack.enter_context(sharing())
             stack.enter_context(limited_weights(path))
-            changed = mended or functions or archive.weights_only or trained
+            changed = repaired or functions or archive.weights_only or trained
             if changed or _old_groups(archive) or _conversion(archive):
                 network, matched = _rebuild(archive, config, custom, unsafe)
                 theano = "Theano" in _conversion(archive)
@@ -131,9 +128,7 @@ def _opened(
         )
     return Opened(
         network=network,
-        mended=(*mended, *matched),
-        container=archive.container,
-        keras_version=archive.keras_version,
+        repaired=(*repaired, *matched),
     )
 
 
@@ -155,7 +150,9 @@ def save_repaired(network: Any, path: Path, source: Path) -> None:
         unfinished.replace(path)
     except OSError as error:
         reason = error.strerror or error
-        raise ModelError(f"cannot write {path}: {reason}", "check the folder") from error
+        raise ModelError(
+            f"cannot write {path}: {reason}", "choose a folder that you may write to"
+        ) from error
     except (TypeError, ValueError, NotImplementedError) as error:
         raise ModelError(
             f"{path} cannot be saved: {first_line(error)}",
@@ -188,7 +185,7 @@ def _load(archive: Archive, custom: dict[str, Any], unsafe: bool) -> Any:
 def _rebuild(
     archive: Archive, config: dict[str, Any], custom: dict[str, Any], unsafe: bool
 ) -> tuple[Any, tuple[str, ...]]:
-    """Build a network from a mended configuration, and give it the weights of the file."""
+    """Build a network from a repaired configuration, and give it the weights of the file."""
     top = {**config, "compile_config": None}
     if "module" not in top:
         functional = top["class_name"] in ("Functional", "Model")
@@ -240,7 +237,7 @@ def _converted(why: str, turned: int) -> tuple[str, ...]:
 
 
 def _old_groups(archive: Archive) -> bool:
-    """Tell whether the weights in a ``.keras`` file are grouped as Keras 2.12 to 2.15 did."""
+    """Return whether the weights in a ``.keras`` file are grouped as Keras 2.12 to 2.15 did."""
     if archive.container != "keras" or not archive.keras_version.startswith("2."):
         return False
     return keras_2_groups(archive.path)

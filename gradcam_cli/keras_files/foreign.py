@@ -1,4 +1,4 @@
-"""A file that is no whole Keras model is named for what it is, with what helps."""
+"""A file that is not a whole Keras model is named for what it is, with what helps."""
 
 from __future__ import annotations
 
@@ -134,4 +134,4 @@ def foreign(path: Path, start: bytes) -> ModelError:
         return ModelError(
             f"{path} is a web page, not a model", "the download went wrong: get the file itself"
         )
-    return ModelError(f"{path} is no Keras model file", f"a .keras or .h5 file; {_EMBEDDED}")
+    return ModelError(f"{path} is not a Keras model file", f"a .keras or .h5 file; {_EMBEDDED}")

@@ -28,7 +28,7 @@ _OLD, _NEW, _FRESH = "_layer_checkpoint_dependencies", "layers", "_regrouped"
 
 
 def keras_2_groups(path: Path) -> bool:
-    """Tell whether a ``.keras`` file holds HDF5 weights in groups of layers."""
+    """Return whether a ``.keras`` file holds HDF5 weights in groups of layers."""
     with zipfile.ZipFile(path) as zipped:
         if WEIGHTS not in zipped.namelist():
             return False

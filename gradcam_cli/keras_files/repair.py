@@ -1,8 +1,8 @@
 """An old file's configuration becomes one that Keras 3 opens.
 
-A configuration is the JSON that Keras keeps beside the weights. Each mend is a small function
+A configuration is the JSON that Keras keeps beside the weights. Each repair is a small function
 that changes a copy of it in place and returns one sentence for every kind of thing it changed,
-nothing when there was nothing to do. A mend touches only what Keras 3 is known to refuse, so a
+nothing when there was nothing to do. A repair touches only what Keras 3 is known to refuse, so a
 configuration that opens as it is comes back equal.
 """
 
@@ -45,7 +45,7 @@ from gradcam_cli.keras_files.rewire import (
     tensor_keywords,
 )
 
-__all__ = ["mend"]
+__all__ = ["repair"]
 
 _Json = dict[str, Any]
 
@@ -107,19 +107,21 @@ _BLOCK = re.compile(r"block(35|17|8)_\d+")
 _KERNEL = ("kernel_initializer", "kernel_regularizer", "kernel_constraint")
 
 
-def mend(config: _Json, version: str = "") -> tuple[_Json, tuple[str, ...]]:
-    """Return a mended copy of a model's configuration, and one sentence for each mend.
+def repair(config: _Json, version: str = "") -> tuple[_Json, tuple[str, ...]]:
+    """Return a repaired copy of a model's configuration, and one sentence for each repair.
 
     ``version`` is that of the Keras that saved it, empty where it is not known. Raises ModelError
     for a TensorFlow operation inside the model that has no Keras counterpart, and for what Keras 0
     and 1 had and Keras 3 has not.
     """
-    mended = copy.deepcopy(config)
-    mends = (keras_1_layers, *_MEANINGS, *_MENDS) if before_keras_3(config, version) else _MENDS
-    sentences = [sentence for one in mends for sentence in one(mended)]
+    repaired = copy.deepcopy(config)
+    repairs = (
+        (keras_1_layers, *_MEANINGS, *_REPAIRS) if before_keras_3(config, version) else _REPAIRS
+    )
+    sentences = [sentence for one in repairs for sentence in one(repaired)]
     if sentences:
-        _tidy(mended)
-    return (mended, tuple(sentences)) if sentences else (config, ())
+        _tidy(repaired)
+    return (repaired, tuple(sentences)) if sentences else (config, ())
 
 
 def _old_classes(config: _Json) -> list[str]:
@@ -181,7 +183,7 @@ def _scaled_sums(config: _Json) -> list[str]:
 
 
 def _code_is_from(source: str, function: Any) -> bool:
-    """Tell whether a serialised lambda names a source file; its bytes are only searched."""
+    """Return whether a serialised lambda names a source file; its bytes are only searched."""
     if isinstance(function, dict) and isinstance(function.get("config"), dict):
         function = function["config"].get("code")
     code = function[0] if isinstance(function, list) and function else function
@@ -325,7 +327,7 @@ def _says_nothing(key: str, node: _Json, kind: type) -> bool:
 
 
 def _tidy(config: _Json) -> None:
-    """Take out what Keras 3 warns of, or reads in old files only, once something was mended."""
+    """Take out what Keras 3 warns of, or reads in old files only, once something was repaired."""
     for layer in every_layer(config):
         inner = layer["config"]
         if layer["class_name"] != "InputLayer":
@@ -343,7 +345,7 @@ _MEANINGS: tuple[Callable[[_Json], list[str]], ...] = (
     old_defaults,
     old_functions,
 )
-_MENDS: tuple[Callable[[_Json], list[str]], ...] = (
+_REPAIRS: tuple[Callable[[_Json], list[str]], ...] = (
     list_sequentials,
     _scaled_sums,
     _old_classes,

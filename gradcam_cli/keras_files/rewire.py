@@ -98,10 +98,10 @@ def nested_calls(config: _Json) -> list[str]:
                 continue
             # For the outputs of a model Keras 3 takes the first call off by itself, but not for
             # a nested Sequential model.
-            mended = references + (ends if nested[name]["class_name"] == "Sequential" else [])
-            for one in mended:
+            repaired = references + (ends if nested[name]["class_name"] == "Sequential" else [])
+            for one in repaired:
                 one[1] = int(one[1]) - 1
-            if mended:
+            if repaired:
                 shifted.add(name)
     return [f"counted the calls of {counted(len(shifted), 'nested model')} anew"] if shifted else []
 

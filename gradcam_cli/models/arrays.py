@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.regular import open_regular
+from gradcam_cli.spelling import nearby
 
 __all__ = ["read_array"]
 
@@ -28,13 +29,13 @@ def read_array(name: str, path: Path) -> NDArray[Any]:
         with open_regular(path, "--input") as file:
             return _read(file, path.stat().st_size)
     except FileNotFoundError:
-        raise ModelError(f"--input {name}: there is no file {path}", "check the path") from None
+        raise ModelError(f"--input {name}: there is no file {path}", nearby(path)) from None
     except OSError as error:
         raise ModelError(f"--input {name}: cannot read {path}: {error.strerror}", hint) from error
     except MemoryError:
         raise
     except Exception as error:  # a header is a Python expression, which fails in many ways
-        raise ModelError(f"--input {name}: {path} is no readable .npy file", hint) from error
+        raise ModelError(f"--input {name}: {path} is not a readable .npy file", hint) from error
 
 
 def _read(file: BinaryIO, size: int) -> NDArray[Any]:

@@ -40,7 +40,7 @@ class Entry:
 
     @property
     def layer_is_numbered(self) -> bool:
-        """Tell whether Keras numbers the layer by what was built before it in the process."""
+        """Return whether Keras numbers the layer by what was built before it in the process."""
         return re.fullmatch(r"(add|activation)_\d+", self.layer) is not None
 
 

@@ -16,6 +16,7 @@ from gradcam_cli.models.labels import label_bytes
 from gradcam_cli.regular import check_regular
 from gradcam_cli.spec.model import ModelSpec
 from gradcam_cli.spec.setting import deciding, settings
+from gradcam_cli.spelling import nearby
 
 __all__ = [
     "check_files",
@@ -102,7 +103,7 @@ def _name(model: str) -> str:
 
 
 def is_file(model: str) -> bool:
-    """Tell whether a model was named by its file or folder rather than by its name."""
+    """Return whether a model was named by its file or folder rather than by its name."""
     if "://" in model or is_handle(model):
         return False
     if model.lower().endswith(_MODEL_ENDINGS) or os.sep in model:
@@ -116,12 +117,12 @@ def is_file(model: str) -> bool:
 
 
 def is_handle(model: str) -> bool:
-    """Tell whether a model was named as Kaggle does, and nothing here is called so."""
+    """Return whether a model was named as Kaggle does, and nothing here is called so."""
     return bool(_HANDLE.fullmatch(model)) and not Path(model).exists()
 
 
 def is_preset(model: str) -> bool:
-    """Tell whether a model is a preset of KerasHub: a folder, an address, or maybe by its name.
+    """Return whether a model is a preset of KerasHub: a folder, an address, or maybe by its name.
 
     A name that is not known counts as one where KerasHub, which knows them, is installed.
     """
@@ -154,20 +155,22 @@ def folder_digest(path: Path) -> str:
     try:
         return f"sha256:{hash_of_folder(path)[:16]}"
     except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}", "check its permissions") from None
+        raise ModelError(
+            f"cannot read {path}: {error.strerror}", "make it readable: chmod -R u+r"
+        ) from None
 
 
 def file_digest(path: Path, option: str = "") -> str:
     """Return ``sha256:`` and 16 hexadecimal digits of a file's content.
 
-    Raises ModelError for what is no regular file, or larger than ``option`` takes.
+    Raises ModelError for what is not a regular file, or larger than ``option`` takes.
     """
     named = f"{option}: " if option else ""
     try:
         check_regular(path, option)
         return f"sha256:{hash_of(path)[:16]}"
     except FileNotFoundError:
-        raise ModelError(f"{named}there is no file {path}", "check the path") from None
+        raise ModelError(f"{named}there is no file {path}", nearby(path)) from None
     except OSError as error:
         message = f"{named}cannot read {path}: {error.strerror}"
         raise ModelError(message, "name a regular file that you may read") from None

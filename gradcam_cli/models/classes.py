@@ -9,16 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gradcam_cli.errors import GradcamError
-from gradcam_cli.models.labels import WORDNET_ID, Labels, imagenet_labels, read_labels
+from gradcam_cli.models.labels import WORDNET_ID, Labels
 
 __all__ = [
     "ClassChoice",
-    "Labels",
     "check_count",
     "describe",
-    "imagenet_labels",
     "parse_classes",
-    "read_labels",
     "resolve",
     "search",
 ]

@@ -35,7 +35,7 @@ def open_preset(model: str, *, unsafe: bool = False) -> Any:
     """Return the ``ImageClassifier`` of a preset: a folder, a built-in name or an address.
 
     Unless ``unsafe``, nothing but Keras and KerasHub is imported for it. Raises ModelError when
-    KerasHub is not installed or the preset is unknown, cannot be downloaded, is no whole image
+    KerasHub is not installed or the preset is unknown, cannot be downloaded, is not a whole image
     classifier, or names classes of anybody else.
     """
     if importlib.util.find_spec("keras_hub") is None:
@@ -104,7 +104,11 @@ def _configurations(preset: str, model: str) -> dict[str, Any]:
         ) from error
     config = read.get("config.json")
     if not isinstance(config, dict):
-        raise ModelError(f"{model} has no configuration, config.json", "check the preset's name")
+        raise ModelError(
+            f"{model} has no configuration, config.json",
+            "only presets of image classifiers can be explained: those in "
+            "keras_hub.models.ImageClassifier.presets",
+        )
     if "registered_name" in config and not whole:
         raise ModelError(
             f"the preset {model} holds a backbone without a trained head",

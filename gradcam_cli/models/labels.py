@@ -203,7 +203,7 @@ def _from_entries(path: Path, entries: Sequence[Any], hint: str) -> Labels:
         parts = entry if isinstance(entry, list) else [entry]
         if len(parts) not in (1, 2) or not all(isinstance(p, str) and p.strip() for p in parts):
             raise GradcamError(
-                f"{path}: the label of class {index} is no text: {short(entry)}", hint
+                f"{path}: the label of class {index} is not text: {short(entry)}", hint
             )
         names.append(parts[-1].strip())
         ids += [part.strip() for part in parts[:-1]]
@@ -291,7 +291,7 @@ def _by_index(path: Path, rows: Sequence[_Row], column: int) -> list[_Row]:
         cell = row.cells[column]
         index = int(cell) if _INDEX.fullmatch(cell) else -1
         if not 0 <= index < len(rows) or index in order:
-            wrong = "is there twice" if index in order else "is no class index"
+            wrong = "is there twice" if index in order else "is not a class index"
             raise GradcamError(
                 f"{path}, line {row.line}: {short(cell)} {wrong}",
                 f"the indices of {len(rows)} classes go from 0 to {len(rows) - 1}",

@@ -19,9 +19,10 @@ from gradcam_cli.models.arrays import read_array
 from gradcam_cli.models.backbone import application_of, recognise
 from gradcam_cli.models.catalog import Entry, find, names
 from gradcam_cli.models.choice import file_digest, folder_digest, is_file, is_preset
-from gradcam_cli.models.classes import Labels, check_count, imagenet_labels, read_labels
+from gradcam_cli.models.classes import check_count
 from gradcam_cli.models.fetch import fetch
 from gradcam_cli.models.hub import open_preset
+from gradcam_cli.models.labels import Labels, imagenet_labels, read_labels
 from gradcam_cli.models.preprocessor import Preprocessor, own_preprocessor
 from gradcam_cli.models.scaling import (
     SCALINGS,
@@ -38,6 +39,7 @@ from gradcam_cli.network.ports import Ports, find_ports, single_input, takes_any
 from gradcam_cli.network.survey import Survey, survey
 from gradcam_cli.regular import check_regular
 from gradcam_cli.spec.model import ModelSpec
+from gradcam_cli.spelling import nearby
 
 __all__ = ["Model", "load"]
 
@@ -49,7 +51,7 @@ class Model:
     """A classifier that is ready to look at pictures, and all that was found out about it.
 
     ``ports`` say where the picture goes in and the classes come out. ``scaling`` turns pixels of
-    0..255 into what the network takes; ``inside`` says what the network does itself. ``layer`` is
+    0..255 into what the network takes. ``layer`` is
     the default layer, empty where there is none. ``notes`` and ``warnings`` are for the user.
     ``own`` says that the network was read from a file of theirs.
     """
@@ -59,7 +61,6 @@ class Model:
     weights: str
     ports: Ports
     scaling: Scaling
-    inside: str
     labels: Labels
     classes: int
     layer: str = ""
@@ -69,20 +70,20 @@ class Model:
     own: bool = False
 
 
-def load(choice: ModelSpec, only_look: bool = False) -> Model:
+def load(choice: ModelSpec, only_shown: bool = False) -> Model:
     """Load the chosen model.
 
-    ``only_look`` is for showing a model rather than using it: ImageNet weights that are not on this
-    machine are random, and pixels stay unscaled where nothing tells how; both become warnings.
+    ``only_shown`` is for showing a model rather than using it: ImageNet weights that are not on
+    this machine are random, and pixels stay unscaled where nothing tells how; both become warnings.
 
     Raises ModelError when it cannot be had or does not fit the other choices, and GradcamError for
     preprocessing or labels that make no sense.
     """
     with own_settings():
         if is_preset(choice.model):
-            model = _load_preset(choice, only_look)
+            model = _load_preset(choice, only_shown)
         else:
-            model = (_load_file if is_file(choice.model) else _load_named)(choice, only_look)
+            model = (_load_file if is_file(choice.model) else _load_named)(choice, only_shown)
     if choice.channels == "bgr":
         model = _in_bgr(model)
     if choice.labels is not None:
@@ -99,9 +100,9 @@ def _in_bgr(model: Model) -> Model:
     return replace(model, scaling=scaling, notes=(*model.notes, note))
 
 
-def _load_named(choice: ModelSpec, only_look: bool) -> Model:
+def _load_named(choice: ModelSpec, only_shown: bool) -> Model:
     entry = find(choice.model)
-    if only_look and choice.weights == "imagenet" and not _is_here(entry):
+    if only_shown and choice.weights == "imagenet" and not _is_here(entry):
         choice = replace(choice, weights="random")
     warnings: tuple[str, ...] = ()
     if choice.weights == "random":
@@ -112,7 +113,6 @@ def _load_named(choice: ModelSpec, only_look: bool) -> Model:
     else:
         path = Path(choice.weights)
         network, weights = _with_file(entry, path), file_digest(path)
-    inside = "scales 0..255 pixels itself" if entry.preprocess == "inside" else "nothing"
     own = SCALINGS["none" if entry.preprocess == "inside" else entry.preprocess]
     scaling = _chosen_scaling(choice) or own
     if scaling != own:
@@ -127,7 +127,6 @@ def _load_named(choice: ModelSpec, only_look: bool) -> Model:
         weights=weights,
         ports=_named_ports(choice, entry),
         scaling=scaling,
-        inside=inside,
         labels=imagenet_labels(),
         classes=len(imagenet_labels().names),
         layer="" if entry.layer_is_numbered else entry.layer,
@@ -196,14 +195,14 @@ def _with_file(entry: Entry, path: Path) -> Any:
     return network
 
 
-def _load_file(choice: ModelSpec, only_look: bool) -> Model:
+def _load_file(choice: ModelSpec, only_shown: bool) -> Model:
     path = Path(choice.model)
     if not path.exists() and path.with_name(f"{path.name}.index").exists():
         raise checkpoint(path)
     if not path.exists():
         raise ModelError(
             f"there is no model file {path}",
-            f"check the path; models known by name: {', '.join(names()[:4])}, ... "
+            f"{nearby(path)}; models known by name: {', '.join(names()[:4])}, ... "
             "(`gradcam models` lists all)",
         )
     if choice.weights != "imagenet":
@@ -217,11 +216,11 @@ def _load_file(choice: ModelSpec, only_look: bool) -> Model:
         architecture=choice.architecture,
         application=application_of,
     )
-    notes = tuple(f"mended: {mend}" for mend in opened.mended)
-    return _own_model(choice, only_look, opened.network, file_digest(path), notes)
+    notes = tuple(f"repaired: {repair}" for repair in opened.repaired)
+    return _own_model(choice, only_shown, opened.network, file_digest(path), notes)
 
 
-def _load_preset(choice: ModelSpec, only_look: bool) -> Model:
+def _load_preset(choice: ModelSpec, only_shown: bool) -> Model:
     if choice.weights != "imagenet" or choice.architecture or choice.custom_objects:
         raise ModelError(
             f"{choice.model} is a preset of KerasHub, which brings all that belongs to it",
@@ -230,7 +229,7 @@ def _load_preset(choice: ModelSpec, only_look: bool) -> Model:
     network = open_preset(choice.model, unsafe=choice.unsafe_load)
     folder = Path(choice.model)
     weights = folder_digest(folder) if folder.is_dir() else f"preset {choice.model}"
-    model = _own_model(choice, only_look, network, weights)
+    model = _own_model(choice, only_shown, network, weights)
     # KerasHub's presets with ImageNet in their names keep ImageNet's order, but not its labels.
     if "imagenet" in choice.model and model.classes == 1000 and not folder.is_dir():
         model = replace(model, labels=imagenet_labels())
@@ -238,15 +237,15 @@ def _load_preset(choice: ModelSpec, only_look: bool) -> Model:
 
 
 def _own_model(
-    choice: ModelSpec, only_look: bool, network: Any, weights: str, notes: tuple[str, ...] = ()
+    choice: ModelSpec, only_shown: bool, network: Any, weights: str, notes: tuple[str, ...] = ()
 ) -> Model:
     """Return the model of a network from a file or preset, which is at fault for what it raises."""
     with blaming(choice.model, "traced"):
-        return _examined(choice, only_look, network, weights, notes)
+        return _examined(choice, only_shown, network, weights, notes)
 
 
 def _examined(
-    choice: ModelSpec, only_look: bool, network: Any, weights: str, notes: tuple[str, ...]
+    choice: ModelSpec, only_shown: bool, network: Any, weights: str, notes: tuple[str, ...]
 ) -> Model:
     own = own_preprocessor(network)
     size = choice.input_size or (own.size if own and takes_any_size(network) else None)
@@ -254,7 +253,7 @@ def _examined(
     with limited_operations(choice.model):
         ports = find_ports(network, size, constants, choice.output, choice.transpose)
         found = survey(network, ports)
-    scaling, warnings = _file_scaling(choice, found, network, own, only_look)
+    scaling, warnings = _file_scaling(choice, found, network, own, only_shown)
     check_channels(scaling, ports.channels)
     if found.behind_softmax:
         warnings = (
@@ -273,7 +272,6 @@ def _examined(
         weights=weights,
         ports=ports,
         scaling=scaling,
-        inside=found.inside,
         labels=_NO_LABELS,
         classes=found.classes,
         layer=found.default,
@@ -295,7 +293,7 @@ def _chosen_scaling(choice: ModelSpec) -> Scaling | None:
 
 
 def _file_scaling(
-    choice: ModelSpec, found: Survey, network: Any, own: Preprocessor | None, only_look: bool
+    choice: ModelSpec, found: Survey, network: Any, own: Preprocessor | None, only_shown: bool
 ) -> tuple[Scaling, tuple[str, ...]]:
     """Return how to scale for a user's model, and what to warn of; never silently a guess."""
     chosen = _chosen_scaling(choice)
@@ -318,7 +316,7 @@ def _file_scaling(
             f"the backbone looks like {backbone.constructor}: pixels are scaled as its "
             f"preprocess_input does ({scaling.says}); --preprocess says otherwise",
         )
-    if only_look:
+    if only_shown:
         return UNKNOWN, ("nothing in the model tells how its pictures must be scaled",)
     raise ModelError(
         f"nothing in {choice.model} tells how its pictures must be scaled",

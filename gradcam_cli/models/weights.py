@@ -29,7 +29,7 @@ def cache_folder() -> Path:
 
 
 def is_installed(entry: Entry) -> bool:
-    """Tell whether the weights came with the package, so that there is nothing to download."""
+    """Return whether the weights came with the package, so that there is nothing to download."""
     return entry.name == EMBEDDED and weights_file() is not None
 
 
@@ -45,7 +45,7 @@ def cached_file(entry: Entry) -> Path | None:
 
 
 def is_whole(path: Path, entry: Entry) -> bool:
-    """Tell whether a file has the hash that Keras publishes (MD5 or SHA-256, by its length).
+    """Return whether a file has the hash that Keras publishes (MD5 or SHA-256, by its length).
 
     Where Keras publishes none, whether it is an HDF5 file as long as its header says.
     """

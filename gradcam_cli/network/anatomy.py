@@ -31,7 +31,7 @@ class FeatureMap:
 
     @property
     def normalised(self) -> bool:
-        """Tell whether a normalisation layer made it."""
+        """Return whether a normalisation layer made it."""
         return "Norm" in type(self.step.layer).__name__
 
     def fold(self, tensor: Any) -> Any:
@@ -119,7 +119,7 @@ def default_map(anatomy: Anatomy, alive: Collection[tuple[str, int]] | None = No
 
     Of a transformer these are the last normalised tokens; ``alive`` holds path and call of those
     of which more than one patch token has a gradient (None: all have). Raises ModelError when there
-    is no feature map to explain.
+    is not a feature map to explain.
     """
     scores = _score_maps(anatomy.head.source)
     grids = any(not each.features.tokens for each in anatomy.maps)
@@ -198,7 +198,7 @@ def find_map(anatomy: Anatomy, path: str, call: int = 0) -> FeatureMap:
 
 
 def _is_lost(step: Step, axes: Axes) -> bool:
-    """Tell whether a step's output is a grid of more than one cell whose axes are not known."""
+    """Return whether a step's output is a grid of more than one cell whose axes are not known."""
     sizes = [size or 0 for size in step.tensor.shape[1:]]
     return step.tensor.name in axes and features_of(step.tensor, axes) is None and min(sizes) > 1
 

@@ -55,7 +55,7 @@ def size_of(axis: Axis) -> int:
 
 
 def known(axis: Axis) -> bool:
-    """Tell whether an axis has anything to do with pictures, rows or columns."""
+    """Return whether an axis has anything to do with pictures, rows or columns."""
     return any(atom.letter != "?" for atom in axis)
 
 

@@ -19,7 +19,7 @@ _IN_ORDER = "GradcamMatMul"
 
 
 def is_dense(graph: Any) -> bool:
-    """Tell whether all classes' gradients should go back through the head together.
+    """Return whether all classes' gradients should go back through the head together.
 
     VGG16's fully connected weights are half a gigabyte, which each class alone would read again;
     small heads, and those with loops, are faster class by class.

@@ -72,7 +72,7 @@ def _bytes(tensor: Any, largest: int) -> int:
 
 
 def on_gpu() -> bool:
-    """Tell whether TensorFlow computes on a GPU."""
+    """Return whether TensorFlow computes on a GPU."""
     return bool(tf.config.list_physical_devices("GPU"))
 
 

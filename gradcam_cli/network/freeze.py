@@ -15,7 +15,7 @@ _MOST_BYTES = 256 << 20
 
 
 def can_freeze(network: Any) -> bool:
-    """Tell whether a network is small enough to be traced with constants for weights."""
+    """Return whether a network is small enough to be traced with constants for weights."""
     return sum(_bytes(variable) for variable in network.weights) <= _MOST_BYTES
 
 

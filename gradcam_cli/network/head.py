@@ -133,7 +133,7 @@ def behind_copies(tensor: Any) -> Any:
 
 
 def _copies(operation: Any) -> bool:
-    """Tell whether an operation passes its first input's values on, in another shape or type."""
+    """Return whether an operation passes its first input's values on, in another shape or type."""
     if operation.type == "StridedSlice":  # x[:, None] and x[:, 0] of one entry take nothing away
         before, after = sizes_of(operation.inputs[0]), sizes_of(operation.outputs[0])
         strides = tf.get_static_value(operation.inputs[3])

@@ -54,7 +54,7 @@ def read_scaling(arrived: NDArray[np.float32]) -> str:
     """Name what a network does to the pixels 0, 127.5 and 255 before its first weights.
 
     ``arrived`` is float ``[3, channels]``, what became of the three. Returns ``nothing``, ``0..1``,
-    ``-1..1``, another range as ``a..b``, or an empty string when it is no plain scaling.
+    ``-1..1``, another range as ``a..b``, or an empty string when it is not a plain scaling.
     """
     pixels = np.array([[0.0], [127.5], [255.0]], dtype=np.float32)
     if not np.isfinite(arrived).all():
@@ -72,7 +72,7 @@ def read_scaling(arrived: NDArray[np.float32]) -> str:
 
 
 def is_of_its_own(arrived: NDArray[np.float32], of_half: NDArray[np.float32]) -> bool:
-    """Tell whether an image and one half as bright arrive alike at a network's first weights."""
+    """Return whether an image and one half as bright arrive alike at a network's first weights."""
     size = float(np.abs(arrived).max())
     same = bool(np.isfinite(arrived).all()) and np.allclose(arrived, of_half, atol=3e-2 * size)
     return same and float(arrived.std()) > 1e-3 * size

@@ -55,7 +55,7 @@ class Ports:
 
     @property
     def plain(self) -> bool:
-        """Tell whether pictures are all that the network takes, as they are, in any number."""
+        """Return whether pictures are all that the network takes, as they are, in any number."""
         return self == single_input(self.size, self.channels)
 
     def turned(self) -> Ports:
@@ -108,7 +108,7 @@ def find_ports(
 
 
 def _binds(network: Any, ports: Ports) -> bool:
-    """Tell whether a batch size in the file is more than what the network was first called with.
+    """Return whether a batch size in the file is more than what the network was first called with.
 
     Keras writes it down, but only a layer that counts on it makes another size impossible.
     """
@@ -151,7 +151,7 @@ def _sockets(network: Any) -> Any:
 
 
 def _built_socket(name: str, shape: Any) -> _Socket:
-    return _Socket(name, (None, *shape[1:]))  # the batch it happened to be built with is no limit
+    return _Socket(name, (None, *shape[1:]))  # the batch it was built with is no limit
 
 
 def _picture_socket(sockets: list[_Socket], given: Mapping[str, Any]) -> _Socket:
@@ -182,7 +182,7 @@ def _is_picture(shape: Shape) -> bool:
 
 
 def _is_grey(shape: Shape) -> bool:
-    """Tell whether an input ``[N, h, w]`` passes for a grey picture."""
+    """Return whether an input ``[N, h, w]`` passes for a grey picture."""
     return len(shape) == _PICTURE_RANK - 1 and all((s or 0) >= _SMALLEST_GREY for s in shape[1:])
 
 

@@ -25,7 +25,7 @@ _PICKING = (keras.layers.MaxPooling1D, keras.layers.MaxPooling2D, keras.layers.M
 
 
 def has_bfloat16() -> bool:
-    """Tell whether this machine multiplies bfloat16 faster than float32: some CPUs, and GPUs."""
+    """Return whether this machine multiplies bfloat16 faster than float32: some CPUs, and GPUs."""
     if on_gpu():
         return True
     try:

@@ -26,7 +26,7 @@ _QUOTIENTS = ("RealDiv", "DivNoNan", "Div", "Reciprocal", "Inv")
 """What a sigmoid that is written out by hand ends in."""
 _NOISE_BYTES = 20
 """For each pixel of noise: float64 as it is drawn, float32 before and after it is halved."""
-_ROOM = 2
+_MEMORY = 2
 """Times the estimated memory, as for batches."""
 
 
@@ -54,7 +54,7 @@ class Survey:
     ``default`` is the path of the layer that is explained unless another is named, ``reason`` why;
     when ``default`` is empty, ``reason`` says what is missing. ``pooled`` tells whether CAM is
     defined. ``inside`` is what the network does to pixels itself (see ``read_scaling``).
-    ``behind_softmax`` tells that no logits were found, although the output is no plain sum.
+    ``behind_softmax`` tells that no logits were found, although the output is not a plain sum.
     """
 
     layers: tuple[LayerRow, ...]
@@ -108,7 +108,7 @@ def survey(network: Any, ports: Ports) -> Survey:
 
 def _check_memory(graph: Any, shape: tuple[int, ...]) -> None:
     """Raise OutOfMemory for a network that cannot answer for one picture on this machine."""
-    needed = _ROOM * working_bytes(graph) + _NOISE_BYTES * math.prod(shape)
+    needed = _MEMORY * working_bytes(graph) + _NOISE_BYTES * math.prod(shape)
     free = free_bytes()
     if free is not None and needed > free and not on_gpu():
         raise OutOfMemory(
@@ -119,7 +119,7 @@ def _check_memory(graph: Any, shape: tuple[int, ...]) -> None:
 
 
 def _is_activated(head: Head, outputs: NDArray[np.float32]) -> bool:
-    """Tell whether a head without a softmax or sigmoid ends in one all the same.
+    """Return whether a head without a softmax or sigmoid ends in one all the same.
 
     It is written out by hand, or an average of several: shares that sum up to 1, or quotients
     between 0 and 1. A fixed divisor only scales logits. ``outputs`` are float ``[rows, C]``.
@@ -165,7 +165,7 @@ def _describe(anatomy: Anatomy) -> Survey:
 
 
 def is_pooled(each: FeatureMap, pooled: Any) -> bool:
-    """Tell whether a feature map is the one of which the head takes the average over the grid."""
+    """Return whether a feature map is the one of which the head takes the average over the grid."""
     extra = each.features.before + each.features.after  # an average over class tokens, too, is none
     return behind_copies(each.step.tensor) is pooled and not extra
 

@@ -48,7 +48,7 @@ def check_place(path: Path) -> None:
         ) from error
     if not ours:
         raise GradcamError(
-            f"{path} is there and is no report of gradcam's",
+            f"{path} is there and is not a report of gradcam's",
             "choose another file with -o, or remove it",
         )
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
+from gradcam_cli.cam.empty import CAUSES
 from gradcam_cli.report.summary import finite
 from gradcam_cli.store.records import ExplanationRecord, Prediction, Record
 

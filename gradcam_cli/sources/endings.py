@@ -35,7 +35,7 @@ _RARE = (
 
 
 def heic_installed() -> bool:
-    """Tell whether the optional package that reads HEIC is there; it is not imported."""
+    """Return whether the optional package that reads HEIC is there; it is not imported."""
     return importlib.util.find_spec("pillow_heif") is not None
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.sources.endings import is_picture, is_unread
 from gradcam_cli.sources.lists import check_list, entries, listed
-from gradcam_cli.spelling import suggestion
+from gradcam_cli.spelling import nearby
 
 __all__ = ["Found", "find_pictures", "fixed_part"]
 
@@ -85,18 +85,21 @@ def _check_source(source: str, stdin: Iterable[bytes] | None, nul: bool) -> None
     try:
         os.lstat(source)
     except ValueError as error:
-        raise GradcamError(f"{source!r} is no file name", "it holds a zero byte") from error
+        raise GradcamError(f"{source!r} is not a file name", "it holds a zero byte") from error
     except (FileNotFoundError, NotADirectoryError) as error:
         if not _MAGIC.search(source):
-            raise GradcamError(f"{source} does not exist", _near(Path(source))) from error
+            raise GradcamError(f"{source} does not exist", nearby(Path(source))) from error
         if next(_glob(source, None), None) is None:
-            raise GradcamError(f"nothing matches {source}", "check the pattern") from error
+            raise GradcamError(
+                f"nothing matches {source}",
+                "* stands for any part of a name, ** for any folders; in quotes, so that the shell "
+                "leaves it alone",
+            ) from error
     except OSError as error:
-        raise GradcamError(f"{source} cannot be reached: {error.strerror}", "check it") from error
-
-
-def _near(path: Path) -> str:
-    return suggestion(path.name, _names(path.parent), "check its name")
+        raise GradcamError(
+            f"{source} cannot be reached: {error.strerror}",
+            "name it by another path, or mend what the system says",
+        ) from error
 
 
 def _find(
@@ -181,12 +184,12 @@ def _listing(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def _is_broken(entry: os.DirEntry[str]) -> bool:
-    """Tell whether a link leads nowhere; it is yielded, so that its record can say so."""
+    """Return whether a link leads nowhere; it is yielded, so that its record can say so."""
     return entry.is_symlink() and not Path(entry.path).exists()
 
 
 def _is_special(path: Path) -> bool:
-    """Tell pipes and devices, which a walk leaves alone."""
+    """Recognise pipes and devices, which a walk leaves alone."""
     try:
         return path.exists() and not path.is_file()
     except OSError:

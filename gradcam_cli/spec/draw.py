@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from gradcam_cli.spec.parsers import words
+from gradcam_cli.spec.parsers import several
 from gradcam_cli.spec.setting import check, setting
 
 __all__ = ["OUTPUT", "DrawSpec"]
@@ -23,7 +23,7 @@ class DrawSpec:
         "--save",
         panel=OUTPUT,
         metavar="KINDS",
-        parse=words,
+        parse=several,
     )
     intensity: float = setting(
         0.4,

@@ -31,7 +31,7 @@ class ExplainSpec:
     )
     layer: str = setting(
         "auto",
-        "The layer to look at (`gradcam layers MODEL`).",
+        "The layer to explain (`gradcam layers MODEL`).",
         *("-l", "--layer"),
         panel=EXPLAINED,
         metavar="auto|NAME|PATH",

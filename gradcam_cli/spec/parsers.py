@@ -9,13 +9,13 @@ from typing import Literal
 
 from gradcam_cli.errors import GradcamError
 
-__all__ = ["batch_size", "named_file", "numbers", "part", "size", "words"]
+__all__ = ["batch_size", "named_file", "numbers", "part", "several", "size"]
 
 _LARGEST = 8192
 
 
 def numbers(option: str) -> Callable[[str], tuple[float, ...]]:
-    """Return what reads ``1,2,3`` for an option; an empty text is no number."""
+    """Return what reads ``1,2,3`` for an option; an empty text is not a number."""
 
     def parse(typed: str) -> tuple[float, ...]:
         try:
@@ -50,8 +50,8 @@ def size(typed: str) -> tuple[int, int] | None:
     return found
 
 
-def words(typed: str) -> tuple[str, ...]:
-    """Return the words of a list with commas or blanks between them: lower case, once, sorted."""
+def several(typed: str) -> tuple[str, ...]:
+    """Return the several of a list with commas or blanks between them: lower case, once, sorted."""
     return tuple(sorted({each for each in re.split(r"[,\s]+", typed.lower()) if each}))
 
 

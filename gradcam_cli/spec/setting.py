@@ -105,7 +105,7 @@ def check(group: Any) -> None:
 
 
 def _is_a(value: object, hint: Any) -> bool:
-    """Tell whether a value is of a plain type, one of several, or a tuple of them."""
+    """Return whether a value is of a plain type, one of several, or a tuple of them."""
     if get_origin(hint) in (Union, types.UnionType):
         return any(_is_a(value, each) for each in get_args(hint))
     if get_origin(hint) is tuple:

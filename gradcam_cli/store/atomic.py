@@ -53,7 +53,7 @@ def write_bytes(path: Path, data: bytes | Iterable[bytes]) -> None:
             ) from error
         raise GradcamError(
             f"cannot write {path}: {error.strerror}",
-            _WHY_NOT.get(error.errno or 0, "check the disk, or choose another folder with -o"),
+            _WHY_NOT.get(error.errno or 0, "choose another folder, on a disk that works, with -o"),
         ) from error
 
 

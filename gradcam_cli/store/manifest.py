@@ -298,7 +298,7 @@ class Manifest:
 
 
 def _is_below(name: str, stem: str) -> bool:
-    """Tell whether a file has a picture's stem, and nothing but an ending behind it."""
+    """Return whether a file has a picture's stem, and nothing but an ending behind it."""
     return name.startswith(f"{stem}.") and "/" not in name[len(stem) :]
 
 
@@ -487,5 +487,5 @@ def _no_locks(folder: Path) -> GradcamError:
 def _cannot_write(path: Path, error: OSError) -> GradcamError:
     return GradcamError(
         f"cannot write {path}: {error.strerror or error}",
-        "check the disk's free space and the folder's permissions",
+        "free some space, or choose another folder with -o",
     )

@@ -101,12 +101,12 @@ class Record:
 
     @property
     def failed(self) -> bool:
-        """Tell whether the picture could not be finished."""
+        """Return whether the picture could not be finished."""
         return self.status == "failed"
 
     @property
     def empty(self) -> bool:
-        """Tell whether any of the picture's maps has nothing to show."""
+        """Return whether any of the picture's maps has nothing to show."""
         return any(explanation.empty for explanation in self.explanations)
 
     def every_file(self) -> list[tuple[str, int]]:
@@ -173,7 +173,7 @@ def _explanation(row: Mapping[str, Any]) -> ExplanationRecord:
     _check_files(row["files"], row["sizes"])
     peak = tuple(row["peak"]) if row["peak"] else None
     if peak and [type(place) for place in peak] != [int, int]:
-        raise TypeError("a peak is no pixel")
+        raise TypeError("a peak is not a pixel")
     return _sound(ExplanationRecord(**{**row, "peak": peak}))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from gradcam_cli.engine.files import Recorder
-from gradcam_cli.engine.local import THREADS, Late, Stages, ordered, stream
+from gradcam_cli.engine.local import THREADS, Stages, TimedOut, ordered, stream
 from gradcam_cli.engine.steps import Failed
 from gradcam_cli.errors import GradcamError, OutOfMemory
 from gradcam_cli.explainer import Explainer, traced
@@ -131,9 +131,18 @@ def test_work_that_hangs_is_given_up_and_nothing_else() -> None:
         results = list(ordered(work, range(12), 6, patience=0.1))
     finally:
         release.set()
-    late = [each.item for each in results if isinstance(each, Late)]
+    late = [each.item for each in results if isinstance(each, TimedOut)]
     assert late == [2, 3, 5, 8]
-    assert [each for each in results if not isinstance(each, Late)] == [0, 1, 4, 6, 7, 9, 10, 11]
+    assert [each for each in results if not isinstance(each, TimedOut)] == [
+        0,
+        1,
+        4,
+        6,
+        7,
+        9,
+        10,
+        11,
+    ]
 
 
 def test_leaving_early_waits_for_work_without_patience_and_not_with() -> None:
@@ -307,7 +316,7 @@ def test_the_first_heatmap_is_there_before_the_list_ends(
 
 
 def test_failures_do_not_pile_up(model: Model, four: Explainer, tmp_path: Path) -> None:
-    """A folder full of what is no picture neither waits for one nor is held in memory."""
+    """A folder full of what is not a picture neither waits for one nor is held in memory."""
     good, bad = write_pictures(tmp_path / "in", 2)
     bad.path.write_bytes(b"no picture")
     taken = [0]

@@ -196,7 +196,7 @@ def test_bmp_of_32_bits(tmp_path: Path, masks: tuple[int, ...], size: int, opaqu
     packed = np.ascontiguousarray(samples[:, :, [2, 1, 0, 3]]).view("<u4")[:, :, 0]
     expected = meant(samples, 255, extra=(0 if opaque else 2,))
     check(tmp_path, bmp(packed, masks, size), expected)
-    if opaque:  # where the fourth byte is no alpha, it is mostly 0
+    if opaque:  # where the fourth byte is not an alpha, it is mostly 0
         check(tmp_path, bmp(packed & 0xFFFFFF, masks, size), expected)
 
 

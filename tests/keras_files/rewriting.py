@@ -119,11 +119,11 @@ def assert_same(network: Any, original: Any, pictures: Any) -> None:
 
 
 def opened(path: Path, original: Any, says: str, *sentences: str) -> Opened:
-    """Check that Keras fails with ``says``, and that the mended network is the original one."""
+    """Check that Keras fails with ``says``, and that the repaired network is the original one."""
     before = file_digest(path)
     assert says in fails_in_keras(path)
     found = open_network(path)
-    assert found.mended == sentences
+    assert found.repaired == sentences
     assert_same(found.network, original, noise(2, *SIZE))
     assert file_digest(path) == before
     return found

@@ -135,7 +135,7 @@ def _nothing(path: Path) -> None:
         (_arrays, "is a file of NumPy arrays", ".keras or .h5"),
         (_no_weights, "holds no weights", "save the model again"),
         (_empty, "is empty", "download"),
-        (_nothing, "is no Keras model file", "efficientnet-lite0"),
+        (_nothing, "is not a Keras model file", "efficientnet-lite0"),
     ],
 )
 @pytest.mark.parametrize("name", ["model.keras", "model.h5"])
@@ -224,15 +224,15 @@ def test_a_pair_needs_weights_and_an_architecture(tmp_path: Path) -> None:
     assert read_pair(weights, architecture).config["class_name"] == "Sequential"
     with pytest.raises(ModelError, match="holds a whole model already"):
         read_pair(whole, architecture)
-    with pytest.raises(ModelError, match="is no HDF5 file of weights"):
+    with pytest.raises(ModelError, match="is not an HDF5 file of weights"):
         read_pair(save(network, tmp_path / "a.keras"), architecture)
     with pytest.raises(ModelError, match="there is no file"):
         read_pair(weights, tmp_path / "none.json")
     architecture.write_text('{"labels": ["cat"]}')
-    with pytest.raises(ModelError, match="is no architecture of a Keras model"):
+    with pytest.raises(ModelError, match="is not an architecture of a Keras model"):
         read_pair(weights, architecture)
     architecture.write_bytes(b"\xff\xfe")
-    with pytest.raises(ModelError, match="is no architecture of a Keras model"):
+    with pytest.raises(ModelError, match="is not an architecture of a Keras model"):
         read_pair(weights, architecture)
     for codec in ("utf-8-sig", "utf-16", "utf-32"):
         architecture.write_bytes(network.to_json(indent=1).replace("\n", "\r\n").encode(codec))

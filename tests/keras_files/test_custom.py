@@ -76,7 +76,7 @@ def test_classes_and_functions_of_ones_own(tmp_path: Path, mine: Path, name: str
     with pytest.raises(ModelError, match=r"custom class|class '|has the class"):
         open_network(path)
     found = open_network(path, custom_objects=mine)
-    assert found.mended == ()
+    assert found.repaired == ()
     pictures = noise(2, *SIZE)
     kernel, bias = (np.asarray(one.value) for one in network.get_layer("conv").weights)
     x = np.asarray(keras.ops.conv(pictures * 0.25 + 1.0, kernel)) + bias
@@ -99,7 +99,7 @@ def test_a_lambda_layer_that_only_names_a_function(tmp_path: Path, mine: Path) -
     with pytest.raises(ModelError, match="function 'crush' of Lambda layer 'scale'"):
         open_network(path)
     found = open_network(path, custom_objects=mine)
-    assert found.mended == ("took `crush` of the custom objects for Lambda layer 'scale'",)
+    assert found.repaired == ("took `crush` of the custom objects for Lambda layer 'scale'",)
     assert found.network.get_layer("scale").function.__name__ == "crush"
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from gradcam_cli.errors import ModelError
+from gradcam_cli.keras_files.archive import read_archive
 from gradcam_cli.keras_files.assign import assign_weights
 from gradcam_cli.keras_files.file import open_network, save_repaired
 from tests.keras_files.rewriting import (
@@ -42,8 +43,9 @@ def test_a_model_of_today(tmp_path: Path, name: str, container: str) -> None:
     found = open_network(path)
     assert_same(found.network, network, noise(2, *SIZE))
     assert not found.network.compiled
-    assert (found.mended, found.container) == ((), container)
-    assert found.keras_version == keras.__version__
+    assert found.repaired == ()
+    archive = read_archive(path)
+    assert (archive.container, archive.keras_version) == (container, keras.__version__)
 
 
 @pytest.mark.parametrize("saved", ["m.keras", "m.h5"])
@@ -73,7 +75,7 @@ def test_training_with_code_of_ones_own_does_not_matter(tmp_path: Path) -> None:
 
     rewrite(path, focal, keras.__version__)
     found = open_network(path)
-    assert found.mended == ()
+    assert found.repaired == ()
     assert_same(found.network, network, noise(2, *SIZE))
 
 
@@ -158,7 +160,7 @@ def test_an_architecture_is_mended_and_inspected_too(tmp_path: Path) -> None:
         text.replace('"depth_multiplier": 1', '"depth_multiplier": 1, "groups": 1')
     )
     found = open_network(weights, architecture=architecture)
-    assert found.mended == ("dropped `groups` from 1 DepthwiseConv2D layer",)
+    assert found.repaired == ("dropped `groups` from 1 DepthwiseConv2D layer",)
     assert_same(found.network, network, noise(2, *SIZE))
     architecture.write_text(text.replace('"DepthwiseConv2D"', '"Lambda"'))
     with pytest.raises(ModelError, match="carries code"):
@@ -243,7 +245,7 @@ def test_a_lambda_layer_of_keras_2_in_a_keras_file(tmp_path: Path, marker: Path)
     with pytest.raises(ModelError, match="Lambda layer 'scale'"):
         open_network(path)
     found = open_network(path, unsafe=True)
-    assert found.mended == (
+    assert found.repaired == (
         "dropped `function_type`, `module`, `output_shape_module`, `output_shape_type` "
         "from 1 Lambda layer",
     )
@@ -391,7 +393,8 @@ def test_a_mended_model_is_saved(tmp_path: Path) -> None:
     save_repaired(open_network(path).network, target, path)
     assert fails_in_keras(target) == ""
     again = open_network(target)
-    assert (again.mended, again.keras_version) == ((), keras.__version__)
+    assert again.repaired == ()
+    assert read_archive(target).keras_version == keras.__version__
     assert_same(again.network, network, noise(2, *SIZE))
     assert sorted(one.name for one in tmp_path.iterdir()) == ["new.keras", "old.h5"]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.keras_files.file import open_network
-from gradcam_cli.keras_files.repair import mend
+from gradcam_cli.keras_files.repair import repair
 
 Array = NDArray[np.float32]
 RNG = np.random.default_rng(0)
@@ -103,7 +103,7 @@ def test_a_convolutional_network(tmp_path: Path) -> None:
     x = (x - scale[2]) / np.sqrt(scale[3] + 0.01) * scale[0] + scale[1]
     opened = open_network(write(tmp_path / "a.h5", layers, stored))
     np.testing.assert_allclose(opened.network(image[None])[0], x.ravel() @ units, atol=1e-4)
-    assert "renamed the arguments of 5 layers of Keras 1" in opened.mended
+    assert "renamed the arguments of 5 layers of Keras 1" in opened.repaired
 
 
 def test_kernels_of_theano_ordering(tmp_path: Path) -> None:
@@ -162,9 +162,9 @@ def test_merges_of_functional_models() -> None:
             ],
         },
     }
-    mended, _ = mend(config, "1.2.2")
-    assert mended["config"]["layers"][1]["class_name"] == "Concatenate"
-    assert mended["config"]["layers"][1]["config"] == {
+    repaired, _ = repair(config, "1.2.2")
+    assert repaired["config"]["layers"][1]["class_name"] == "Concatenate"
+    assert repaired["config"]["layers"][1]["config"] == {
         "name": "both",
         "trainable": True,
         "axis": 3,
@@ -197,7 +197,7 @@ def test_a_functional_model_with_a_merge(tmp_path: Path) -> None:
 )
 def test_what_keras_3_has_no_layer_for(one: dict[str, Any], says: str) -> None:
     with pytest.raises(ModelError, match=says):
-        mend({"class_name": "Sequential", "config": [one]}, "1.2.2")
+        repair({"class_name": "Sequential", "config": [one]}, "1.2.2")
 
 
 @pytest.mark.parametrize(

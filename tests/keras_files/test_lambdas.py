@@ -175,7 +175,7 @@ def test_a_function_of_the_user_takes_the_place_of_code(tmp_path: Path, name: st
     mine.write_text(f"def {called}(x, by):\n    return x / by\n")
     found = open_network(path, custom_objects=mine)
     np.testing.assert_allclose(output(found.network, name), PIXELS / 4, rtol=1e-6)
-    assert found.mended[0] == f"took `{called}` of the custom objects for Lambda layer {name!r}"
+    assert found.repaired[0] == f"took `{called}` of the custom objects for Lambda layer {name!r}"
 
 
 def test_a_function_called_like_the_packed_one_takes_its_place(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_functions_of_keras_need_no_trust(tmp_path: Path) -> None:
         path = with_lambda(tmp_path / f"{number}.{'keras' if number < 2 else 'h5'}", inner)
         found = open_network(path)
         np.testing.assert_allclose(output(found.network), expected(PIXELS), rtol=1e-5, atol=1e-4)
-        assert found.mended[0].endswith("for Lambda layer 'scale'")
+        assert found.repaired[0].endswith("for Lambda layer 'scale'")
 
 
 def test_which_preprocess_input_is_meant(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_a_repaired_file_keeps_the_old_function(tmp_path: Path) -> None:
     opened = open_network(tmp_path / "m.h5")
     save_repaired(opened.network, tmp_path / "new.keras", tmp_path / "m.h5")
     again = open_network(tmp_path / "new.keras")
-    assert again.mended == ()
+    assert again.repaired == ()
     np.testing.assert_allclose(again.network(np.array([[-2.5, 1, 2.6]])), [[0, 0.7, 1]], atol=1e-6)
 
 

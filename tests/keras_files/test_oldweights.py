@@ -57,7 +57,7 @@ def test_kernels_of_theano_are_turned(tmp_path: Path, body: Any, turned: int) ->
     path = by_theano(save(network, tmp_path / "m.h5"))
     rewrite(path, lambda _: None, "2.1.6")
     opened = open_network(path)
-    assert opened.mended[-1] == (
+    assert opened.repaired[-1] == (
         f"turned {turned} kernel{'s' * (turned > 1)} of Theano by 180 degrees"
     )
     assert_same(opened.network, network, noise(2, 8, 9, 3))
@@ -147,7 +147,7 @@ def test_layers_of_cudnn(
             del group[name]
             group[name] = array
     opened = open_network(path)
-    assert f"read 1 layer CuDNN{kind} as {kind}" in opened.mended
+    assert f"read 1 layer CuDNN{kind} as {kind}" in opened.repaired
     steps = noise(5, 3)
     np.testing.assert_allclose(
         opened.network(steps[None])[0], definition(steps, *arrays), atol=1e-5

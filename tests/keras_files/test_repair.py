@@ -14,7 +14,7 @@ import pytest
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.keras_files.file import open_network
-from gradcam_cli.keras_files.repair import mend
+from gradcam_cli.keras_files.repair import repair
 from tests.keras_files.rewriting import (
     SIZE,
     Json,
@@ -269,7 +269,7 @@ def test_classes_that_have_another_name_today(
     rewrite(path, old)
     assert fails_in_keras(path)
     found = open_network(path)
-    assert found.mended[0] == f"read 1 layer {name} as {new}"
+    assert found.repaired[0] == f"read 1 layer {name} as {new}"
     assert_same(found.network, network, noise(2, *SIZE))
 
 
@@ -414,7 +414,7 @@ def test_a_model_that_opens_is_left_alone(tmp_path: Path, name: str) -> None:
         L.Dense(2),
     )
     found = open_network(save(network, tmp_path / name))
-    assert found.mended == ()
+    assert found.repaired == ()
     assert_same(found.network, network, noise(2, *SIZE))
 
 
@@ -434,16 +434,16 @@ def test_applications_of_keras_3_need_no_mending(build: Any) -> None:
         network = build(weights=None)
     config = json.loads(network.to_json())
     before = copy.deepcopy(config)
-    mended, sentences = mend(config)
+    repaired, sentences = repair(config)
     assert sentences == ()
-    assert mended == before == config
+    assert repaired == before == config
 
 
 def test_mending_is_done_on_a_copy_and_once() -> None:
     config = json.loads(sequential(L.DepthwiseConv2D(3), *head()).to_json())
     groups(config)
     before = copy.deepcopy(config)
-    mended, sentences = mend(config)
+    repaired, sentences = repair(config)
     assert config == before
     assert sentences == ("dropped `groups` from 1 DepthwiseConv2D layer",)
-    assert mend(mended) == (mended, ())
+    assert repair(repaired) == (repaired, ())

@@ -129,7 +129,7 @@ def test_a_nested_model_called_twice(tmp_path: Path) -> None:
     rewrite(path, old)
     assert "has loops or disconnected nodes" in fails_in_keras(path)
     found = open_network(path)
-    assert found.mended == ("counted the calls of 1 nested model anew",)
+    assert found.repaired == ("counted the calls of 1 nested model anew",)
     assert_same(found.network, network, [noise(2, *SIZE), noise(2, *SIZE, seed=1)])
 
 

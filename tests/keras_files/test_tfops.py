@@ -281,9 +281,9 @@ def test_tensorflow_operations(
 
     rewrite(path, old, "2.15.0")
     found = opened(path, network, "Unknown layer", UNWRAPPED, sentence)
-    # What was mended is an ordinary model: saved again it opens as it is.
+    # What was repaired is an ordinary model: saved again it opens as it is.
     again = open_network(save(found.network, tmp_path / "again.keras"))
-    assert again.mended == ()
+    assert again.repaired == ()
     assert_same(again.network, network, noise(2, *SIZE))
 
 

@@ -56,5 +56,5 @@ def saved(array: np.ndarray) -> bytes:
 )
 def test_anything_else_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.npy").write_bytes(data)
-    with pytest.raises(ModelError, match=r"--input x: .*a\.npy is no readable \.npy file"):
+    with pytest.raises(ModelError, match=r"--input x: .*a\.npy is not a readable \.npy file"):
         read_array("x", tmp_path / "a.npy")

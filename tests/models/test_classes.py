@@ -14,15 +14,13 @@ from hypothesis import strategies as st
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.models.classes import (
     ClassChoice,
-    Labels,
     check_count,
     describe,
-    imagenet_labels,
     parse_classes,
-    read_labels,
     resolve,
     search,
 )
+from gradcam_cli.models.labels import Labels, imagenet_labels, read_labels
 
 IMAGENET = imagenet_labels()
 Write = Callable[..., Path]
@@ -364,24 +362,24 @@ def test_csv_files(write: Write, content: str, expected: Labels) -> None:
         ("labels.json", '"cat"', "neither a list nor an object"),
         ("labels.json", "[]", "no labels"),
         ("labels.json", "{}", "no labels"),
-        ("labels.json", '["cat", 3]', "label of class 1 is no text: 3"),
-        ("labels.json", '["cat", " "]', "label of class 1 is no text"),
+        ("labels.json", '["cat", 3]', "label of class 1 is not text: 3"),
+        ("labels.json", '["cat", " "]', "label of class 1 is not text"),
         ("labels.json", '{"0": "cat", "2": "dog"}', "no label for class 1 of 2"),
         ("labels.json", '{"cat": 1, "dog": 2}', "no label for class 0 of 2"),
         ("labels.json", '{"cat": 0, "dog": 0}', "class 0 is there twice"),
         ("labels.json", '{"0": "cat", "0": "dog"}', "key '0' is there twice"),
         ("labels.json", '{"0": "cat", "00": "dog"}', "class 0 is there twice"),
         ("labels.json", '{"cat": true}', "key 'cat' is not a class index"),
-        ("labels.json", '{"0": {"a": 1}}', "label of class 0 is no text"),
+        ("labels.json", '{"0": {"a": 1}}', "label of class 0 is not text"),
         ("labels.json", '[["n01", "cat"], "dog"]', "only 1 of 2 labels have an id"),
         ("labels.json", "[" * 100_000, "not a JSON file of labels"),
         ("labels.csv", "0,cat\n1,dog,brown\n", "line 2: 3 columns where the first line has 2"),
         ("labels.csv", "cat\ndog, brown\n", "line 2: 2 columns where the first line has 1"),
         ("labels.csv", "0,cat\n\n1,dog\n", "line 2: blank"),
         ("labels.csv", "0,cat\n1,\n", "line 2: no name"),
-        ("labels.csv", "index,name\n1,cat\n2,dog\n", "line 3: '2' is no class index"),
+        ("labels.csv", "index,name\n1,cat\n2,dog\n", "line 3: '2' is not a class index"),
         ("labels.csv", "0,cat\n0,dog\n", "line 2: '0' is there twice"),
-        ("labels.csv", "index,name\n0,cat\nx,dog\n", "line 3: 'x' is no class index"),
+        ("labels.csv", "index,name\n0,cat\nx,dog\n", "line 3: 'x' is not a class index"),
         ("labels.csv", "index,name\n", "line 1: a header, but no labels"),
         ("labels.csv", 'cat\n"dog\n', "line 2: unexpected end of data"),
         ("labels.csv", "a,b,c\nd,e,f\n", "which of the 3 columns"),

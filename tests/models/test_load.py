@@ -18,7 +18,7 @@ from gradcam_cli.explainer import traced
 from gradcam_cli.models import lite0
 from gradcam_cli.models.catalog import EMBEDDED, find
 from gradcam_cli.models.choice import file_digest
-from gradcam_cli.models.classes import imagenet_labels
+from gradcam_cli.models.labels import imagenet_labels
 from gradcam_cli.models.load import Model, load
 from gradcam_cli.models.scaling import SCALINGS, UNKNOWN
 from gradcam_cli.network.ports import single_input
@@ -92,7 +92,6 @@ def test_imagenet_weights_come_from_keras_s_cache(cache: Path, mobilenet: tuple[
         weights="imagenet",
         ports=single_input((224, 224)),
         scaling=SCALINGS["tf"],
-        inside="nothing",
         labels=imagenet_labels(),
         classes=1000,
         layer="conv_pw_13_relu",
@@ -118,7 +117,7 @@ def test_a_damaged_file_in_the_cache_is_refused_and_kept(
 def test_a_model_can_be_looked_at_without_its_weights() -> None:
     with pytest.raises(ModelError, match="cannot download"):
         load(ModelSpec("mobilenet"))
-    model = load(ModelSpec("mobilenet"), only_look=True)
+    model = load(ModelSpec("mobilenet"), only_shown=True)
     assert model.weights == "random, seed 0"
     assert model.warnings == (RANDOM,)
     assert model.network.count_params() == find("mobilenet").parameters
@@ -230,7 +229,7 @@ def test_a_file_of_a_colour_or_grey_model(
     assert model.ports == single_input((20, 20), channels)
     assert (model.name, model.weights) == (str(path), file_digest(path))
     assert (model.layer, model.classes, model.labels.names) == ("features", 3, ())
-    assert (model.inside, model.scaling) == ("nothing", SCALINGS["unit"])
+    assert model.scaling == SCALINGS["unit"]
     assert (model.notes, model.warnings) == ((), ())
 
 
@@ -258,7 +257,7 @@ def test_scaling_that_nothing_tells_must_be_said(saved: Callable[..., ModelSpec]
         assert word in caught.value.hint
     for name, scaling in SCALINGS.items():
         assert load(replace(choice, preprocess=name)).scaling == scaling
-    model = load(choice, only_look=True)
+    model = load(choice, only_shown=True)
     assert model.scaling == UNKNOWN
     assert "must be scaled" in model.warnings[0]
 
@@ -276,7 +275,7 @@ def test_scaling_inside_is_found_and_not_done_twice(
     source = small(inside=inside())
     choice = saved(source)
     model = load(choice)
-    assert (model.inside, model.scaling, model.warnings) == (reads, SCALINGS["none"], ())
+    assert (model.scaling, model.warnings) == (SCALINGS["none"], ())
     assert model.notes == (f"scaling inside the model: to {reads}",)
     pixels = noise((20, 20))
     np.testing.assert_allclose(

@@ -8,7 +8,7 @@ import numpy as np
 from gradcam_cli.cam.answer import Answer
 from gradcam_cli.explainer import Explainer, traced
 from gradcam_cli.keras_files.blank import blank_weights
-from gradcam_cli.models.classes import Labels
+from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.load import Model
 from gradcam_cli.models.scaling import SCALINGS
 from gradcam_cli.network.freeze import can_freeze
@@ -39,7 +39,6 @@ def explained(network: Any, freeze: bool) -> tuple[Explainer, list[Answer]]:
         weights="",
         ports=single_input((16, 16)),
         scaling=SCALINGS["unit"],
-        inside="nothing",
         labels=Labels((), ()),
         classes=5,
     )

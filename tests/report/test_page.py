@@ -272,7 +272,7 @@ def foreign(tmp_path: Path) -> dict[str, Path]:
 @pytest.mark.parametrize("name", ["page", "empty", "late", "folder", "dangling", "pipe"])
 def test_a_file_of_somebody_else_s_is_never_replaced(tmp_path: Path, name: str) -> None:
     path = foreign(tmp_path)[name]
-    with pytest.raises(GradcamError, match="is no report of gradcam's") as caught:
+    with pytest.raises(GradcamError, match="is not a report of gradcam's") as caught:
         check_place(path)
     assert "-o" in caught.value.hint
 

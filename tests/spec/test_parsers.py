@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gradcam_cli.errors import GradcamError
-from gradcam_cli.spec.parsers import batch_size, named_file, numbers, part, size, words
+from gradcam_cli.spec.parsers import batch_size, named_file, numbers, part, several, size
 
 
 @pytest.mark.parametrize(
@@ -21,9 +21,9 @@ from gradcam_cli.spec.parsers import batch_size, named_file, numbers, part, size
         (size, " 224 ", (224, 224)),
         (size, "224x320", (224, 320)),
         (size, "1,8192", (1, 8192)),
-        (words, "overlay", ("overlay",)),
-        (words, " Overlay, array\theatmap,overlay ", ("array", "heatmap", "overlay")),
-        (words, "", ()),
+        (several, "overlay", ("overlay",)),
+        (several, " Overlay, array\theatmap,overlay ", ("array", "heatmap", "overlay")),
+        (several, "", ()),
         (part, "", None),
         (part, "2/3", (2, 3)),
         (part, " 1 / 1 ", (1, 1)),

@@ -114,7 +114,7 @@ def broken() -> dict[str, str]:
         "a peak of one number": with_explanation(peak=[1]),
         "a peak beyond numbers": with_explanation(peak=[1, math.inf]),
         "a map empty by a word": with_explanation(empty="no"),
-        "a source that is no text": {**whole, "source": ["a.jpg"]},
+        "a source that is not text": {**whole, "source": ["a.jpg"]},
         "a width in words": {**whole, "width": "wide"},
         "a probability in words": {
             **whole,

@@ -11,13 +11,13 @@ import cv2
 
 from gradcam_cli.errors import FailureKind, ImageError
 
-__all__ = ["Room"]
+__all__ = ["MemoryBudget"]
 
 _PATIENCE = 60.0
 """Seconds after which work is begun without room: whoever has it may hang for ever."""
 
 
-class Room:
+class MemoryBudget:
     """A share of the memory that threads take in turn.
 
     By default a quarter of a gigabyte a processor, and a whole one at least. Work that needs more

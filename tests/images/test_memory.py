@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from gradcam_cli.errors import FailureKind, ImageError
-from gradcam_cli.images.room import Room
+from gradcam_cli.images.memory import MemoryBudget
 
 
 def test_no_more_is_taken_than_there_is() -> None:
-    room, inside, most = Room(100), [0], [0]
+    room, inside, most = MemoryBudget(100), [0], [0]
     lock = threading.Lock()
 
     def work(size: int) -> None:
@@ -33,7 +33,7 @@ def test_no_more_is_taken_than_there_is() -> None:
 
 
 def test_what_is_larger_than_all_is_done_alone() -> None:
-    room, order = Room(100), []
+    room, order = MemoryBudget(100), []
 
     def large() -> None:
         with room.take(1000):
@@ -50,7 +50,7 @@ def test_what_is_larger_than_all_is_done_alone() -> None:
 
 
 def test_room_is_given_back_after_an_error() -> None:
-    room = Room(100)
+    room = MemoryBudget(100)
     for _ in range(3):
         with pytest.raises(KeyError), room.take(100):
             raise KeyError
@@ -72,12 +72,12 @@ def test_no_memory_left_is_a_large_picture_s_error_or_the_machine_s(
     code = f"""
 import resource, cv2, numpy as np
 from gradcam_cli.errors import ImageError
-from gradcam_cli.images.room import Room
+from gradcam_cli.images.memory import MemoryBudget
 pixels = np.zeros((1000, 1000), np.uint8)
 most = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize() + (1 << 29)
 resource.setrlimit(resource.RLIMIT_AS, (most, most))
 try:
-    with Room().take({size}):
+    with MemoryBudget().take({size}):
         if {kind!r} == "numpy":
             np.ones(1 << 31, np.uint8)
         else:
@@ -94,7 +94,7 @@ except MemoryError as error:
 
 
 def test_other_errors_stay_what_they_are() -> None:
-    with pytest.raises(ValueError, match="mine"), Room().take(1):
+    with pytest.raises(ValueError, match="mine"), MemoryBudget().take(1):
         raise ValueError("mine")
-    with pytest.raises(ImageError, match="own"), Room().take(1):
+    with pytest.raises(ImageError, match="own"), MemoryBudget().take(1):
         raise ImageError(FailureKind.EMPTY, "its own")
