@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from gradcam_cli.images.encode import encode
-from gradcam_cli.store.manifest import open_manifest
+from gradcam_cli.store.folder import open_manifest
 from tests.processes import gradcam, problem, records
 from tests.tiny import noise
 
@@ -63,7 +63,7 @@ def left_behind(output: Path) -> dict[str, object]:
         if path.is_file() and not path.name.startswith(".")
     }
     del files["manifest.jsonl"]
-    files["records"] = [{**record, "seconds": 0} for record in records(output)]
+    files["records"] = [{**record, "seconds": 0, "written_ns": 0} for record in records(output)]
     return files
 
 

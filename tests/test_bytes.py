@@ -89,7 +89,9 @@ def saved(output: Path) -> Saved:
         if path.is_file() and not path.name.startswith(".")
     }
     del files["manifest.jsonl"]
-    return files | {record["source"]: {**record, "seconds": 0} for record in records(output)}
+    return files | {
+        record["source"]: {**record, "seconds": 0, "written_ns": 0} for record in records(output)
+    }
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,7 @@ def run(
     """
     from gradcam_cli.render.artifacts import check_kinds
     from gradcam_cli.render.colours import colour_table
-    from gradcam_cli.store.manifest import open_manifest
+    from gradcam_cli.store.folder import open_manifest
     from gradcam_cli.store.names import check_output, stems
 
     check_kinds(draw.save)

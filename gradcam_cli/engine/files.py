@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from gradcam_cli.cam.answer import Answer, ClassMap
 from gradcam_cli.cam.maps import normalised
@@ -20,12 +21,18 @@ from gradcam_cli.render.artifacts import drawn
 from gradcam_cli.render.drawing import to_draw
 from gradcam_cli.spec.run import RunSpec
 from gradcam_cli.store.atomic import write_bytes
-from gradcam_cli.store.records import ExplanationRecord, Failure, Prediction, Record
+from gradcam_cli.store.records import ExplanationRecord, Failure, Prediction, Record, content_digest
 
 __all__ = ["UNPLACED", "Recorder", "does_not_fit"]
 
 UNPLACED = "the grid's place in the picture is not known: it is stretched over the whole input"
 """A note on the model and its layer, not on any one picture."""
+
+
+class _Made(NamedTuple):
+    name: str
+    size: int
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +79,15 @@ class Recorder:
             precision=facts.precision,
             batch_size=facts.batch_size,
             settings=self.settings,
-            files={kind: name for kind, (name, _) in files.get("", {}).items()},
-            sizes={kind: size for kind, (_, size) in files.get("", {}).items()},
+            files={kind: made.name for kind, made in files.get("", {}).items()},
+            sizes={kind: made.size for kind, made in files.get("", {}).items()},
             predictions=_predictions(answer, self.model.labels, self.spec.images.top_k),
             explanations=tuple(
                 _explanation(each, prepared, answer, self.model.labels, files.get(each.slot, {}))
                 for each in answer.maps
             ),
+            digests={made.name: made.digest for each in files.values() for made in each.values()},
+            written_ns=time.time_ns() if files else 0,
             seconds=round(prepared.seconds + time.perf_counter() - start, 4),
         )
 
@@ -95,15 +104,15 @@ class Recorder:
             settings=self.settings,
         )
 
-    def _files(self, prepared: Prepared, answer: Answer) -> dict[str, dict[str, tuple[str, int]]]:
-        """Write an answer's files; return name and size by slot and kind.
+    def _files(self, prepared: Prepared, answer: Answer) -> dict[str, dict[str, _Made]]:
+        """Write an answer's files; return them by slot and kind.
 
         Those that show all maps at once have no slot.
         """
         if self.output is None or not answer.maps:
             return {}
         stem, save = self.stem(prepared.source.source), self.spec.draw.save
-        files: dict[str, dict[str, tuple[str, int]]] = {}
+        files: dict[str, dict[str, _Made]] = {}
         with drawable(prepared, self.spec.images.white) as pixels:
             whole = to_draw(
                 pixels,
@@ -118,7 +127,8 @@ class Recorder:
                 for kind, ending, data in drawn(drawing, save, per):
                     name = f"{stem}.{slot}{ending}" if slot else stem + ending
                     write_bytes(self.output / name, data)
-                    files.setdefault(slot, {})[kind] = (name, len(data))
+                    made = _Made(name, len(data), content_digest(data))
+                    files.setdefault(slot, {})[kind] = made
         return files
 
 
@@ -148,7 +158,7 @@ def _explanation(
     prepared: Prepared,
     answer: Answer,
     labels: Labels,
-    files: dict[str, tuple[str, int]],
+    files: dict[str, _Made],
 ) -> ExplanationRecord:
     synset, name = describe(item.index, labels)
     hottest = None
@@ -163,6 +173,6 @@ def _explanation(
         empty=bool(item.empty_reason),
         empty_reason=item.empty_reason,
         peak=hottest,
-        files={kind: name for kind, (name, _) in files.items()},
-        sizes={kind: size for kind, (_, size) in files.items()},
+        files={kind: made.name for kind, made in files.items()},
+        sizes={kind: made.size for kind, made in files.items()},
     )

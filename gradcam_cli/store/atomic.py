@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gradcam_cli.errors import FailureKind, GradcamError, ImageError
 
-__all__ = ["part_of", "remove_leftovers", "write_bytes"]
+__all__ = ["cannot_write", "part_of", "remove_leftovers", "write_bytes"]
 
 _SPACE = "free some space or choose another folder with -o"
 _WHY_NOT = {
@@ -92,3 +92,11 @@ def _alive(process: int) -> bool:
         state = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()[0]
         return state not in (b"Z", b"X")
     return True
+
+
+def cannot_write(path: Path, error: OSError) -> GradcamError:
+    """Return the error for a file or folder that cannot be written."""
+    return GradcamError(
+        f"cannot write {path}: {error.strerror or error}",
+        "free some space, or choose another folder with -o",
+    )

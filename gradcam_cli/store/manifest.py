@@ -6,41 +6,33 @@ import errno
 import hashlib
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
-
-from filelock import FileLock, Timeout
+from typing import Any
 
 from gradcam_cli.errors import GradcamError
-from gradcam_cli.regular import check_regular, open_regular
+from gradcam_cli.regular import open_regular
 from gradcam_cli.sources.find import Found
 from gradcam_cli.spec.run import digest
-from gradcam_cli.store.atomic import remove_leftovers, write_bytes
+from gradcam_cli.store.atomic import cannot_write, write_bytes
+from gradcam_cli.store.damage import cut_torn_line, last_lines, set_aside
 from gradcam_cli.store.names import both_stems
 from gradcam_cli.store.reading import (
     MANIFEST,
     Damaged,
     damage,
-    last_places,
-    manifest_name,
     manifests,
     placed,
     read_manifest,
     record_at,
-    torn,
 )
-from gradcam_cli.store.records import SCHEMA_VERSION, Done, Record
+from gradcam_cli.store.records import SCHEMA_VERSION, Done, Record, content_digest
 from gradcam_cli.store.runfile import RunFile, differences, read_run, run_name, write_run
 
-__all__ = ["Manifest", "open_manifest"]
-
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
-_A_MOMENT = 2.0
-"""Seconds that a shard waits for other shards to have looked for a whole run."""
+__all__ = ["Manifest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +43,15 @@ class _Known:
     sha256: bytes
     size: int
     mtime_ns: int
-    pixels: int
     empty: bool
-    files: tuple[tuple[str, int], ...]
+    files: tuple[tuple[str, int, str], ...]
+    written_ns: int
     manifest: str
     start: int
 
 
 class Manifest:
-    """An output folder's manifest, open for appending; made by ``open_manifest``.
+    """An output folder's manifest, open for appending; made by ``folder.open_manifest``.
 
     ``settings`` is the digest that a finished record must carry, ``batch_size`` what an earlier
     part of the same run decided on, or 0. ``changed`` says what differs from the run before,
@@ -115,13 +107,13 @@ class Manifest:
         if self.path in self._doomed:
             return
         try:
-            _cut_torn_line(self.path)
+            cut_torn_line(self.path)
             self._load_own()
             self._end = self.path.stat().st_size
         except FileNotFoundError:
             return
         except OSError as error:
-            raise _cannot_write(self.path, error) from error
+            raise cannot_write(self.path, error) from error
 
     def start_anew(self) -> None:
         """Forget what is there, as soon as the first new record is written and not before.
@@ -140,7 +132,7 @@ class Manifest:
         """Return a picture as Done if it is finished with the same settings, else as it is.
 
         Its record must be whole, the picture unchanged (size and time, else content), and its
-        files there, under the names that this list gives them and with the recorded sizes.
+        files there, under the names that this list gives them and as they were written.
         """
         record = self._known.get(found.source)
         if record is None or record.settings != self.settings:
@@ -148,11 +140,9 @@ class Manifest:
         if not _same_picture(found.path, record):
             return found
         stem = self._stems[found.source]
-        for name, size in record.files:
-            try:
-                if not _is_below(name, stem) or (self.folder / name).stat().st_size != size:
-                    return found
-            except OSError:
+        for name, size, content in record.files:
+            same = _same_file(self.folder / name, size, content, record.written_ns)
+            if not (_is_below(name, stem) and same):
                 return found
         return Done(found.source, record.empty, record.manifest, record.start)
 
@@ -193,7 +183,7 @@ class Manifest:
                 raise
             self._end += len(line)
         except OSError as error:
-            raise _cannot_write(self.path, error) from error
+            raise cannot_write(self.path, error) from error
 
     def check(self) -> None:
         """Raise GradcamError when somebody else has changed the file that the records go to."""
@@ -207,7 +197,7 @@ class Manifest:
         except FileNotFoundError:
             size = 0
         except OSError as error:
-            raise _cannot_write(self.path, error) from error
+            raise cannot_write(self.path, error) from error
         if size != self._end:
             self._superseded = False  # what somebody else wrote stays as it is
             raise GradcamError(
@@ -222,10 +212,10 @@ class Manifest:
             try:
                 file.close()
             except OSError as error:
-                raise _cannot_write(self.path, error) from error
+                raise cannot_write(self.path, error) from error
         if self._superseded:
             self._superseded = False
-            write_bytes(self.path, _last_lines(self.path))
+            write_bytes(self.path, last_lines(self.path))
 
     def _load_other(self, path: Path) -> None:
         damaged: list[Damaged] = []
@@ -250,22 +240,21 @@ class Manifest:
             # Where it will be when the damaged lines before it have gone.
             self._remember(record, self.path.name, start - gone)
         if damaged:
-            aside = _set_aside(self.path, damaged)
+            aside = set_aside(self.path, damaged)
             self.warnings.append(
                 f"{damage(damaged)}, now in {aside.name}; pictures without a record are done again"
             )
 
     def _remember(self, record: Record, manifest: str, start: int) -> None:
-        files = record.every_file()
         self._claim(record)
         self._known[record.source] = _Known(
             settings="" if record.failed else sys.intern(record.settings),
             sha256=bytes.fromhex(record.sha256),
             size=record.size,
             mtime_ns=record.mtime_ns,
-            pixels=record.width * record.height,
             empty=record.empty,
-            files=tuple(files),
+            files=tuple((*each, record.digests.get(each[0], "")) for each in record.every_file()),
+            written_ns=record.written_ns,
             manifest=sys.intern(manifest),
             start=start,
         )
@@ -283,7 +272,7 @@ class Manifest:
     def _remove(self, record: Record, before: _Known) -> None:
         # A manifest is a file that anybody can write: only this picture's own places are believed.
         made = {name for name, _ in record.every_file()}
-        for name, _ in before.files:
+        for name, *_ in before.files:
             mine = any(_is_below(name, stem) for stem in both_stems(record.source, self._stems))
             if mine and name not in made and self._owners.get(name) in (None, record.source):
                 (self.folder / name).unlink(missing_ok=True)
@@ -295,6 +284,23 @@ class Manifest:
             f"{path} is of a run with other settings" + (f" ({which})" if which else ""),
             "give the same options to every shard, or choose another folder with -o",
         )
+
+
+def _same_file(path: Path, size: int, content: str, written_ns: int) -> bool:
+    """Return whether a file is as a record has it: by its length and time, else by its content.
+
+    A process that was killed may have put another file in its place: arrays are all of one length.
+    """
+    try:
+        facts = path.stat()
+        if facts.st_size != size:
+            return False
+        if not content or facts.st_mtime_ns <= written_ns:
+            return True
+        with open_regular(path) as file:
+            return content_digest(file.read()) == content
+    except OSError:
+        return False
 
 
 def _is_below(name: str, stem: str) -> bool:
@@ -310,160 +316,6 @@ def _check_version(record: Record, folder: Path) -> None:
         )
 
 
-@contextmanager
-def open_manifest(
-    folder: Path,
-    settings: Mapping[str, Any],
-    stems: Mapping[str, str],
-    *,
-    shard: tuple[int, int] | None = None,
-    overwrite: bool = False,
-    resume: bool = True,
-    made: bool = False,
-) -> Iterator[Manifest]:
-    """Open the manifest of an output folder, which is made and locked for this process.
-
-    ``settings`` are all that decide a run's results, ``stems`` say where each source's files go.
-    ``overwrite`` forgets what is there; a shard forgets only its own part. Without ``resume`` a
-    folder with anything in it, but for other shards' parts, is refused. Files half-written by a
-    process that was killed are removed; ``made`` says that the folder was made for this run, so
-    that it is removed again if nothing gets into it. Raises GradcamError when the folder cannot be
-    written or another process is at work in it; shards of one run work side by side.
-    """
-    name = manifest_name(shard)
-    if not resume:
-        _check_unused(folder, name)
-    manifest = Manifest(folder, name, settings, stems)
-    running = folder / f".{name}.running"
-    with ExitStack() as stack:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            _lock(folder, name, stack)
-            if made:
-                stack.callback(_leave_nothing, folder)
-            if any(folder.glob(".manifest*.running")):  # whoever made it was killed, or is a shard
-                remove_leftovers(folder)
-            running.touch()
-            stack.callback(_forget, running)
-        except Timeout:
-            raise GradcamError(
-                f"another gradcam is writing to {folder}",
-                "wait for it, or choose another folder with -o",
-            ) from None
-        except NotImplementedError as error:  # some versions of filelock say ENOSYS so
-            raise _no_locks(folder) from error
-        except OSError as error:
-            if error.errno in _NO_LOCKS:
-                raise _no_locks(folder) from error
-            raise _cannot_write(folder, error) from error
-        stack.callback(manifest.close)
-        if overwrite:
-            manifest.start_anew()
-        manifest.load()
-        yield manifest
-        manifest.check()
-
-
-def _check_unused(folder: Path, name: str) -> None:
-    """Refuse a folder that anything but other shards of this run has written to."""
-    there = folder.iterdir() if folder.is_dir() else ()
-    theirs = [path for path in there if not path.name.startswith(".")]
-    if (folder / name).exists() or (theirs and name == MANIFEST):
-        raise GradcamError(
-            f"{folder} is not empty",
-            "leave out --no-resume to go on with an earlier run, or give --overwrite to start anew",
-        )
-
-
-def _lock(folder: Path, name: str, stack: ExitStack) -> None:
-    """Lock a folder for a whole run, or for one shard beside other shards; raises Timeout.
-
-    The locks die with the process. A whole run takes every shard's lock as well; a shard makes
-    sure that no whole run has the folder.
-    """
-    whole = folder / ".gradcam.lock"
-    if name == MANIFEST:
-        stack.enter_context(FileLock(whole).acquire(timeout=0))
-        for path in sorted(folder.glob(".manifest*.lock")):
-            stack.enter_context(FileLock(path).acquire(timeout=0))
-    else:
-        stack.enter_context(FileLock(folder / f".{name}.lock").acquire(timeout=0))
-        with FileLock(whole).acquire(timeout=_A_MOMENT):  # other shards look at the same time
-            pass
-
-
-def _leave_nothing(folder: Path) -> None:
-    """Remove a folder that holds nothing but our own locks: the model was refused, say."""
-    with suppress(OSError):
-        locks = {*folder.glob(".gradcam.lock"), *folder.glob(".manifest*.lock")}
-        if set(folder.iterdir()) == locks:
-            for path in locks:
-                path.unlink()
-            folder.rmdir()
-
-
-def _forget(path: Path) -> None:
-    with suppress(OSError):  # the next run takes it for a killed process's, and cleans up
-        path.unlink(missing_ok=True)
-
-
-def _last_lines(path: Path) -> Iterator[bytes]:
-    """Yield each picture's last line, in the place of its first: as if it had been done once."""
-    try:
-        with open_regular(path) as file:
-            for place in last_places(placed(path)):
-                file.seek(place)
-                yield file.readline()
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-
-
-def _cut_torn_line(path: Path) -> None:
-    check_regular(path)
-    with path.open("rb+") as file:
-        end = file.seek(0, os.SEEK_END)
-        step, tail = 1 << 16, b""
-        while end and b"\n" not in tail:
-            start = max(0, end - step)
-            file.seek(start)
-            tail = file.read(end - start)
-            end = start
-        begin = end + tail.rfind(b"\n") + 1
-        file.seek(begin)
-        if torn(file.read(step)):
-            file.truncate(begin)
-
-
-def _set_aside(path: Path, damaged: Sequence[Damaged]) -> Path:
-    """Move damaged lines into a file of their own, and return it.
-
-    A process that is killed meanwhile leaves them in both files, and never in none.
-    """
-    aside = path.with_name(path.name + ".damaged")
-    with path.open("rb") as file:
-        lines = b"".join(_line_at(file, line.start).rstrip(b"\n") + b"\n" for line in damaged)
-    before = aside.read_bytes() if aside.exists() else b""
-    if not before.endswith(lines):
-        write_bytes(aside, before + lines)
-    write_bytes(path, _without(path, {line.start for line in damaged}))
-    return aside
-
-
-def _line_at(file: BinaryIO, start: int) -> bytes:
-    file.seek(start)
-    return file.readline()
-
-
-def _without(path: Path, starts: set[int]) -> Iterator[bytes]:
-    """Yield a file's lines but for those that start at these bytes."""
-    place = 0
-    with path.open("rb") as file:
-        for line in file:
-            if place not in starts:
-                yield line
-            place += len(line)
-
-
 def _same_picture(path: Path, record: _Known) -> bool:
     try:
         facts = path.stat()
@@ -475,17 +327,3 @@ def _same_picture(path: Path, record: _Known) -> bool:
             return hashlib.sha256(file.read()).digest() == record.sha256
     except OSError:
         return False
-
-
-def _no_locks(folder: Path) -> GradcamError:
-    return GradcamError(
-        f"the disk of {folder} has no file locks, which keep two runs apart",
-        "choose a folder on another disk with -o, and copy it afterwards",
-    )
-
-
-def _cannot_write(path: Path, error: OSError) -> GradcamError:
-    return GradcamError(
-        f"cannot write {path}: {error.strerror or error}",
-        "free some space, or choose another folder with -o",
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ __all__ = [
     "Failure",
     "Prediction",
     "Record",
+    "content_digest",
 ]
 
 SCHEMA_VERSION = 2
@@ -70,8 +72,9 @@ class Record:
 
     ``warning`` concerns the picture; ``notes`` say what was found out about the model.
     ``files`` are those that show the whole picture, by kind, and ``sizes`` their bytes.
-    ``batch_size`` is how many pictures went through the network at once: numbers depend on it in
-    their last bits.
+    ``digests`` tell, by name, what is in all of the picture's files, and ``written_ns`` when they
+    were in place. ``batch_size`` is how many pictures went through the network at once: numbers
+    depend on it in their last bits.
     """
 
     source: str
@@ -96,6 +99,8 @@ class Record:
     explanations: tuple[ExplanationRecord, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
+    written_ns: int = 0
     version: int = SCHEMA_VERSION
     seconds: float = 0.0
 
@@ -138,6 +143,7 @@ class Record:
             )
             values["explanations"] = tuple(map(_explanation, values["explanations"]))
             _check_files(values.get("files", {}), values.get("sizes", {}))
+            values["digests"] = _digests(values.get("digests", {}))
             values["notes"] = tuple(map(str, values["notes"]))
             return _sound(cls(**values))
         except (KeyError, TypeError, AttributeError) as error:
@@ -155,6 +161,17 @@ class Done:
     empty: bool
     manifest: str = ""
     start: int = 0
+
+
+def _digests(values: Any) -> Mapping[str, str]:
+    if not all(isinstance(each, str) for each in (*values.keys(), *values.values())):
+        raise TypeError("a file's digest is not text")
+    return dict(values)
+
+
+def content_digest(data: bytes) -> str:
+    """Return 16 hexadecimal digits of what is in a file."""
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def _no_number(word: str) -> float:

@@ -31,7 +31,7 @@ def model(tiny: Path) -> Model:
 
 
 def timeless(records: list[Record]) -> list[Record]:
-    return [replace(record, seconds=0.0) for record in records]
+    return [replace(record, seconds=0.0, written_ns=0) for record in records]
 
 
 # -- ordered

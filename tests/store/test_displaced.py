@@ -10,7 +10,8 @@ import pytest
 from gradcam_cli.sources.find import Found
 from gradcam_cli.spec.run import digest
 from gradcam_cli.store.atomic import write_bytes
-from gradcam_cli.store.manifest import Manifest, open_manifest
+from gradcam_cli.store.folder import open_manifest
+from gradcam_cli.store.manifest import Manifest
 from gradcam_cli.store.names import stems
 from gradcam_cli.store.reading import read_folder
 from gradcam_cli.store.records import Done, ExplanationRecord, Failure, Record

@@ -21,9 +21,10 @@ from gradcam_cli.sources.find import Found
 from gradcam_cli.spec.run import digest
 from gradcam_cli.store import atomic
 from gradcam_cli.store.atomic import write_bytes
-from gradcam_cli.store.manifest import Manifest, open_manifest
+from gradcam_cli.store.folder import open_manifest
+from gradcam_cli.store.manifest import Manifest
 from gradcam_cli.store.reading import MANIFEST, manifest_name, read_folder, read_manifest
-from gradcam_cli.store.records import Done, ExplanationRecord, Failure, Record
+from gradcam_cli.store.records import Done, ExplanationRecord, Failure, Record, content_digest
 
 NOW, OTHER = {"intensity": 0.4}, {"intensity": 0.5}
 ONE, TWO = manifest_name((1, 2)), manifest_name((2, 2))
@@ -645,7 +646,7 @@ def test_two_writers_only_as_shards(first: str, second: str, allowed: bool) -> N
 def test_the_lock_dies_with_its_process() -> None:
     code = (
         "import sys, time\nfrom pathlib import Path\n"
-        "from gradcam_cli.store.manifest import open_manifest\n"
+        "from gradcam_cli.store.folder import open_manifest\n"
         "with open_manifest(Path('out'), {}, {}):\n"
         "    print('in', flush=True)\n    time.sleep(60)\n"
     )
@@ -754,3 +755,23 @@ def test_a_folder_that_cannot_be_written_is_said() -> None:
     Path("out", MANIFEST).mkdir(parents=True)
     with pytest.raises(GradcamError, match=r"cannot write out/manifest\.jsonl"):
         add()
+
+
+@pytest.mark.parametrize("later", [0, 5_000_000_000])
+def test_another_file_of_the_same_length_is_not_the_one_that_was_written(later: int) -> None:
+    """As a process leaves it that was killed between a picture's files and its record."""
+    found = picture()
+    record = finished(found)
+    (made,) = (name for name, _ in record.every_file())
+    path = Path("out", made)
+    written = replace(
+        record, written_ns=path.stat().st_mtime_ns, digests={made: content_digest(b"overlay")}
+    )
+    add(written)
+    assert is_done(found)
+    path.write_bytes(b"OVERLAY")
+    os.utime(path, ns=(0, written.written_ns + 1 + later))
+    assert not is_done(found)
+    path.write_bytes(b"overlay")  # the folder was copied: other times, the same content
+    os.utime(path, ns=(0, written.written_ns + 1 + later))
+    assert is_done(found)
