@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gradcam_cli.spec.model import ModelSpec as ModelSpec
     from gradcam_cli.spec.run import RunSpec as RunSpec
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Answer": "gradcam_cli.cam.answer",
