@@ -22,9 +22,7 @@ Pixels = NDArray[np.uint8]
 Levels = NDArray[np.uint8] | NDArray[np.uint16]
 
 
-def decode(
-    data: bytes, header: Header, at_least: tuple[int, int] | None, white: int = 0
-) -> tuple[Pixels, str]:
+def decode(data: bytes, header: Header, white: int = 0) -> tuple[Pixels, str]:
     """Return RGB pixels, not yet upright, and what may be wrong with them.
 
     ``white`` is the number that is white in 16-bit pictures that do not say it, or 0. Raises
@@ -32,7 +30,7 @@ def decode(
     end too early.
     """
     if header.format == "JPEG":
-        pixels, complaint = read_jpeg(data, header, at_least)
+        pixels, complaint = read_jpeg(data)
         return np.asarray(_there(pixels, header), np.uint8), complaint
     decoded = _decoded(data, header)
     if header.by_pillow:

@@ -49,8 +49,8 @@ class Picture:
 
     ``source`` is the path as the user knows it; ``sha256`` the hex digest of the file's bytes,
     ``size`` and ``mtime_ns`` the file's length and time of change. ``width`` and ``height`` are
-    the upright picture's own, also when ``pixels`` were decoded at a reduced size. ``warning``
-    says what may be wrong with a picture that could be read all the same.
+    the upright picture's own, also where ``pixels`` are not kept. ``warning`` says what may be
+    wrong with a picture that could be read all the same.
     """
 
     source: str
@@ -63,15 +63,12 @@ class Picture:
     warning: str = ""
 
 
-def read_picture(
-    path: Path, source: str = "", *, at_least: tuple[int, int] | None = None, white: int = 0
-) -> Picture:
+def read_picture(path: Path, source: str = "", *, white: int = 0) -> Picture:
     """Read a picture file; what is in it decides, not its name. Animations give their first frame.
 
     Transparent pixels are laid on white, which is what viewers and web pages show. Deep levels are
     scaled so that white, as the header states it, becomes 255; 16-bit ones that state none by
-    ``white`` or, where it is 0, by 65535. With ``at_least`` ``(h, w)``, a JPEG may be decoded at
-    1/2, 1/4 or 1/8 of its size, as long as it stays at least twice that large.
+    ``white`` or, where it is 0, by 65535.
 
     Raises ImageError: ``vanished``, ``unreadable`` (also for anything that is not a regular file,
     without opening it), ``empty``, ``not-a-picture``, ``truncated`` (the file is not whole; the
@@ -84,14 +81,10 @@ def read_picture(
         each = _BYTES_A_PIXEL_BY_PILLOW if header.by_pillow else _BYTES_A_PIXEL
         each += _COPIES * header.sample_bytes
         with _PIXELS.take(header.width * header.height * each):
-            stored, warning = decode(data, header, at_least, white)
+            stored, warning = decode(data, header, white)
             pixels = _upright(stored, header.orientation)
         sha256 = hashlib.sha256(data).hexdigest()
     height, width = pixels.shape[:2]
-    if header.format == "JPEG":
-        height, width = header.height, header.width
-        if header.orientation > 4:
-            height, width = width, height
     return Picture(
         source=source or os.fspath(path),
         pixels=pixels,

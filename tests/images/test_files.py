@@ -436,37 +436,3 @@ def test_an_end_painted_grey_by_the_decoder_is_no_picture(tmp_path: Path) -> Non
     assert kind_of(path) == "truncated"
     path.write_bytes(data)
     assert read_picture(path).warning == ""
-
-
-@pytest.mark.parametrize(
-    ("at_least", "expected"),
-    [
-        ((8, 8), (80, 120)),
-        ((50, 50), (160, 240)),
-        ((100, 100), (320, 480)),
-        ((161, 100), (640, 960)),
-        ((20, 400), (640, 960)),
-    ],
-)
-def test_reduced_decoding_stays_twice_as_large(
-    tmp_path: Path, at_least: tuple[int, int], expected: tuple[int, int]
-) -> None:
-    path = tmp_path / "a.jpg"
-    path.write_bytes(encode(cv2.resize(textured(), (960, 640)), "jpg", 90))
-    picture = read_picture(path, at_least=at_least)
-    assert picture.pixels.shape[:2] == expected
-    assert (picture.height, picture.width) == (640, 960)
-    whole = cv2.resize(read_picture(path).pixels, expected[::-1], interpolation=cv2.INTER_AREA)
-    assert np.abs(whole.astype(int) - picture.pixels).mean() < 2
-
-
-def test_reduced_decoding_of_a_turned_picture(tmp_path: Path) -> None:
-    path = tmp_path / "a.jpg"
-    path.write_bytes(jpeg_with(quadrants(640, 960), exif(6, "<")))
-    picture = read_picture(path, at_least=(480, 30))
-    assert picture.pixels.shape[:2] == (960, 640)
-    picture = read_picture(path, at_least=(120, 80))
-    assert picture.pixels.shape[:2] == (240, 160)
-    assert (picture.height, picture.width) == (960, 640)
-    expected = np.array([BLUE, RED, YELLOW, GREEN])
-    assert np.abs(np.array(centres(picture.pixels)) - expected).max() <= 3
