@@ -8,6 +8,7 @@ limits of its own. ``python -m tests.forked ORDERS RESULTS`` reads cases and wri
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import resource
@@ -197,7 +198,8 @@ def load_libraries() -> None:
     from gradcam_cli.cli import set_up
 
     set_up()
-
+    for name in ("engine.local", "models.load", "engine.files", "store.folder", "report.page"):
+        importlib.import_module(f"gradcam_cli.{name}")
     gc.freeze()  # or every fork would walk, and so copy, all that the libraries have made
 
 
