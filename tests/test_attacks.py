@@ -201,7 +201,7 @@ def test_a_full_disk_tears_nothing(
     count, error, hint = said.splitlines()[-3:]
     assert count.startswith(f"{lines(output) - 2} pictures done, 2 failed"), said
     assert error.startswith("error: cannot write full/in/z/45.jpg.top1.png"), said
-    assert "space" in hint
+    assert "ulimit -f" in hint
     assert 0 < lines(output) < COUNT
     check_whole_files(output)
     assert hidden(output) == {".gradcam.lock"}
