@@ -17,7 +17,7 @@ demo: setup ## Explain the sample pictures with the embedded model
 	$(BIN)/gradcam run sample_images --model efficientnet-lite0
 	@echo "The heatmaps lie in $(CURDIR)/gradcam_output"
 
-test: setup ## Run the whole test suite, offline
+test: setup ## Run the test suite, offline
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: setup ## Check style
@@ -27,8 +27,8 @@ lint: setup ## Check style
 type: setup ## Check types
 	$(BIN)/mypy
 
-coverage: setup ## Run the test suite and measure what of the package it reaches
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term --cov-fail-under=90
+coverage: setup ## Run all tests, long ones too, and measure what of the package they reach
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "long or not long" --cov --cov-report=term --cov-fail-under=90
 
 check: lint type coverage ## Everything that has to pass before a change lands
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -21,6 +23,7 @@ def attack(*words: str, keep: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 def test_a_short_campaign_ends_well(tmp_path: Path) -> None:
     result = attack("--pictures", "60", "--models", "8", keep=tmp_path)
     counts = [line.split()[:2] for line in result.stdout.splitlines()[:-1]]

@@ -72,7 +72,17 @@ def test_there_are_fifteen_families() -> None:
 
 
 @pytest.mark.xdist_group("applications")
-@pytest.mark.parametrize("name", smallest_of_each_family())
+_LONG = ("convnexttiny", "densenet121", "inceptionresnetv2", "nasnetmobile")
+"""Of a hundred operations and more, which other families have as well."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.long if name in _LONG else ())
+        for name in smallest_of_each_family()
+    ],
+)
 def test_a_family_from_its_name_to_its_map(name: str) -> None:
     entry = find(name)
     model = load(ModelSpec(name, weights="random", seed=1))

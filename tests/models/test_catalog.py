@@ -35,6 +35,8 @@ CHEAP = (
     "efficientnetv2b0",
     "convnexttiny",
 )
+LONG = ("densenet121", "inceptionresnetv2", "nasnetmobile")
+"""What takes seconds to build; other families are built in the same way."""
 """One network of every family."""
 
 
@@ -77,7 +79,10 @@ def test_every_family_has_a_network_that_is_built_below() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:`input_shape` is undefined")  # MobileNetV3 says so of 224
-@pytest.mark.parametrize("name", CHEAP)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.long if name in LONG else ()) for name in CHEAP],
+)
 def test_a_row_is_what_keras_builds_and_downloads(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
