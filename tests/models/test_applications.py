@@ -71,11 +71,11 @@ def test_there_are_fifteen_families() -> None:
     assert len(smallest_of_each_family()) == 15
 
 
-@pytest.mark.xdist_group("applications")
 _LONG = ("convnexttiny", "densenet121", "inceptionresnetv2", "nasnetmobile")
 """Of a hundred operations and more, which other families have as well."""
 
 
+@pytest.mark.xdist_group("applications")
 @pytest.mark.parametrize(
     "name",
     [

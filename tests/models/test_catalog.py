@@ -35,9 +35,9 @@ CHEAP = (
     "efficientnetv2b0",
     "convnexttiny",
 )
+"""One network of every family."""
 LONG = ("densenet121", "inceptionresnetv2", "nasnetmobile")
 """What takes seconds to build; other families are built in the same way."""
-"""One network of every family."""
 
 
 def constructor(entry: Entry) -> Any:
