@@ -30,6 +30,7 @@ from gradcam_cli.spec.explain import ExplainSpec
 from gradcam_cli.spec.image import ImageSpec
 from gradcam_cli.spec.model import ModelSpec
 from gradcam_cli.spec.run import RunSpec
+from gradcam_cli.spec.setting import plain
 
 __all__ = ["Explanation", "explain", "load", "run"]
 
@@ -95,7 +96,7 @@ def load(model: str | os.PathLike[str] = "vgg16", **settings: Any) -> Model:
 
     Raises ModelError when it cannot be had, GradcamError for settings that are not valid.
     """
-    return load_model(ModelSpec(model=os.fspath(model), **settings))
+    return load_model(ModelSpec(model=os.fspath(model), **plain(ModelSpec, settings)))
 
 
 def explain(

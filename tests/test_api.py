@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import keras
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -164,3 +165,21 @@ def test_the_script_of_the_docs_runs() -> None:
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("Egyptian_cat: 0.7")
     assert "('cat.jpg', 285)" in result.stdout
+
+
+def test_settings_are_those_of_the_command_line(tmp_path: Path) -> None:
+    network = keras.Sequential(
+        [keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3, name="conv"), keras.layers.Flatten()]
+    )
+    network.add(keras.layers.Dense(2, activation="softmax"))
+    network.save(tmp_path / "m.keras")
+    (tmp_path / "labels.txt").write_text("cat\ndog\n", encoding="utf-8")
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    loaded = gradcam_cli.load(
+        tmp_path / "m.keras", labels=str(tmp_path / "labels.txt"), preprocess="unit", std=[2]
+    )
+    (found,) = gradcam_cli.explain(loaded, pixels, classes="dog")
+    x = cv2.resize(pixels, (8, 8), interpolation=cv2.INTER_LINEAR).astype(np.float32)
+    expected = network(x[np.newaxis] / 255 / 2)[0, 1]
+    assert found.name == "dog"
+    assert found.probability == pytest.approx(float(expected), abs=1e-2)

@@ -6,12 +6,13 @@ import functools
 import types
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.spelling import suggestion
 
-__all__ = ["Setting", "check", "choices", "deciding", "setting", "settings"]
+__all__ = ["Setting", "check", "choices", "deciding", "plain", "setting", "settings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,18 @@ def deciding(group: Any) -> dict[str, Any]:
     """Return the values of a group that decide numbers or pixels, by their names."""
     known = settings(type(group))
     return {name: getattr(group, name) for name, each in known.items() if each.decides}
+
+
+def plain(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as a spec has them: paths for texts that name files, tuples for lists."""
+    hints = _hints(cast("Hashable", kind))
+
+    def converted(name: str, value: Any) -> Any:
+        if isinstance(value, str) and Path in get_args(hints.get(name)):
+            return Path(value)
+        return tuple(value) if isinstance(value, list) else value
+
+    return {name: converted(name, value) for name, value in given.items()}
 
 
 def check(group: Any) -> None:
