@@ -83,7 +83,7 @@ try:
         else:
             cv2.resize(pixels, (40_000, 40_000))
 except ImageError as error:
-    print(error.kind)
+    print(error.kind.value)
 except MemoryError as error:
     print("MemoryError")
 """
