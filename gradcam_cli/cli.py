@@ -109,7 +109,7 @@ def _run(arguments: list[str], config: str, debug: bool) -> int:
         hint = "sys.exit() must not be reached while the file is imported"
         error = GradcamError("the code in --custom-objects ended the program", hint)
         return ExitCode.INTERRUPTED if output_fault() else explain_error(error, debug)
-    except Exception as error:  # noqa: BLE001  nothing may end without a argument
+    except Exception as error:  # noqa: BLE001  nothing may end without a sentence
         return ExitCode.INTERRUPTED if output_fault() else explain_error(error, debug)
 
 

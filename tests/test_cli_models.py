@@ -210,6 +210,14 @@ def test_bench_prints_every_stage(files: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_bench_writes_nothing_beside_the_pictures_it_is_given(files: Path, tmp_path: Path) -> None:
+    write_bytes(tmp_path / "in" / "a.png", encode(noise(3, 32, 32), "png"))
+    words = ("-m", files / "scaled.keras", "--pictures", "2", "--repeats", "1")
+    result = gradcam("bench", "--images", tmp_path / "in", *words, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert [path.name for path in tmp_path.rglob("*.*")] == ["a.png"]
+
+
 def test_channels_bgr_is_the_same_as_images_with_swapped_channels(
     files: Path, tmp_path: Path
 ) -> None:

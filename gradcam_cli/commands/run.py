@@ -219,7 +219,7 @@ def _say_changes(store: Manifest, quiet: bool) -> None:
     for sentence in store.warnings:
         say.warn(sentence)
     if store.changed and not quiet:
-        say.note(f"other settings than before, so all is done again: {'; '.join(store.changed)}")
+        say.note(f"what was made with other settings is done again: {'; '.join(store.changed)}")
 
 
 def _say_displaced(store: Manifest) -> None:

@@ -19,6 +19,7 @@ from gradcam_cli.errors import GradcamError
 from gradcam_cli.models.load import Model
 from gradcam_cli.sources.find import Found
 from gradcam_cli.spec.run import RunSpec
+from gradcam_cli.store.names import stems
 
 __all__ = ["BARE", "STREAM", "Timing", "measure"]
 
@@ -64,7 +65,7 @@ def measure(
         )
     explainer = decided(model, spec, len(images))
     size = explainer.facts.batch_size
-    record = Recorder(model, spec, "", output)
+    record = Recorder(model, spec, "", output, stems(images).__getitem__)
     prepared = [_prepared(found, model, spec) for found in images]
     inputs = [item.input for item in prepared]
     scaled = np.asarray(model.scaling.apply(np.stack(inputs).astype(np.float32)))

@@ -92,8 +92,8 @@ def ordered(
         try:
             return future.result(timeout=patience)
         except TookTooLong:
-            if future.done():  # the function's own exception, not our patience
-                raise
+            if future.done():  # the function's own exception, or it came at the last moment
+                return future.result()
             renew()
             return TimedOut(item)
 

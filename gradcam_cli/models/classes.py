@@ -43,7 +43,7 @@ def parse_classes(terms: Sequence[str], labels: Labels, count: int) -> ClassChoi
 
     ``count`` is how many classes the model has. A class that is itself called ``predicted`` or
     ``top3`` is reached by its index or as ``name:top3``. Raises GradcamError as ``resolve`` does,
-    and when more classes are asked for than there are.
+    when more classes are asked for than there are, and for none at all.
     """
     top = 0
     fixed: dict[int, None] = {}
@@ -58,6 +58,8 @@ def parse_classes(terms: Sequence[str], labels: Labels, count: int) -> ClassChoi
                 f"top1 to top{count} can be had",
             )
         top = max(top, wanted)
+    if not (top or fixed):
+        raise GradcamError("no class is named to be explained", "predicted is the likeliest one")
     return ClassChoice(top, tuple(fixed))
 
 

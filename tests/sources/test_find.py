@@ -219,7 +219,7 @@ def test_a_folder_that_cannot_be_listed_is_reported(monkeypatch: pytest.MonkeyPa
         ("*.webp", "nothing matches"),
         ("missing/**/*.jpg", "nothing matches"),
         ("@missing.txt", "the list missing.txt does not exist"),
-        ("a\0b", "no file name"),
+        ("a\0b", "not a file name"),
         ("n" * 300, "cannot be reached"),
         ("-", "standard input"),
         ("", "does not exist"),
