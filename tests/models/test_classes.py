@@ -184,7 +184,8 @@ def test_resolving_anything_gives_a_class_or_a_plain_error(names: list[str], ter
 
 
 def test_terms_become_a_choice() -> None:
-    assert parse_classes([], IMAGENET, 1000) == ClassChoice(0, ())
+    with pytest.raises(GradcamError, match="no class is named"):  # ``class = []`` in gradcam.toml
+        parse_classes([], IMAGENET, 1000)
     assert parse_classes(["predicted"], IMAGENET, 1000) == ClassChoice(1, ())
     mixed = ["386", "Top3", "predicted", "tench", "african elephant", "top-2"]
     assert parse_classes(mixed, IMAGENET, 1000) == ClassChoice(3, (386, 0))
