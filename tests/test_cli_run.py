@@ -195,7 +195,7 @@ def test_no_picture_at_all_is_4(tmp_path: Path) -> None:
         (("--shard", "5/4"), "5/4", "1/4"),
         (("--input-size", "huge"), "huge", "224x224"),
         (("--mean", "a,b"), "a,b", "123.7"),
-        (("--weights", "nowhere.h5"), "nowhere.h5", "path"),
+        (("--weights", "nowhere.h5"), "nowhere.h5", "a name like it"),
         (("--modle", "vgg16"), "--modle", "--help"),
     ],
 )
@@ -211,6 +211,7 @@ def test_wrong_words_are_refused_before_any_work(
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [
+        (("--model", "no-such-model"), "no-such-model", "gradcam models"),
         (("--layer", "head_activaton"), "head_activaton", "head_activation"),
         (("--layer", "logits"), "no feature grid", "layers"),
         (("--class", "egyptian catt"), "egyptian catt", "Egyptian"),

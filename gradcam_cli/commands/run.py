@@ -72,13 +72,14 @@ def run(
         try_scalings(found, model, images, printing)
         return
     made, names = not folder.exists(), stems(every)
-    check_output(sources, found, names, folder)
     if made or batch.overwrite:  # nothing is done, so the network will be needed
         _import_beside_hashing(model)
     spec = RunSpec(model, images, explain, draw)
+    settings = _settings(spec)
+    check_output(sources, found, names, folder)  # makes the folder
     with open_manifest(
         folder,
-        _settings(spec),
+        settings,
         names,
         shard=select.shard,
         overwrite=batch.overwrite,
