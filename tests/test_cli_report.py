@@ -111,7 +111,7 @@ def test_somebody_s_file_stays(tmp_path: Path) -> None:
     assert "-o" in said
     before = (out / "manifest.jsonl").read_bytes()
     said = problem(gradcam("report", "out", "-o", "out/manifest.jsonl", cwd=tmp_path))
-    assert "no report" in said
+    assert "not a report" in said
     assert theirs.read_text(encoding="utf-8") == "my own report"
     assert (out / "manifest.jsonl").read_bytes() == before
 
