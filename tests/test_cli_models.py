@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,12 @@ import numpy as np
 import pytest
 
 from gradcam_cli.cli import app
+from gradcam_cli.engine.decide import decided as really_decided
+from gradcam_cli.explainer import Explainer
 from gradcam_cli.images.encode import encode
+from gradcam_cli.models.load import Model
+from gradcam_cli.spec.explain import ExplainSpec
+from gradcam_cli.spec.run import RunSpec
 from gradcam_cli.store.atomic import write_bytes
 from tests.processes import SAMPLES, gradcam, problem, records, refusal
 from tests.tiny import noise
@@ -216,6 +222,30 @@ def test_bench_writes_nothing_beside_the_pictures_it_is_given(files: Path, tmp_p
     result = gradcam("bench", "--images", tmp_path / "in", *words, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert [path.name for path in tmp_path.rglob("*.*")] == ["a.png"]
+
+
+def test_a_precision_that_was_measured_is_not_measured_again(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*more: str) -> None:
+        words = ["run", SAMPLES, "-m", files / "scaled.keras", "-q", "-o", tmp_path / "out", *more]
+        assert app([*map(str, words), "--precision", "auto"], standalone_mode=False) == 0
+
+    asked = []
+
+    def decided(model: Model, spec: RunSpec, *rest: int) -> Explainer:
+        assert spec.explain is not None
+        asked.append(spec.explain.precision)
+        return really_decided(model, replace(spec, explain=ExplainSpec()), *rest)
+
+    monkeypatch.setattr("gradcam_cli.engine.decide.decided", decided)
+    run("--limit", "1")
+    path = tmp_path / "out" / "run.json"
+    said = path.read_text(encoding="utf-8")
+    path.write_text(said.replace('"precision": "float32"', '"precision": "bfloat16"'))
+    run("--limit", "2")
+    run("--limit", "3")
+    assert asked == ["auto", "bfloat16", "float32"]
 
 
 def test_channels_bgr_is_the_same_as_images_with_swapped_channels(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
@@ -199,6 +200,8 @@ def _ready(
     gc.enable()
     _say_notes(model, quiet)
     earlier = store.batch_size if store else 0
+    if store and store.precision:
+        spec = _as_before(spec, store.precision)
     explainer = decided(model, spec, count, earlier)
     _say_precision(spec)
     _say_batch_size(spec, count, explainer, quiet or bool(earlier))
@@ -206,6 +209,14 @@ def _ready(
         return explainer, Recorder(model, spec, digest(_settings(spec)))
     store.decided(batch_size=explainer.facts.batch_size, precision=explainer.facts.precision)
     return explainer, Recorder(model, spec, store.settings, store.folder, store.stem)
+
+
+def _as_before(spec: RunSpec, precision: str) -> RunSpec:
+    """Return what is asked with the precision that ``auto`` found before: no part differs."""
+    if spec.explain is None or spec.explain.precision != "auto":
+        return spec
+    found: Literal["bfloat16", "float32"] = "bfloat16" if precision == "bfloat16" else "float32"
+    return replace(spec, explain=replace(spec.explain, precision=found))
 
 
 def _say_notes(model: Model, quiet: bool) -> None:

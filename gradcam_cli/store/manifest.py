@@ -53,10 +53,10 @@ class _Known:
 class Manifest:
     """An output folder's manifest, open for appending; made by ``folder.open_manifest``.
 
-    ``settings`` is the digest that a finished record must carry, ``batch_size`` what an earlier
-    part of the same run decided on, or 0. ``changed`` says what differs from the run before,
-    ``warnings`` are sentences on lines that were damaged. ``displaced`` are sources of other lists
-    whose files had to make room.
+    ``settings`` is the digest that a finished record must carry, ``batch_size`` and ``precision``
+    what an earlier part of the same run decided on, if any. ``changed`` says what differs from the
+    run before, ``warnings`` are sentences on lines that were damaged. ``displaced`` are sources of
+    other lists whose files were replaced.
     """
 
     def __init__(
@@ -85,6 +85,11 @@ class Manifest:
         """Return the batch size that an earlier part of the same run decided on, or 0."""
         size = self._before.decided.get("batch_size") if self._before else 0
         return size if isinstance(size, int) and size > 0 else 0
+
+    @property
+    def precision(self) -> str:
+        """Return the precision that an earlier part of the same run computed in, or nothing."""
+        return str(self._before.decided.get("precision", "")) if self._before else ""
 
     def stem(self, source: str) -> str:
         """Return where a source's files go: a path below the folder, without an ending."""

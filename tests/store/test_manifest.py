@@ -195,16 +195,17 @@ def test_a_folder_of_many_shards_is_read() -> None:
     assert len({each.source for each in read_folder(Path("out"))}) == count
 
 
-def test_the_batch_size_of_the_same_settings_is_remembered() -> None:
+def test_what_the_same_settings_led_to_is_remembered() -> None:
     with opened() as manifest:
         manifest.decided(batch_size=32)
     with opened() as manifest:
         assert manifest.batch_size == 0  # nothing came of it
-        manifest.decided(batch_size=32)
+        manifest.decided(batch_size=32, precision="bfloat16")
         manifest.append(finished(picture()))
     for settings, name, size in ((NOW, MANIFEST, 32), (OTHER, MANIFEST, 0), (NOW, ONE, 0)):
         with opened(settings, name) as manifest:
             assert manifest.batch_size == size
+            assert manifest.precision == ("bfloat16" if size else "")
     with opened(overwrite=True) as manifest:
         assert manifest.batch_size == 0
 
