@@ -14,7 +14,7 @@ from gradcam_cli.sources.endings import is_picture, is_unread
 from gradcam_cli.sources.lists import check_list, entries, listed
 from gradcam_cli.spelling import nearby
 
-__all__ = ["Found", "find_pictures", "fixed_part"]
+__all__ = ["Found", "find_pictures", "fixed_part", "own_name"]
 
 _MAGIC = re.compile(r"[*?\[]")
 
@@ -98,7 +98,7 @@ def _check_source(source: str, stdin: Iterable[bytes] | None, nul: bool) -> None
     except OSError as error:
         raise GradcamError(
             f"{source} cannot be reached: {error.strerror}",
-            "name it by another path, or mend what the system says",
+            "name it by another path, or repair what the system says",
         ) from error
 
 
@@ -111,15 +111,15 @@ def _find(
             for name in listed_names:
                 yield from _named(name, name, seen)
         elif os.path.lexists(source) or not _MAGIC.search(source):
-            yield from _named(Path(source), Path(_own_name(Path(source))), seen)
+            yield from _named(Path(source), Path(own_name(Path(source))), seen)
         else:
             fixed = fixed_part(source)
             for name in _glob(source, seen.output):
-                below = Path(_own_name(fixed), name.relative_to(fixed))
+                below = Path(own_name(fixed), name.relative_to(fixed))
                 yield from _named(name, below, seen, outright=Path(source).name != "*")
 
 
-def _own_name(path: Path) -> str:
+def own_name(path: Path) -> str:
     """Return what a file or folder is called, also where it was named ``.`` or ``..``."""
     return path.name if path.name not in ("", "..") else _real(path).name
 

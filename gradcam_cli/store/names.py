@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.sources.endings import ending
-from gradcam_cli.sources.find import Found, fixed_part
+from gradcam_cli.sources.find import Found, fixed_part, own_name
 from gradcam_cli.store.atomic import part_of
 
 __all__ = ["both_stems", "check_output", "stems"]
@@ -90,18 +90,21 @@ def check_output(
     """Make the output folder, and make sure that it can be written and is no one's source.
 
     ``named`` are the sources as the user named them. Raises GradcamError when the folder is a file,
-    cannot be written, lies inside a source folder (the next run would take its pictures for
-    sources), or would get an output in a source's place.
+    cannot be written, lies inside a source folder or has one where its outputs go (the next run
+    would take its pictures for sources), or would get an output in a source's place.
     """
     real = _real(folder)
     for each in named:
         walked = _walked(each)
-        if walked is not None and real.is_relative_to(_real(walked)):
-            raise GradcamError(
-                f"the output folder {folder} lies inside the source folder {each}",
-                "its pictures would be sources of the next run; choose another folder, "
-                f"such as -o {Path(os.pardir, folder.name or 'gradcam_output')}",
-            )
+        if walked is None:
+            continue
+        for below in (folder, folder / own_name(walked)):
+            if _real(below).is_relative_to(_real(walked)):
+                raise GradcamError(
+                    f"the output folder {below} lies inside the source folder {each}",
+                    "its pictures would be sources of the next run; choose another folder, "
+                    f"such as -o {Path(os.pardir, folder.name or 'gradcam_output')}",
+                )
     inside = _inside(sources, set(named), real)
     taken = set(stems.values()) if inside else set()
     for source, place in inside:

@@ -249,6 +249,10 @@ def test_the_output_folder_is_made_and_left_empty() -> None:
         (["p/**/*.jpg"], "p/out"),
         (["**/*.jpg"], "p/out"),
         (["q", "p"], "p/new/folder"),
+        (["p"], "."),  # outputs go to ./p
+        (["link"], "."),
+        (["q/../p"], "q/.."),
+        (["p/**/*.jpg"], "q/.."),
     ],
 )
 def test_an_output_folder_inside_a_source_is_refused(sources: list[str], output: str) -> None:
