@@ -76,14 +76,14 @@ class Explanation:
         ``(1 - intensity) * image + intensity * colour``. Raises GradcamError for values that are
         not valid.
         """
-        look = DrawSpec(intensity=intensity, blend=cast("Any", blend), colormap=colormap)
+        spec = DrawSpec(intensity=intensity, blend=cast("Any", blend), colormap=colormap)
         return blended(
             self.pixels,
             strips(self.heat, self._placement, self._cells),
             seen(self._placement, self._cells),
-            look.intensity,
-            look.blend,
-            look.colormap,
+            spec.intensity,
+            spec.blend,
+            spec.colormap,
         )
 
     def _repr_png_(self) -> bytes:

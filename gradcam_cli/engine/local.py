@@ -166,12 +166,12 @@ def _weight(item: Read) -> int:
     return item.image.pixels.nbytes if isinstance(item, Prepared) else 0
 
 
-def _timed_out(late: TimedOut[Found | Done]) -> Failed:
-    assert isinstance(late.item, Found)  # noqa: S101  nothing is done for the others
+def _timed_out(given_up: TimedOut[Found | Done]) -> Failed:
+    assert isinstance(given_up.item, Found)  # noqa: S101  nothing is done for the others
     error = ImageError(
         FailureKind.TIMEOUT, "reading it took too long", "the disk or the decoder hangs"
     )
-    return Failed(late.item, error)
+    return Failed(given_up.item, error)
 
 
 def _timed(items: Iterable[Read], stages: Stages) -> Iterator[Read]:
