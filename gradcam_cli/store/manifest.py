@@ -266,6 +266,10 @@ class Manifest:
 
     def _claim(self, record: Record) -> None:
         """Note whose the names of a record's files are now; whoever had one has lost it."""
+        before = self._known.get(record.source)
+        for name, *_ in before.files if before else ():
+            if self._owners.get(name) == record.source:
+                del self._owners[name]
         for name, _ in record.every_file():
             owner = self._owners.get(name)
             if owner is not None and owner != record.source and owner in self._known:

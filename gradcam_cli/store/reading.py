@@ -170,9 +170,14 @@ def last_places(records: Iterable[tuple[Record, int]]) -> Iterable[int]:
     """
     places: dict[str, int] = {}
     owners: dict[str, str] = {}
+    files: dict[str, list[str]] = {}
     for record, place in records:
+        for name in files.pop(record.source, ()):  # what it made before is not its own any more
+            if owners.get(name) == record.source:
+                del owners[name]
         places[record.source] = place
-        for name, _ in record.every_file():
+        files[record.source] = [name for name, _ in record.every_file()]
+        for name in files[record.source]:
             owner = owners.get(name, record.source)
             if owner != record.source:
                 places.pop(owner, None)

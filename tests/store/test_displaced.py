@@ -122,3 +122,13 @@ def test_in_one_list_both_are_done_under_names_of_their_own() -> None:
     assert run(two, one) == (["y/a.jpg", "x/a.jpg"], [])
     assert run(one) == ([], [])  # alone it has its plain name again
     assert recorded() == both
+
+
+def test_a_picture_that_went_elsewhere_keeps_its_record_when_its_old_place_is_taken() -> None:
+    moved = picture("p/a.jpg")
+    run(moved)
+    elsewhere = Found(moved.path, moved.source, "p/a.jpg")  # as in the folder p, named as such
+    pictures = elsewhere, picture("q/a.jpg")
+    assert run(*pictures) == ([], [])
+    assert [record.source for record in read_folder(OUT)] == ["p/a.jpg", "q/a.jpg"]
+    assert run(*pictures)[0] == ["p/a.jpg", "q/a.jpg"]
