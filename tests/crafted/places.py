@@ -104,7 +104,11 @@ def hidden(config: Json, name: str, place: str, baits: Path) -> None:
 
 
 def _private(node: Json) -> Json:
-    found = getattr(importlib.import_module(node["module"]), node["class_name"], None)
+    try:
+        home = importlib.import_module(node["module"])
+    except ImportError:
+        return node
+    found = getattr(home, node["class_name"], None)
     return node | {"module": getattr(found, "__module__", node["module"])}
 
 
@@ -154,7 +158,8 @@ SPELLINGS: dict[str, Callable[[Json], Json]] = {
 
 def spelled(config: Json, name: str, spelling: str, place: str, baits: Path) -> None:
     """Put an object into a configuration under another name."""
-    PLACES[place](config, SPELLINGS[spelling](OBJECTS[name](baits)))
+    node = {"module": "keras.layers", **OBJECTS[name](baits)}
+    PLACES[place](config, SPELLINGS[spelling](node))
 
 
 def _deep(depth: int) -> Callable[[Json], None]:
