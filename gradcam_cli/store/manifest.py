@@ -13,7 +13,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from gradcam_cli.errors import GradcamError
+from gradcam_cli.errors import FailureKind, GradcamError
 from gradcam_cli.regular import open_regular
 from gradcam_cli.sources.find import Found
 from gradcam_cli.spec.run import digest
@@ -163,9 +163,12 @@ class Manifest:
     def append(self, record: Record) -> None:
         """Write one record whole, and hand it to the operating system at once.
 
-        The files that an earlier run made of the picture, and this one did not, are removed.
+        The files that an earlier run made of the picture, and this one did not, are removed. What
+        was done with the same settings stays where a disk or a picture is only out of reach.
         """
         before = self._known.get(record.source)
+        if before and before.settings == self.settings and _may_pass(record):
+            return
         self._superseded |= before is not None and not self._doomed
         line = record.to_json().encode() + b"\n"
         self.check()
@@ -293,6 +296,12 @@ class Manifest:
             f"{path} is of a run with other settings" + (f" ({which})" if which else ""),
             "give the same options to every shard, or choose another folder with -o",
         )
+
+
+def _may_pass(record: Record) -> bool:
+    """Return whether a failure is one of reaching a picture, and says nothing of what is in it."""
+    reach = (FailureKind.VANISHED, FailureKind.TIMEOUT, FailureKind.UNREADABLE)
+    return record.error is not None and record.error.kind in reach
 
 
 def _same_file(path: Path, size: int, content: str, written_ns: int) -> bool:

@@ -776,3 +776,20 @@ def test_another_file_of_the_same_length_is_not_the_one_that_was_written(later: 
     path.write_bytes(b"overlay")  # the folder was copied: other times, the same content
     os.utime(path, ns=(0, written.written_ns + 1 + later))
     assert is_done(found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "stays"), [("vanished", True), ("timeout", True), ("empty", False)]
+)
+def test_what_is_out_of_reach_for_once_stays_done(kind: str, stays: bool) -> None:
+    """A disk that is not mounted today must not cost what was made of its pictures."""
+    found = picture()
+    add(finished(found))
+    content, facts = found.path.read_bytes(), found.path.stat()
+    found.path.unlink()
+    assert not is_done(found)
+    add(replace(failure(found), error=Failure(kind, "no such file")))
+    assert Path("out", f"{found.source}.top1.jpg").exists() == stays
+    found.path.write_bytes(content)
+    os.utime(found.path, ns=(0, facts.st_mtime_ns))
+    assert bool(is_done(found)) == stays
