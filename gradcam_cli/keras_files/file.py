@@ -25,6 +25,7 @@ from gradcam_cli.keras_files.lambdas import own_functions, trusted_code
 from gradcam_cli.keras_files.link import named
 from gradcam_cli.keras_files.meanings import not_reproduced
 from gradcam_cli.keras_files.memory import sharing
+from gradcam_cli.keras_files.names import LOOKUPS
 from gradcam_cli.keras_files.oldweights import assign_converted, conversion, finalize
 from gradcam_cli.keras_files.refusal import (
     blaming,
@@ -176,7 +177,8 @@ def _load(archive: Archive, custom: dict[str, Any], unsafe: bool) -> Any:
     ending = "model.keras" if archive.container == "keras" else "model.h5"
     with named(archive.path, ending) as link:
         if archive.container == "keras" and not custom:
-            link = without_assets(link)
+            classes = {str(node["class_name"]) for node in objects(archive.config)}
+            link = without_assets(link, not classes.isdisjoint(LOOKUPS))
         return keras.saving.load_model(
             link, custom_objects=custom, compile=False, safe_mode=not unsafe
         )
