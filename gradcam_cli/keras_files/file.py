@@ -21,6 +21,7 @@ from gradcam_cli.keras_files.blank import blank_weights
 from gradcam_cli.keras_files.budget import limited_weights
 from gradcam_cli.keras_files.container import WEIGHTS, unpacked, without_assets
 from gradcam_cli.keras_files.custom import CustomObjects, read_custom_objects
+from gradcam_cli.keras_files.hdf5 import bounded_text
 from gradcam_cli.keras_files.lambdas import own_functions, trusted_code
 from gradcam_cli.keras_files.link import named
 from gradcam_cli.keras_files.meanings import not_reproduced
@@ -108,6 +109,7 @@ def _opened(
             warnings.simplefilter("ignore")
             stack.enter_context(contextlib.nullcontext() if mine.names else blank_weights())
             stack.enter_context(sharing())
+            stack.enter_context(bounded_text())
             stack.enter_context(limited_weights(path))
             changed = repaired or functions or archive.weights_only or trained
             if changed or _old_groups(archive) or _conversion(archive):
