@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.keras_files.container import WEIGHTS, unpacked
-from gradcam_cli.keras_files.hdf5 import open_hdf5
+from gradcam_cli.keras_files.hdf5 import bounded_text, open_hdf5
 from gradcam_cli.keras_files.link import named
 from gradcam_cli.keras_files.memory import aligned_zeros, shared, sharing
 from gradcam_cli.keras_files.oldweights import assign_converted, written_by_theano
@@ -35,7 +35,7 @@ def assign_weights(network: Any, path: Path, name: str) -> None:
     """
     try:
         if h5py.is_hdf5(path):
-            with open_hdf5(path) as file:
+            with bounded_text(), open_hdf5(path) as file:
                 group = file if _names(file, "layer_names") else file.get("model_weights", file)
                 if written_by_theano(group):
                     assign_converted(network, group, "Theano")
@@ -68,7 +68,7 @@ def _reason(error: Exception) -> str:
 
 def _load_by_keras(network: Any, path: Path) -> None:
     """Load a file, whatever it is called: Keras goes by the name's ending."""
-    with named(path, WEIGHTS) as link, warnings.catch_warnings():
+    with bounded_text(), named(path, WEIGHTS) as link, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what does not fit raises an error as well
         with sharing():
             network.load_weights(link)

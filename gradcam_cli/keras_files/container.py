@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import stat
 import struct
@@ -14,6 +15,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
 from gradcam_cli.errors import ModelError
+from gradcam_cli.keras_files.bounded import LONGEST
 from gradcam_cli.keras_files.hdf5 import FLOOR, RATIO, open_hdf5
 
 __all__ = [
@@ -31,6 +33,7 @@ WEIGHTS = "model.weights.h5"
 ARRAYS = "model.weights.npz"
 
 _MEMBERS = ("config.json", "metadata.json", WEIGHTS)
+_VOCABULARY = re.compile(r"assets/(.+/)?vocabulary\.txt")
 _BLOCK = 1 << 20
 _MOST = 10_000
 """A ``.keras`` file has three members, and some of its assets."""
@@ -169,23 +172,29 @@ def unpacked(path: Path, name: str) -> Iterator[Path]:
         yield target
 
 
-def without_assets(path: Path) -> Path:
+def without_assets(path: Path, vocabularies: bool) -> Path:
     """Return a ``.keras`` file of three members, a copy beside ``path`` where that has more.
 
-    Keras unpacks all there is into a folder of its own when there are more. Its own layers for
-    pictures have no assets.
+    Keras unpacks all there is into a folder of its own when there are more. Its own layers have no
+    assets but the ``vocabularies`` that they learned, which are kept where that is asked for.
+    Raises ModelError where those are longer than any are.
     """
     with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        if len(names) <= len(_MEMBERS):
+        members = archive.infolist()
+        if len(members) <= len(_MEMBERS):
             return path
-        weights = WEIGHTS if WEIGHTS in names else ARRAYS
+        weights = WEIGHTS if WEIGHTS in archive.namelist() else ARRAYS
+        words = [one for one in members if vocabularies and _VOCABULARY.fullmatch(one.filename)]
+        if sum(one.file_size for one in words) > LONGEST:
+            raise ModelError(
+                f"{path} has vocabularies of more than {LONGEST >> 20} MB", _SAVE_AGAIN
+            )
         target = path.with_name("without-assets.keras")
         with zipfile.ZipFile(target, "w") as copy:
-            for name in names:
-                if name in (*_MEMBERS[:2], weights):
-                    with copy.open(name, "w", force_zip64=True) as file:
-                        _copy(archive, archive.getinfo(name), file, target.parent)
+            for one in members:
+                if one.filename in (*_MEMBERS[:2], weights) or one in words:
+                    with copy.open(one.filename, "w", force_zip64=True) as file:
+                        _copy(archive, one, file, target.parent)
     return target
 
 

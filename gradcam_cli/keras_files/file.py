@@ -21,10 +21,12 @@ from gradcam_cli.keras_files.blank import blank_weights
 from gradcam_cli.keras_files.budget import limited_weights
 from gradcam_cli.keras_files.container import WEIGHTS, unpacked, without_assets
 from gradcam_cli.keras_files.custom import CustomObjects, read_custom_objects
+from gradcam_cli.keras_files.hdf5 import bounded_text
 from gradcam_cli.keras_files.lambdas import own_functions, trusted_code
 from gradcam_cli.keras_files.link import named
 from gradcam_cli.keras_files.meanings import not_reproduced
 from gradcam_cli.keras_files.memory import sharing
+from gradcam_cli.keras_files.names import LOOKUPS
 from gradcam_cli.keras_files.oldweights import assign_converted, conversion, finalize
 from gradcam_cli.keras_files.refusal import (
     blaming,
@@ -107,6 +109,7 @@ def _opened(
             warnings.simplefilter("ignore")
             stack.enter_context(contextlib.nullcontext() if mine.names else blank_weights())
             stack.enter_context(sharing())
+            stack.enter_context(bounded_text())
             stack.enter_context(limited_weights(path))
             changed = repaired or functions or archive.weights_only or trained
             if changed or _old_groups(archive) or _conversion(archive):
@@ -176,7 +179,8 @@ def _load(archive: Archive, custom: dict[str, Any], unsafe: bool) -> Any:
     ending = "model.keras" if archive.container == "keras" else "model.h5"
     with named(archive.path, ending) as link:
         if archive.container == "keras" and not custom:
-            link = without_assets(link)
+            classes = {str(node["class_name"]) for node in objects(archive.config)}
+            link = without_assets(link, not classes.isdisjoint(LOOKUPS))
         return keras.saving.load_model(
             link, custom_objects=custom, compile=False, safe_mode=not unsafe
         )

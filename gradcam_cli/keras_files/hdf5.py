@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import h5py
-from h5py import h5d, h5l, h5o, h5pl, h5z
+from h5py import h5d, h5i, h5l, h5o, h5pl, h5z
 
 from gradcam_cli.errors import ModelError
 
-__all__ = ["FLOOR", "RATIO", "check_hdf5", "open_hdf5"]
+__all__ = ["FLOOR", "RATIO", "bounded_text", "check_hdf5", "open_hdf5"]
 
 FLOOR = 256 << 20
 """Bytes that any file may unpack to."""
@@ -80,6 +80,34 @@ def _without_plugins() -> Iterator[None]:
     finally:
         for folder in folders:
             h5pl.append(folder)
+
+
+@contextmanager
+def bounded_text() -> Iterator[None]:
+    """Raise ModelError where the block reads an array whose values may each be as long as the file.
+
+    Many of them can share one place in the file, and are read as often.
+    """
+    originals = {name: vars(h5py.Dataset)[name] for name in ("__getitem__", "read_direct")}
+
+    def checked(original: Any) -> Any:
+        def read(data: Any, *args: Any, **kwargs: Any) -> Any:
+            count = math.prod(data.shape or ())
+            if count > 1 and data.dtype.hasobject:
+                file = h5i.get_file_id(data.id)
+                if count * file.get_filesize() > FLOOR:
+                    raise ModelError(f"the file has {count:,} values of any length", _BOMB)
+            return original(data, *args, **kwargs)
+
+        return read
+
+    try:
+        for name, original in originals.items():
+            setattr(h5py.Dataset, name, checked(original))
+        yield
+    finally:
+        for name, original in originals.items():
+            setattr(h5py.Dataset, name, original)
 
 
 class _Walk:

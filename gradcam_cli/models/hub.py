@@ -15,7 +15,7 @@ from gradcam_cli.isolation import keras
 from gradcam_cli.keras_files.allowed import refused
 from gradcam_cli.keras_files.blank import blank_weights
 from gradcam_cli.keras_files.bounded import parsed
-from gradcam_cli.keras_files.hdf5 import open_hdf5
+from gradcam_cli.keras_files.hdf5 import bounded_text, open_hdf5
 from gradcam_cli.keras_files.memory import sharing
 from gradcam_cli.keras_files.refusal import first_line
 from gradcam_cli.models.catalog import names
@@ -48,7 +48,7 @@ def open_preset(model: str, *, unsafe: bool = False) -> Any:
         _refuse_others(configurations, model, unsafe)
         _check_weights(preset, model)
         try:
-            with blank_weights(), sharing():
+            with blank_weights(), sharing(), bounded_text():
                 return hub.models.ImageClassifier.from_preset(preset)
         except MemoryError:
             raise

@@ -243,6 +243,18 @@ def test_what_a_classifier_does_not_need_is_never_unpacked(
         np.testing.assert_array_equal(got, want)
 
 
+def test_vocabularies_that_layers_learned_are_kept(tmp_path: Path) -> None:
+    learned = L.IntegerLookup(output_mode="one_hot")
+    learned.adapt(np.array([7, 7, 5]))
+    words = keras.Input((1,), dtype="int64")
+    model = keras.Model(words, L.Dense(2)(learned(words)))
+    path = tmp_path / "learned.keras"
+    model.save(path)
+    add(path, "assets/labels.txt", b"cat")
+    numbers = np.array([[5], [7], [6]])
+    np.testing.assert_array_equal(open_network(path).network(numbers), model(numbers))
+
+
 def test_a_bomb_ends_in_one_sentence(path: Path, tmp_path: Path) -> None:
     claim(path)
     done = gradcam("run", SAMPLES, "--model", path, "-o", "out", cwd=tmp_path)

@@ -22,7 +22,7 @@ from gradcam_cli.keras_files import hdf5
 from gradcam_cli.keras_files.archive import read_archive, read_pair
 from gradcam_cli.keras_files.assign import assign_weights
 from gradcam_cli.keras_files.file import open_network
-from gradcam_cli.keras_files.hdf5 import open_hdf5
+from gradcam_cli.keras_files.hdf5 import bounded_text, open_hdf5
 from tests.keras_files.rewriting import save, write_zip
 
 L = keras.layers
@@ -386,3 +386,15 @@ def test_members_are_read_in_place(tmp_path: Path) -> None:
     write_zip(path, dict(reversed(members.items())))
     for got, want in zip(open_network(path).network.get_weights(), expected, strict=True):
         np.testing.assert_array_equal(got, want)
+
+
+def test_values_that_may_be_as_long_as_the_file_are_not_read(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file, bounded_text():
+        file["filling"] = np.zeros(1 << 20, np.uint8)
+        file["few"], file["many"] = ["a"] * 3, ["a"] * 1000
+        file.attrs["names"] = ["a"] * 1000  # as tf_keras names layers and weights
+        file.flush()
+        assert len(file["few"][()]) == 3
+        assert len(file.attrs["names"]) == 1000
+        with pytest.raises(ModelError, match="1,000 values of any length"):
+            file["many"][()]
