@@ -101,7 +101,7 @@ def load(model: str | os.PathLike[str] = "vgg16", **settings: Any) -> Model:
 
 def explain(
     model: Model | str | os.PathLike[str],
-    images: Image | Sequence[Image],
+    images: Image | Iterable[Image],
     classes: str | int | Sequence[str | int] = "predicted",
     layer: str = "auto",
     method: str = "gradcam",
@@ -120,14 +120,15 @@ def explain(
     the model does not allow, GradcamError for values that are not valid.
     """
     loaded = model if isinstance(model, Model) else load(model)
-    asked = [classes] if isinstance(classes, str | int) else classes
+    asked = [classes] if isinstance(classes, str | int | np.integer) else classes
     spec = RunSpec(
-        images=ImageSpec(resize=cast("Any", resize), batch_size=batch_size),
+        images=ImageSpec(resize=cast("Any", resize), batch_size=int(batch_size)),
         explain=ExplainSpec(
             classes=tuple(map(str, asked)), layer=layer, method=method, score=cast("Any", score)
         ),
     )
-    several = images if isinstance(images, Sequence) and not isinstance(images, str) else [images]
+    one = isinstance(images, str | os.PathLike | np.ndarray)
+    several = cast("list[Image]", [images] if one else list(cast("Iterable[Image]", images)))
     prepared = [_prepared(each, place, loaded, spec.images) for place, each in enumerate(several)]
     if not prepared:
         return []

@@ -132,6 +132,10 @@ def test_values_are_checked(model: gradcam_cli.Model, tmp_path: Path) -> None:
         gradcam_cli.explain(model, tmp_path / "a.jpg")
     assert caught.value.kind == "not-a-picture"
     assert gradcam_cli.explain(model, []) == []
+    by_number = gradcam_cli.explain(
+        model, SAMPLES.glob("cat.jpg"), classes=np.int64(285), batch_size=np.int64(2)
+    )
+    assert [each.name for each in by_number] == ["Egyptian_cat"]
 
 
 def test_run_gives_outcomes_in_order(tmp_path: Path) -> None:
