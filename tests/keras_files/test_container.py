@@ -62,7 +62,7 @@ def outside(path: Path) -> None:
 
 
 def absolute(path: Path) -> None:
-    add(path, "/tmp/evil.txt")
+    add(path, "/nowhere/evil.txt")
 
 
 def outside_on_windows(path: Path) -> None:
@@ -141,7 +141,7 @@ HOSTILE: dict[Callable[[Path], None], str] = {
     twice: "'config.json' is in it twice",
     twice_by_case: "'Config.JSON' is in it twice",
     outside: "'assets/../../../evil.txt' lies outside",
-    absolute: "'/tmp/evil.txt' lies outside",
+    absolute: "'/nowhere/evil.txt' lies outside",
     outside_on_windows: r"'assets\\..\\..\\evil.txt' lies outside",
     a_drive: "'C:evil.txt' lies outside",
     linked: "'assets/link' is a link to another file",
