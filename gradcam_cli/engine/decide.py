@@ -47,7 +47,7 @@ def decided(model: Model, spec: RunSpec, count: int, before: int = 0) -> Explain
         try:
             explainer = traced(model, spec.explain, size, freeze)
             smallest = size == 1 or bool(model.ports.batch)
-            if explainer.fits() or (smallest and explainer.fits(sparing=False)):
+            if explainer.fits(sparing=not smallest):
                 return explainer
             if smallest:
                 raise too_large(1)
