@@ -46,7 +46,8 @@ class Explanation:
     ``source`` is the image's path, or its place among the arrays that were given. ``probability``
     is 0..1, or None where the model has none; ``score`` is the logit. ``raw`` is the signed map,
     float32 ``[u, v]``, before ReLU and scaling; ``heat`` is the map in 0..1. ``empty_reason`` is
-    empty when the map has something to show. ``layer`` is the layer's path in the model.
+    empty when the map has something to show. ``method`` is the method's name, ``layer`` the layer's
+    path in the model.
     """
 
     source: str
@@ -55,6 +56,7 @@ class Explanation:
     name: str
     probability: float | None
     score: float
+    method: str
     layer: str
     raw: NDArray[np.float32]
     empty_reason: str
@@ -210,12 +212,13 @@ def _explanations(
             name=name,
             probability=item.probability,
             score=item.score,
-            layer=answer.facts.layer,
+            method=item.method,
+            layer=item.layer,
             raw=item.raw,
             empty_reason=item.empty_reason,
             pixels=pixels,
             _placement=prepared.placement,
-            _cells=answer.facts.cells,
+            _cells=item.cells,
         )
 
     return [explanation(item) for item in answer.maps]

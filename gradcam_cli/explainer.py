@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradcam_cli.cam.answer import Answer, ClassMap, Facts
+from gradcam_cli.cam.answer import Answer, ClassMap, Facts, LayerFacts
 from gradcam_cli.cam.maps import why_empty
 from gradcam_cli.cam.methods import METHODS, Method
 from gradcam_cli.errors import GradcamError, ModelError, OutOfMemory
@@ -54,6 +54,7 @@ class Explainer:
     classes: ClassChoice
     function: Any
     facts: Facts
+    method: str = ""
 
     def __call__(self, pixels: NDArray[np.uint8]) -> list[Answer]:
         """Return what the model says of each image, in order."""
@@ -123,7 +124,7 @@ def traced(
                 other, other_facts, _ = _trace(tracing, freeze)
             if spec.precision == "bfloat16" or _seconds(other) < _seconds(function):
                 function, facts = other, replace(other_facts, precision="bfloat16")
-    return Explainer(model, classes, function, facts)
+    return Explainer(model, classes, function, facts, spec.method if spec else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +160,8 @@ class _Tracing:
             self.batch_size,
             head.kind,
             head.found,
-            layer=self.layer,
-            grid=chosen.features.grid,
-            cells=_cells(chosen.features.places),
             precision=str(chosen.step.tensor.dtype.name),
+            layers=(LayerFacts(self.layer, chosen.features.grid, _cells(chosen.features.places)),),
         )
         return tensors, (facts, trunk(anatomy, chosen))
 
@@ -255,7 +254,7 @@ def _answer(explainer: Explainer, values: dict[str, Any], row: int) -> Answer:
     ranks = outputs if facts.head in _BY_CELLS else scores
     probabilities = outputs if known else None
     maps: dict[int, ClassMap] = {}
-    for place, index in enumerate(values["classes"][row].tolist() if facts.layer else ()):
+    for place, index in enumerate(values["classes"][row].tolist() if facts.layers else ()):
         if index in maps:
             continue
         raw = values["maps"][row, place]
@@ -267,6 +266,9 @@ def _answer(explainer: Explainer, values: dict[str, Any], row: int) -> Answer:
             score=float(scores[index]),
             raw=raw,
             empty_reason=why_empty(raw, bool(values["flat"][row, place]), won),
+            method=explainer.method,
+            layer=facts.layers[0].path,
+            cells=facts.layers[0].cells,
         )
     order = np.argsort(-ranks, kind="stable")
     return Answer(facts, probabilities, scores, order, tuple(maps.values()))

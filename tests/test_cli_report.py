@@ -53,7 +53,7 @@ def test_the_numbers_as_json(run: Path) -> None:
     first = record["predictions"][0]
     assert numbers["report"] == "pages/page.html"
     assert (numbers["pictures"], numbers["done"], numbers["failed"]) == (1, 1, {})
-    assert numbers["used"]["layer"] == {record["layer"]: 1}
+    assert numbers["used"]["layer"] == {record["explanations"][0]["layer"]: 1}
     assert numbers["settings"] == {record["settings"]: 1}
     assert numbers["classes"] == [
         {

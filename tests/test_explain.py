@@ -246,11 +246,11 @@ def test_two_labels_make_two_classes_of_one_linear_unit() -> None:
 def test_the_layer_is_that_of_the_model_the_automatic_one_or_the_one_asked_for() -> None:
     network = random_net()
     model = model_of(network)
-    assert traced(model, ask(1, ()), 1).facts.layer == "conv2"
+    assert traced(model, ask(1, ()), 1).facts.layers[0].path == "conv2"
     first = replace(model, layer="conv1")
     explainer = traced(first, ask(1, ()), 1)
-    assert (explainer.facts.layer, explainer.facts.grid) == ("conv1", (10, 8))
-    assert traced(first, ask(1, (), layer="conv2"), 1).facts.layer == "conv2"
+    assert (explainer.facts.layers[0].path, explainer.facts.layers[0].grid) == ("conv1", (10, 8))
+    assert traced(first, ask(1, (), layer="conv2"), 1).facts.layers[0].path == "conv2"
 
 
 def test_what_cannot_be_differentiated_is_refused() -> None:

@@ -74,7 +74,7 @@ def explain(network: Any, ports: Ports, case: Case, pixels: Pixels) -> list[Answ
     model = made(network, ports, case)
     question = ask(0, case.classes, layer=case.layer, call=case.call)
     explainer = traced(model, question, len(pixels))
-    assert explainer.facts.grid == case.grid
+    assert explainer.facts.layers[0].grid == case.grid
     return list(explainer.many(list(pixels)))
 
 

@@ -111,7 +111,7 @@ def test_tokens_lie_by_columns(tmp_path: Path) -> None:
     for layer in ("patches", "norm"):
         explainer = traced(model, ask(1, layer=layer), 1)
         maps[layer] = explainer(picture)[0].maps[0].raw
-        assert explainer.facts.grid == (2, 4)
+        assert explainer.facts.layers[0].grid == (2, 4)
     assert all(check.passed for check in self_test(model, "norm"))
     # where the norm's weights and the head are plain, its map is that of the normalised patches
     patches, norm = network.get_layer("patches"), network.get_layer("norm")

@@ -9,35 +9,42 @@ from numpy.typing import NDArray
 
 from gradcam_cli.images.fit import Cells
 
-__all__ = ["Answer", "ClassMap", "Facts"]
+__all__ = ["Answer", "ClassMap", "Facts", "LayerFacts"]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerFacts:
+    """A layer that is explained: its path, its grid ``(u, v)``, and where the grid's cells lie."""
+
+    path: str
+    grid: tuple[int, int]
+    cells: Cells | None
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is true of all answers of one traced network.
 
-    ``layer`` is the path of the layer that is explained, empty for predictions only; ``grid`` its
-    ``(u, v)``, and ``cells`` say where the grid lies in the network's input (None where that is
-    not known). ``head`` is the kind of head; ``logits_found`` tells that its scores are logits
-    behind a visible softmax or sigmoid. ``precision`` is what the layer is computed in.
+    ``head`` is the kind of head; ``logits_found`` tells that its scores are logits behind a visible
+    softmax or sigmoid. ``precision`` is what the layers that are explained are computed in;
+    predictions alone have no ``layers``.
     """
 
     batch_size: int
     head: str
     logits_found: bool
-    layer: str = ""
-    grid: tuple[int, int] = (0, 0)
-    cells: Cells | None = None
     precision: str = ""
+    layers: tuple[LayerFacts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ClassMap:
-    """Where one image speaks for one class.
+    """Where one image speaks for one class, by one method at one layer.
 
-    ``slot`` says why the class was chosen and names its files: ``top1``, ``top2``, ``class281``.
-    ``raw`` is the signed map, float32 ``[u, v]``, before ReLU and scaling. ``empty_reason`` is
-    empty when the map has something positive to show.
+    ``slot`` says why the class was chosen: ``top1``, ``top2``, ``class281``. ``raw`` is the signed
+    map, float32 ``[u, v]``, before ReLU and scaling; ``cells`` say where its cells lie in the
+    network's input, None where that is not known. ``empty_reason`` is empty when the map has
+    something positive to show. ``layer`` is a path, empty for methods that need no layer.
     """
 
     slot: str
@@ -46,6 +53,9 @@ class ClassMap:
     score: float
     raw: NDArray[np.float32]
     empty_reason: str
+    method: str = "gradcam"
+    layer: str = ""
+    cells: Cells | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class Recorder:
         image, facts, asked = prepared.image, answer.facts, self.spec.explain
         explained = asked is not None and bool(answer.maps)
         notes = (*self.model.notes, *self.model.warnings)
-        if facts.layer and facts.cells is None:
+        if any(each.layer and each.cells is None for each in answer.maps):
             notes = (*notes, UNPLACED)
         files = self._files(prepared, answer)
         return Record(
@@ -73,8 +73,6 @@ class Recorder:
             notes=(*notes, *does_not_fit(prepared, self.model, self.spec.images.resize)),
             model=self.model.name,
             weights=self.model.weights,
-            layer=facts.layer,
-            method=asked.method if asked and explained else "",
             score_kind=asked.score if asked and explained else "",
             precision=facts.precision,
             batch_size=facts.batch_size,
@@ -83,7 +81,7 @@ class Recorder:
             sizes={kind: made.size for kind, made in files.get("", {}).items()},
             predictions=_predictions(answer, self.model.labels, self.spec.images.top_k),
             explanations=tuple(
-                _explanation(each, prepared, answer, self.model.labels, files.get(each.slot, {}))
+                _explanation(each, prepared, self.model.labels, files.get(each.slot, {}))
                 for each in answer.maps
             ),
             digests={made.name: made.digest for each in files.values() for made in each.values()},
@@ -117,7 +115,6 @@ class Recorder:
             whole = to_draw(
                 pixels,
                 prepared.placement,
-                answer.facts.cells,
                 answer.maps,
                 self.spec.draw,
                 self.spec.images.resize,
@@ -156,14 +153,13 @@ def _finite(number: float | None) -> float | None:
 def _explanation(
     item: ClassMap,
     prepared: Prepared,
-    answer: Answer,
     labels: Labels,
     files: dict[str, _Made],
 ) -> ExplanationRecord:
     synset, name = describe(item.index, labels)
     hottest = None
     if not item.empty_reason:
-        hottest = peak(normalised(item.raw), prepared.placement, answer.facts.cells)
+        hottest = peak(normalised(item.raw), prepared.placement, item.cells)
     return ExplanationRecord(
         index=item.index,
         id=synset,
@@ -175,4 +171,7 @@ def _explanation(
         peak=hottest,
         files={kind: made.name for kind, made in files.items()},
         sizes={kind: made.size for kind, made in files.items()},
+        slot=item.slot,
+        method=item.method,
+        layer=item.layer,
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gradcam_cli.cam.answer import ClassMap
 from gradcam_cli.cam.maps import normalised
 from gradcam_cli.images.encode import encode, encode_array
-from gradcam_cli.images.fit import Cells, Placement, place, seen, shrink, strips, to_picture
+from gradcam_cli.images.fit import Placement, place, seen, shrink, strips, to_picture
 from gradcam_cli.render.colours import blended, coloured
 from gradcam_cli.spec.draw import DrawSpec
 
@@ -22,12 +22,11 @@ class Drawing:
     """What there is to draw: an image, and its maps; one map for what is drawn per map.
 
     ``pixels`` are RGB uint8 ``[H, W, 3]``; ``placement`` says where the network's input lies in
-    them, ``cells`` where the maps' cells lie in that input, if that is known.
+    them.
     """
 
     pixels: NDArray[np.uint8]
     placement: Placement
-    cells: Cells | None
     maps: tuple[ClassMap, ...]
     spec: DrawSpec
 
@@ -35,7 +34,6 @@ class Drawing:
 def to_draw(
     pixels: NDArray[np.uint8],
     placement: Placement,
-    cells: Cells | None,
     maps: tuple[ClassMap, ...],
     spec: DrawSpec,
     resize: str,
@@ -45,16 +43,16 @@ def to_draw(
         pixels = shrink(pixels, spec.max_size)
         height, width = pixels.shape[:2]
         placement = place((height, width), placement.network, resize)
-    return Drawing(pixels, placement, cells, maps, spec)
+    return Drawing(pixels, placement, maps, spec)
 
 
 def overlay(drawing: Drawing) -> bytes:
     """Return the first map on the image, as a file of the format asked for."""
-    spec = drawing.spec
+    spec, shown = drawing.spec, drawing.maps[0]
     pixels = blended(
         drawing.pixels,
-        strips(normalised(drawing.maps[0].raw), drawing.placement, drawing.cells),
-        seen(drawing.placement, drawing.cells),
+        strips(normalised(shown.raw), drawing.placement, shown.cells),
+        seen(drawing.placement, shown.cells),
         spec.intensity,
         spec.blend,
         spec.colormap,
@@ -64,8 +62,8 @@ def overlay(drawing: Drawing) -> bytes:
 
 def heatmap(drawing: Drawing) -> bytes:
     """Return the first map's colours alone, at the image's size."""
-    heat = to_picture(normalised(drawing.maps[0].raw), drawing.placement, drawing.cells)
-    spec = drawing.spec
+    spec, shown = drawing.spec, drawing.maps[0]
+    heat = to_picture(normalised(shown.raw), drawing.placement, shown.cells)
     return encode(coloured(heat, spec.colormap), spec.format, spec.quality)
 
 

@@ -113,8 +113,8 @@ class _Count:
     def add(self, record: Record) -> None:
         self.pictures += 1
         for name, values in self.used.items():
-            if value := getattr(record, name):
-                values[value] += 1
+            parts = record.explanations if name in ("layer", "method") else (record,)
+            values.update({getattr(part, name): 1 for part in parts if getattr(part, name)})
         self.settings[record.settings] += 1
         self.with_warning += bool(record.warning)
         self.notes.update(dict.fromkeys(record.notes))

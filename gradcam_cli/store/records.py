@@ -43,7 +43,8 @@ class Prediction:
 class ExplanationRecord:
     """One map of one picture; ``peak`` is its hottest pixel ``(x, y)`` in the picture, or None.
 
-    ``files`` are the written files by kind, ``sizes`` their bytes.
+    ``slot`` says why the class was chosen: ``top1``, ``class281``. ``files`` are the written files
+    by kind, ``sizes`` their bytes.
     """
 
     index: int
@@ -56,6 +57,9 @@ class ExplanationRecord:
     peak: tuple[int, int] | None
     files: Mapping[str, str]
     sizes: Mapping[str, int]
+    slot: str = ""
+    method: str = ""
+    layer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +93,6 @@ class Record:
     notes: tuple[str, ...] = ()
     model: str = ""
     weights: str = ""
-    layer: str = ""
-    method: str = ""
     score_kind: str = ""
     precision: str = ""
     batch_size: int = 0
@@ -141,7 +143,12 @@ class Record:
             values["predictions"] = tuple(
                 _sound(Prediction(**row)) for row in values["predictions"]
             )
-            values["explanations"] = tuple(map(_explanation, values["explanations"]))
+            of_all: dict[str, Any] = {
+                name: values.pop(name) for name in ("method", "layer") if name in values
+            }
+            values["explanations"] = tuple(
+                _explanation({**of_all, **row}) for row in values["explanations"]
+            )
             _check_files(values.get("files", {}), values.get("sizes", {}))
             values["digests"] = _digests(values.get("digests", {}))
             values["notes"] = tuple(map(str, values["notes"]))

@@ -47,11 +47,11 @@ def answer(score: float = 2.0, raw: float = 1.0) -> Answer:
     scores = np.asarray([0.0, score, 1.0], np.float32)
     grid = np.asarray([[0, 0], [0, raw]], np.float32)
     return Answer(
-        facts=Facts(7, "dense", True, "conv", (2, 2), None, "float32"),
+        facts=Facts(7, "dense", True, "float32"),
         probabilities=scores / np.float32(10),
         scores=scores,
         order=np.asarray([1, 2, 0]),
-        maps=(ClassMap("top1", 1, score / 10, score, grid, ""),),
+        maps=(ClassMap("top1", 1, score / 10, score, grid, "", layer="conv"),),
     )
 
 
@@ -82,16 +82,19 @@ def test_an_answer_becomes_a_record_and_its_files(model: Model, tmp_path: Path) 
 
 def test_a_record_says_how_the_answer_came_about(model: Model, tmp_path: Path) -> None:
     record = recorder(model, None)
-    probable = replace(record.spec, explain=ExplainSpec(score="probability", method="cam"))
-    item = prepared(picture(tmp_path, noise(1)), model)
-    done = replace(record, spec=probable)(item, answer())
-    assert (done.layer, done.precision, done.batch_size) == ("conv", "float32", 7)
-    assert (done.method, done.score_kind) == ("cam", "probability")
+    probable = replace(record.spec, explain=ExplainSpec(score="probability"))
+    ready = prepared(picture(tmp_path, noise(1)), model)
+    (shown,) = answer().maps
+    by_cam = replace(answer(), maps=(replace(shown, method="cam"),))
+    done = replace(record, spec=probable)(ready, by_cam)
+    assert (done.score_kind, done.precision, done.batch_size) == ("probability", "float32", 7)
+    (item,) = done.explanations
+    assert (item.slot, item.method, item.layer) == ("top1", "cam", "conv")
     assert (done.model, done.weights) == (model.name, model.weights)
     assert done.settings == record.settings
     assert UNPLACED in done.notes
-    placed = replace(answer(), facts=replace(answer().facts, cells=WHOLE))
-    assert UNPLACED not in record(item, placed).notes
+    placed = replace(answer(), maps=(replace(shown, cells=WHOLE),))
+    assert UNPLACED not in record(ready, placed).notes
 
 
 def test_files_lie_where_the_list_puts_them(model: Model, tmp_path: Path) -> None:
@@ -128,7 +131,7 @@ def test_predicting_writes_nothing(model: Model, tmp_path: Path) -> None:
     item = prepared(picture(tmp_path, noise(5, 400, 600)), model)
     done = recorder(model, None)(item, replace(answer(), maps=()))
     assert (done.width, done.height, done.explanations) == (600, 400, ())
-    assert (done.method, done.score_kind) == ("", "")
+    assert done.score_kind == ""
     assert written(tmp_path) == ["a.png"]
 
 

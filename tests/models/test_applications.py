@@ -94,8 +94,8 @@ def test_a_family_from_its_name_to_its_map(name: str) -> None:
     scaled = module(entry).preprocess_input(x[None].astype(np.float32))
     A, G, logits = by_rebuilding(model.network, scaled)
     assert model.ports.size == entry.input_size
-    assert explainer.facts.grid == A.shape[1:3]
-    assert explainer.facts.layer == entry.layer
+    assert explainer.facts.layers[0].grid == A.shape[1:3]
+    assert explainer.facts.layers[0].path == entry.layer
     expected = grad_cam(A, G)[0]
     assert np.abs(expected).max() > 0
     np.testing.assert_allclose(explanation.raw, expected, atol=5e-5 * np.abs(expected).max())

@@ -34,6 +34,7 @@ def heatmap(
     files: Mapping[str, str] | None = None,
     reason: str | None = None,
     probability: float | None = 0.5,
+    layer: str = "block5_conv3",
 ) -> ExplanationRecord:
     """Return a map, an empty one when a ``reason`` is given."""
     named = {} if files is None else files
@@ -48,6 +49,9 @@ def heatmap(
         peak=None if reason is not None else (3, 4),
         files=named,
         sizes=dict.fromkeys(named, 1),
+        slot="top1",
+        method="gradcam",
+        layer=layer,
     )
 
 
@@ -60,8 +64,6 @@ def done(
     used = {
         "model": "vgg16",
         "weights": "imagenet",
-        "layer": "block5_conv3",
-        "method": "gradcam",
         "score_kind": "logit",
         "precision": "float32",
         "settings": "0" * 16,

@@ -78,8 +78,9 @@ def made(tmp_path: Path, *records: Record, place: str = "out/report.html") -> Re
 def everything(text: str) -> list[Record]:
     """Records that say ``text`` wherever a record can say anything."""
     maps = [heatmap(text, {"overlay": "a.jpg"}), heatmap(text, reason=text)]
+    maps = [replace(each, slot=text, method=text, layer=text) for each in maps]
     named = replace(guess(text), id=text)
-    used = dict.fromkeys(("model", "weights", "layer", "method", "score_kind", "precision"), text)
+    used = dict.fromkeys(("model", "weights", "score_kind", "precision"), text)
     told = done(text, named, maps=maps, warning=text, notes=(text,), settings=text, **used)
     return [told, failed("b", text, text)]
 
@@ -190,7 +191,8 @@ def starts(reader: Reader, *names: str) -> list[int]:
 
 
 def test_different_settings_are_said_plainly(tmp_path: Path) -> None:
-    records = [done("a"), done("b", settings="1" * 16, layer="conv1"), done("c", settings="")]
+    other = done("b", settings="1" * 16, maps=[heatmap(layer="conv1")])
+    records = [done("a", maps=[heatmap()]), other, done("c", settings="", maps=[heatmap()])]
     reader = made(tmp_path, *records)
     notice = next(text for _, text in reader.texts if "different settings" in text)
     assert "3 different settings" in notice

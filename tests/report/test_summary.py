@@ -55,9 +55,9 @@ def test_the_most_frequent_comes_first() -> None:
 
 def test_every_different_setting_is_named() -> None:
     records = [
-        done("a"),
-        done("b", layer="conv1", settings="1" * 16),
-        done("c", layer="conv1", settings="1" * 16, precision="bfloat16"),
+        done("a", maps=[heatmap()]),
+        done("b", maps=[heatmap(layer="conv1")], settings="1" * 16),
+        done("c", maps=[heatmap(layer="conv1")], settings="1" * 16, precision="bfloat16"),
     ]
     counts = summarise(records)
     assert list(counts.used["layer"].items()) == [("conv1", 2), ("block5_conv3", 1)]

@@ -27,8 +27,6 @@ RECORD = Record(
     notes=("scaling inside the model",),
     model="vgg16",
     weights="imagenet",
-    layer="block5_conv3",
-    method="gradcam",
     score_kind="logit",
     precision="float32",
     settings="0123456789abcdef",
@@ -45,6 +43,9 @@ RECORD = Record(
             peak=(3, 5),
             files={"overlay": "in/a.jpg.top1.jpg"},
             sizes={"overlay": 4711},
+            slot="top1",
+            method="gradcam",
+            layer="block5_conv3",
         ),
         ExplanationRecord(0, "", "x", None, None, True, "not finite", None, {}, {}),
     ),
@@ -143,10 +144,11 @@ def test_readers_find_every_key_they_know() -> None:
     record = json.loads(RECORD.to_json())
     assert record.keys() >= {
         *("schema_version", "source", "status", "error", "width", "height", "sha256", "model"),
-        *("weights", "layer", "method", "score_kind", "settings", "predictions", "explanations"),
+        *("weights", "score_kind", "settings", "predictions", "explanations"),
         *("seconds", "warning"),
     }
     assert list(record["predictions"][0]) == ["rank", "index", "id", "name", "probability", "score"]
+    assert record["explanations"][0].keys() >= {"slot", "method", "layer", "index", "peak"}
     assert record["explanations"][0]["files"] == {"overlay": "in/a.jpg.top1.jpg"}
     assert json.loads(FAILED.to_json())["error"] == {
         "kind": "empty",
