@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "at_once",
+    "command",
     "error",
     "json_line",
     "line",
@@ -67,6 +68,12 @@ def at_once(sentence: str) -> None:
     """Print from a signal handler, which must not enter a buffered stream a second time."""
     with suppress(OSError):  # the terminal may be what has gone
         os.write(sys.stderr.fileno(), f"{sentence}\n".encode())
+
+
+def command(text: str) -> None:
+    """Print a line for GitHub's runner, as it is: it reads standard error as well."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
 
 
 def _one_line(text: str) -> str:
