@@ -83,14 +83,11 @@ def _print(cases: Sequence[Case], places: Sequence[Place]) -> None:
     for place in places[:_CLASSES]:
         own = numbers.get(place.index, {})
         means = [f"{sum(own[name]) / len(own[name]):.3f}" if name in own else "" for name in names]
-        sameness = "" if place.sameness is None else f"{place.sameness:.2f}"
         chance = "" if place.chance is None else f"{place.chance:.3f}"
         where = place_in_words(place.centre) if place.found else ""
-        rows.append((place.name, place.pictures, *means, sameness, chance, where))
+        rows.append((place.name, place.pictures, *means, f"{place.share:.2f}", chance, where))
     columns = [f"{name}#" for name in names]
-    say.table(
-        ("class", "pictures#", *columns, "sameness of place#", "by chance#", "one place"), rows
-    )
+    say.table(("class", "pictures#", *columns, "in one place#", "by chance#", "where"), rows)
     for place in places:
         if place.found:
             shown = ", ".join(f"{name} {share:.2f}" for name, share in place.ranked[:_PICTURES])

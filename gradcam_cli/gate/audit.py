@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,8 @@ _MOST = 2000
 _DRAWS = 999
 _HOT = 0.1
 """The share of the picture that counts as the place of a mean map."""
+_MUCH = 0.3
+"""The share of all heat in a tenth of the picture that is worth a word; of even heat, 0.1 is."""
 _CHANCE = 0.01
 
 
@@ -40,17 +42,18 @@ _CHANCE = 0.01
 class Place:
     """Where the heat of one class lies over all pictures.
 
-    ``mean`` is the mean map over the image, ``[16, 16]`` of sum 1. ``sameness`` is how alike the
-    places are, 0 to 1 (see ``same_place``), ``chance`` how probable that is for maps that are
-    mirrored at random; both None for fewer than five pictures. ``centre`` is the middle of the
-    hottest place ``(y, x)``, as shares of the image. ``ranked`` has the pictures and the share of
-    their heat in that place, most first.
+    ``mean`` is the mean map over the image, ``[16, 16]`` of sum 1; its hottest tenth is the place,
+    ``centre`` the middle of that ``(y, x)`` as shares of the image, and ``share`` how much of the
+    heat lies there. ``sameness`` is how alike the maps are, 0 to 1 (see ``same_place``), ``chance``
+    how probable that is for maps that are mirrored at random; both None for fewer than five
+    pictures. ``ranked`` has the pictures and the share of their heat in the place, most first.
     """
 
     index: int
     name: str
     pictures: int
     mean: Map
+    share: float
     sameness: float | None
     chance: float | None
     centre: tuple[float, float]
@@ -60,12 +63,8 @@ class Place:
     @property
     def found(self) -> bool:
         """Return whether one place lights up whatever the picture, more than by chance."""
-        return (
-            self.sameness is not None
-            and self.chance is not None
-            and self.sameness >= 0.5
-            and self.chance <= _CHANCE
-        )
+        by_chance = self.chance is None or self.chance > _CHANCE
+        return self.share >= _MUCH and not by_chance
 
 
 @dataclass
@@ -142,21 +141,21 @@ class Auditor:
     def places(self) -> list[Place]:
         """Return where the heat of each class lies, the most alike first."""
         found = [self._place(index, known) for index, known in sorted(self._classes.items())]
-        return sorted(found, key=lambda each: (not each.found, -(each.sameness or 0.0)))
+        return sorted(found, key=lambda each: (not each.found, -each.share))
 
     def _place(self, index: int, known: _Heats) -> Place:
         heats = np.stack(known.heats)
         mean = known.total / known.count
+        hot = mean >= np.sort(mean, axis=None)[-max(1, round(mean.size * _HOT))]
+        shares = np.minimum(heats[:, hot].sum(axis=1), 1)
+        share = float(mean[hot].sum())
         sameness = chance = measured = None
         if known.count >= _FEWEST:
             sameness, chance = same_place(heats)
             limit = self._limits["max_same_place"](index)
             if limit is not None:
-                number = at_most("sameness of place", sameness, limit)
-                by_chance = Measured(number.name, sameness, limit, 0.0)
-                measured = number if chance <= _CHANCE else by_chance
-        hot = mean >= np.sort(mean, axis=None)[-max(1, round(mean.size * _HOT))]
-        shares = heats[:, hot].sum(axis=1)
+                number = at_most("heat in one place", share, limit)
+                measured = number if chance <= _CHANCE else replace(number, beyond=0.0)
         ranked = sorted(
             zip(known.pictures, map(float, shares), strict=True),
             key=lambda each: (-each[1], each[0]),
@@ -169,6 +168,7 @@ class Auditor:
             name=known.name or f"class {index}",
             pictures=known.count,
             mean=mean,
+            share=share,
             sameness=sameness,
             chance=chance,
             centre=(centre[0], centre[1]),

@@ -53,14 +53,14 @@ def _table(cases: Iterable[Case]) -> Iterator[str]:
 
 
 def _places(places: Iterable[Place]) -> Iterator[str]:
-    head = "\n| class | pictures | sameness of place | by chance | where |\n"
+    head = "\n| class | pictures | heat in one place | by chance | where |\n"
     head += "| --- | ---: | ---: | ---: | --- |\n"
     for place in places:
         if place.sameness is None or place.chance is None:
             continue
         where = place_in_words(place.centre) if place.found else ""
         yield (
-            f"{head}| {_cell(place.name)} | {place.pictures} | {place.sameness:.2f} "
+            f"{head}| {_cell(place.name)} | {place.pictures} | {place.share:.2f} "
             f"| {place.chance:.3f} | {where} |\n"
         )
         head = ""

@@ -31,9 +31,7 @@ Mask = NDArray[np.float64]
 Polygon = list[tuple[float, float]]
 
 _FINER = 4
-"""Each cell is drawn as so many by so many, and averaged."""
-_SHIFT = 8
-"""Binary places of a drawn pixel."""
+"""Each cell has so many points each way that are inside or not."""
 _UNLIKE = 0.02
 """By how much the proportions of annotation and image may differ."""
 _MASKS = (".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
@@ -140,17 +138,27 @@ def coverage(drawn: _Drawn, size: tuple[int, int], cells: int, what: str) -> Mas
     _check_size(drawn.size, size, what)
     height, width = drawn.size
     side = cells * _FINER
-    canvas = np.zeros((side, side), np.uint8)
+    inside = np.zeros((side, side), bool)
     for polygon in drawn.polygons:
-        shares = np.array(polygon, np.float64) / (width, height)
-        # A pixel's centre is a whole number to OpenCV, and half a one to annotations.
-        places = np.clip(shares, -1, 2) * side - 0.5
-        points = np.rint(places * (1 << _SHIFT)).astype(np.int32)
-        cv2.fillPoly(canvas, [points], 255, shift=_SHIFT)
-    small = cv2.resize(
-        canvas.astype(np.float64) / 255, (cells, cells), interpolation=cv2.INTER_AREA
-    )
-    return np.asarray(small)
+        inside |= _filled(np.array(polygon, np.float64) / (width, height), side)
+    return np.asarray(inside.reshape(cells, _FINER, cells, _FINER).mean(axis=(1, 3)))
+
+
+def _filled(corners: Mask, side: int) -> NDArray[np.bool_]:
+    """Return which of ``side x side`` points, at the centres of cells, a polygon holds.
+
+    A point is inside when a ray from it crosses an odd number of edges. (OpenCV's ``fillPoly``
+    draws the outline as well, which makes a small region larger by a pixel all round.)
+    """
+    places = (np.arange(side) + 0.5) / side
+    crossed = np.zeros((side, side + 1), np.int32)
+    for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        first, last = np.searchsorted(places, (min(y0, y1), max(y0, y1)))
+        if first < last:
+            x = x0 + (places[first:last] - y0) * ((x1 - x0) / (y1 - y0))
+            columns = np.clip(np.ceil(np.clip(x, -1, 2) * side - 0.5), 0, side).astype(np.intp)
+            crossed[np.arange(first, last), columns] += 1
+    return np.asarray(np.cumsum(crossed[:, :side], axis=1) % 2 == 1)
 
 
 def _mask(path: Path, size: tuple[int, int], cells: int) -> Mask:
@@ -164,7 +172,8 @@ def _mask(path: Path, size: tuple[int, int], cells: int) -> Mask:
     larger = max(cells, -(-max(inside.shape) // cells) * cells)
     if min(inside.shape) < cells:
         inside = np.asarray(cv2.resize(inside, (larger, larger), interpolation=cv2.INTER_NEAREST))
-    return np.asarray(cv2.resize(inside, (cells, cells), interpolation=cv2.INTER_AREA))
+    small = cv2.resize(inside, (cells, cells), interpolation=cv2.INTER_AREA)
+    return np.asarray(np.clip(small, 0, 1))
 
 
 def _check_size(stated: tuple[float, float], size: tuple[int, int], what: str) -> None:

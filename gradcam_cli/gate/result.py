@@ -127,6 +127,7 @@ def place_values(place: Place) -> dict[str, Any]:
         "index": place.index,
         "name": place.name,
         "pictures": place.pictures,
+        "share": round(place.share, 4),
         "sameness": place.sameness and round(place.sameness, 4),
         "chance": place.chance,
         "one_place": place.found,

@@ -95,8 +95,8 @@ class AuditSpec:
     )
     max_same_place: tuple[str, ...] = _limit(
         "",
-        "How alike the places of the heat of one class may be over all pictures, 0 to 1, where "
-        "that is not chance (see docs/gate.md)",
+        "The largest share of a class's heat, over all pictures, in one tenth of the picture, "
+        "where that is not chance",
         "--max-same-place",
         SHORTCUTS,
     )
