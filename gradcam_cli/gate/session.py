@@ -118,12 +118,11 @@ class Checking:
     model: Model | None = None
     places: list[Place] = field(default_factory=list)
 
-    def explainer(self) -> Explainer:
-        """Load the model and trace it for the baseline's classes.
+    def ready(self) -> Model:
+        """Load the model, and find the baseline's classes among its own.
 
-        One more of the likeliest is explained than the baseline has, so that a class that another
-        one just overtakes is still compared. Raises GradcamError for a model that cannot be had or
-        whose classes are others, and for limits of classes that are not there.
+        Raises GradcamError for a model that cannot be had or whose classes are others, and for
+        limits of classes that are not there.
         """
         self.model = self.model or load_model(self.spec.model)
         count, classes = max(self.model.classes, 2), self.baseline.head.classes
@@ -131,14 +130,24 @@ class Checking:
         for entry in self.baseline.entries.values():
             for named in (entry.predictions[0], *entry.maps):
                 self._judge.index(named)
-        terms = [f"top{min(classes.top + 1, count)}"] if classes.top else []
+        asked = self.audit != AuditSpec(border=self.audit.border)
+        self._auditor = Auditor(self.audit, self.model.labels, count, self.found) if asked else None
+        return self.model
+
+    def explainer(self) -> Explainer:
+        """Make ready, and trace the model for the baseline's classes.
+
+        One more of the likeliest is explained than the baseline has, so that a class that another
+        one just overtakes is still compared.
+        """
+        model, classes = self.ready(), self.baseline.head.classes
+        top = min(classes.top + 1, max(model.classes, 2))
+        terms = [f"top{top}"] if classes.top else []
         terms += [f"index:{self._judge.index(named)}" for named in classes.fixed]
         explain = self.spec.explain
         assert explain is not None  # noqa: S101  a baseline always explains
         spec = replace(self.spec, explain=replace(explain, classes=tuple(terms)))
-        asked = self.audit != AuditSpec(border=self.audit.border)
-        self._auditor = Auditor(self.audit, self.model.labels, count, self.found) if asked else None
-        return decided(self.model, spec, len(self.found))
+        return decided(model, spec, len(self.found))
 
     def run(
         self, explainer: Explainer, draw: Drawn | None = None, stop: Event | None = None
