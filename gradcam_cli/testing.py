@@ -44,8 +44,9 @@ def assert_matches_baseline(
     __tracebackhide__ = True
     result = check_baseline(baseline, model, sources, **limits)
     if not result.passed:
-        rows = [case for case in result.worst_first() if case.status != "same"]
-        lines = [f"{case.status} {case.picture}: {'; '.join(case.reasons)}" for case in rows]
+        lines = [
+            f"{case.status} {case.picture}: {'; '.join(case.reasons)}" for case in result.wrong()
+        ]
         more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
         raise AssertionError("\n".join([result.sentence(), *lines[:_SHOWN], *more]))
     return result

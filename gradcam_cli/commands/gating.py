@@ -183,15 +183,13 @@ def ended(result: Result, json: bool, quiet: bool) -> ExitCode:
     """Print a result, worst first, and return its exit code."""
     from gradcam_cli.gate.result import case_values
 
-    rows = result.worst_first()
+    wrong = result.wrong()
     if json:
-        for case in rows:
+        for case in result.worst_first():
             say.json_line(case_values(case))
-    elif not quiet:
-        shown = [case for case in rows if case.status != "same"]
-        if shown:
-            _table(shown)
-    for case in rows if not json and quiet else ():
+    elif wrong and not quiet:
+        _table(wrong)
+    for case in wrong if quiet and not json else ():
         if case.status == "failed":
             say.warn(f"{case.picture}: {'; '.join(case.reasons)}")
     if not quiet or not result.passed:
@@ -199,8 +197,7 @@ def ended(result: Result, json: bool, quiet: bool) -> ExitCode:
     if result.differs:
         return ExitCode.GATE_FAILED
     if result.counts["failed"]:
-        alive = len(result.cases) > result.counts["failed"]
-        return ExitCode.SOME_FAILED if alive else ExitCode.NO_PICTURE
+        return ExitCode.SOME_FAILED if result.compared else ExitCode.NO_PICTURE
     return ExitCode.DONE
 
 

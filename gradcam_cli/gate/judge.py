@@ -29,7 +29,8 @@ __all__ = [
     "sentence",
 ]
 
-Status = Literal["same", "changed", "missing", "new", "failed"]
+Status = Literal["changed", "missing", "new", "failed", "allowed", "same"]
+"""``allowed`` is what is missing or new, and may be."""
 
 _FAINT = 0.02
 """Of a map's largest number: heat below it may come and go with the last bits."""

@@ -41,11 +41,13 @@ def _case(case: Case, kind: str) -> TestCase:
     said = [_xml(reason) for reason in case.reasons]
     if case.status == "failed":
         found = [Error("; ".join(said), "picture")]
+    elif case.status == "allowed":
+        found = [Skipped(_xml("; ".join(case.notes)))]
     elif case.status != "same":
         found = [Failure("; ".join(said), case.status)]
         found[0].text = "\n".join(said)
     else:
-        found = [Skipped(_xml("; ".join(case.notes)))] if case.now is None else []
+        found = []
     test.result = found
     numbers = [
         f"{(pair.before or pair.now).name}: {each.name} {each.value:.4f}"  # type: ignore[union-attr]

@@ -29,8 +29,7 @@ def summary(result: Result, most: int = MOST_BYTES) -> str:
     head = [f"## gradcam {result.kind} {mark}", "", f"{_cell(result.sentence())}.", ""]
     head += [f"- {_cell(change)}" for change in result.changes[:50]]
     text = "\n".join([*head, ""]) + "\n"
-    rows = [case for case in result.worst_first() if case.status != "same"]
-    lines = [*_table(rows), *_places(result.places)]
+    lines = [*_table(result.wrong()), *_places(result.places)]
     size = len(text.encode())
     for number, line in enumerate(lines):
         size += len(line.encode())
@@ -76,7 +75,7 @@ def place_in_words(centre: tuple[float, float]) -> str:
 
 def workflow_commands(result: Result) -> list[str]:
     """Return workflow commands for what differs most: ten at most, the tenth counts the rest."""
-    rows = [case for case in result.worst_first() if case.status != "same"]
+    rows = result.wrong()
     shown = rows if len(rows) <= MOST_ANNOTATIONS else rows[: MOST_ANNOTATIONS - 1]
     lines = [
         f"::error file={_property(case.picture)},title={_property(f'gradcam {case.status}')}"

@@ -66,6 +66,11 @@ class _Coco(msgspec.Struct):
     annotations: list[_CocoAnnotation]
 
 
+class _AnyJson(msgspec.Struct):
+    images: msgspec.Raw = msgspec.Raw()
+    annotations: msgspec.Raw = msgspec.Raw()
+
+
 class _Shape(msgspec.Struct):
     points: list[tuple[float, float]]
     shape_type: str = "polygon"
@@ -234,6 +239,9 @@ def _read_coco(path: Path) -> dict[str, _Drawn]:
     """Return the regions of a COCO file by the images' names; nothing for another JSON file."""
     try:
         data = read_bounded(path, "--regions")
+        parts = msgspec.json.decode(data, type=_AnyJson)
+        if not (parts.images and parts.annotations):
+            return {}
         found = msgspec.json.decode(data, type=_Coco)
         drawn = {each.id: _Drawn((each.height, each.width), []) for each in found.images}
         for item in found.annotations:
@@ -241,7 +249,7 @@ def _read_coco(path: Path) -> dict[str, _Drawn]:
     except OSError as error:
         raise GradcamError(f"--regions: cannot read {path}: {error.strerror}", _HINT) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise _unread(path, "COCO JSON that belongs to no single image", error) from None
+        raise _unread(path, "COCO JSON", error) from None
     except KeyError as error:
         raise _unread(path, "COCO JSON", f"image {error} is not in it") from None
     names = [PurePath(each.file_name).as_posix() for each in found.images]

@@ -6,20 +6,21 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from gradcam_cli.gate.audit import Place
 from gradcam_cli.gate.baseline import ClassMapEntry, Entry
-from gradcam_cli.gate.judge import Case, MapCase
+from gradcam_cli.gate.judge import Case, MapCase, Status
 from gradcam_cli.store.atomic import write_bytes
 
 __all__ = ["RESULT_VERSION", "Result", "case_values", "write_result"]
 
 RESULT_VERSION = 1
 
-_ORDER = ("changed", "missing", "new", "failed", "same")
+_ORDER: tuple[str, ...] = get_args(Status)
+_FINE = ("allowed", "same")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,15 @@ class Result:
         """Return whether every picture was looked at, and nothing differs."""
         return not self.differs and not self.counts["failed"]
 
+    @property
+    def compared(self) -> bool:
+        """Return whether any picture was looked at."""
+        return any(case.now is not None for case in self.cases)
+
+    def wrong(self) -> list[Case]:
+        """Return the cases that keep the result from passing, worst first."""
+        return [case for case in self.worst_first() if case.status not in _FINE]
+
     def worst_first(self) -> list[Case]:
         """Return the cases, those that changed most first."""
         place = {status: number for number, status in enumerate(_ORDER)}
@@ -69,7 +79,9 @@ class Result:
         counts, total = self.counts, len(self.cases)
         same = "as in the baseline" if self.kind == "check" else "within the limits"
         parts = [f"{counts['same']} of {total} picture{'s' * (total != 1)} {same}"]
-        words = {"changed": "changed" if self.kind == "check" else "beyond a limit"}
+        words = {"allowed": "missing or new, as allowed"}
+        if self.kind == "audit":
+            words["changed"] = "beyond a limit"
         found = [status for status in _ORDER[:-1] if counts[status]]
         parts += [f"{counts[status]} {words.get(status, status)}" for status in found]
         if self.shortcuts:

@@ -239,8 +239,8 @@ def _unusable(outcome: Failed) -> Case:
 
 
 def _but(case: Case, allowed: bool) -> Case:
-    """Return a case that counts as the same where what it is about is allowed."""
-    return replace(case, status="same", reasons=(), notes=case.reasons) if allowed else case
+    """Return a case as one that counts for nothing where what it is about is allowed."""
+    return replace(case, status="allowed", reasons=(), notes=case.reasons) if allowed else case
 
 
 def _audited(case: Case, source: Found, auditor: Auditor) -> Case:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gradcam_cli.gate.compare import Frame
 
-Rows = Sequence[Sequence[float]]
+Rows = Sequence[Sequence[float]] | NDArray[np.floating]
 
 
 def flat(rows: Rows) -> list[float]:
@@ -61,7 +64,7 @@ def centre(rows: Rows, frame: Frame) -> tuple[float, float]:
     return y / mass, x / mass
 
 
-def drawn(rows: Rows, frame: Frame, shape: tuple[int, int]) -> list[list[float]]:
+def drawn(rows: Rows, frame: Frame, shape: tuple[int, int]) -> NDArray[np.float64]:
     """A map read bilinearly at the centres of cells that tile the image."""
     result = []
     for i in range(shape[0]):
@@ -70,7 +73,7 @@ def drawn(rows: Rows, frame: Frame, shape: tuple[int, int]) -> list[list[float]]
             y, x = (i + 0.5) / shape[0], (j + 0.5) / shape[1]
             line.append(_read(rows, frame, y, x))
         result.append(line)
-    return result
+    return np.array(result)
 
 
 def _read(rows: Rows, frame: Frame, y: float, x: float) -> float:
@@ -83,7 +86,7 @@ def _read(rows: Rows, frame: Frame, y: float, x: float) -> float:
     total = 0.0
     for i in range(len(rows)):
         for j in range(len(rows[0])):
-            total += rows[i][j] * _tent(down, i, len(rows)) * _tent(across, j, len(rows[0]))
+            total += float(rows[i][j]) * _tent(down, i, len(rows)) * _tent(across, j, len(rows[0]))
     return total
 
 

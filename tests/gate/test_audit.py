@@ -82,11 +82,11 @@ def test_a_corner_surprises_and_the_middle_does_not() -> None:
     cases = {
         "corner": spots([(0.1, 0.9)] * 20),
         "middle": spots([(0.5, 0.5)] * 20),
-        "anywhere": spots(anywhere),  # type: ignore[arg-type]
+        "anywhere": spots(anywhere),
     }
     found = {name: same_place(heats) for name, heats in cases.items()}
-    assert found["corner"] == (pytest.approx(1), pytest.approx(0.001))
-    assert found["middle"] == (pytest.approx(1), pytest.approx(1))
+    assert found["corner"] == pytest.approx((1, 0.001))
+    assert found["middle"] == pytest.approx((1, 1))
     assert found["anywhere"][0] < 0.4
 
 

@@ -129,7 +129,7 @@ def test_another_layer_fails(known: Baseline, model: Model) -> None:
 
 def _noise(kernel: np.ndarray, share: float) -> np.ndarray:
     rng = np.random.default_rng(0)
-    return kernel + share * kernel.std() * rng.normal(size=kernel.shape).astype(np.float32)
+    return np.asarray(kernel + share * kernel.std() * rng.normal(size=kernel.shape), np.float32)
 
 
 def _trained(kernel: np.ndarray) -> np.ndarray:

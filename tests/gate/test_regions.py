@@ -176,6 +176,8 @@ FOREIGN = """<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a SYSTEM "file:///etc/pa
             json.dumps({**COCO, "annotations": [{"image_id": 7, "segmentation": {"counts": "a"}}]}),
         ),
         ("coco.json", json.dumps({"images": [], "annotations": {}})),
+        ("other.json", json.dumps({"images": []})),
+        ("other.json", json.dumps([1, 2])),
         ("a.png", "no image"),
     ],
 )
