@@ -190,6 +190,10 @@ class Checking:
     def result(self, path: Path, explainer: Explainer, cases: Sequence[Case]) -> Result:
         """Return all that came out, with what differs in model and settings from the baseline."""
         now = head_of(self.spec, explainer, self.folder)
+        said = changes(self.baseline.head, now)
+        count = sum(any(pair.resampled for pair in case.maps) for case in cases)
+        if count:
+            said.append(f"maps of other grids were resampled to be compared: {count} pictures'")
         limits = {**_plain(self.gate), **_plain(self.audit)}
         return Result(
             kind="check",
@@ -197,7 +201,7 @@ class Checking:
             places=self.places,
             baseline=str(path),
             model=now.model,
-            changes=changes(self.baseline.head, now),
+            changes=said,
             limits=limits,
         )
 
