@@ -137,7 +137,7 @@ def made(count: int, off: float, side: float, cropped: int, size: int) -> Span:
     return span(size / 2 + off - step * (count - 1) / 2, step, count, size)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(grids, grids, st.sampled_from(ALL), st.integers(0, 99))
 def test_maps_equal_loops(down: Axis, across: Axis, variation: Variation, seed: int) -> None:
     size = (60, 84)
@@ -269,11 +269,9 @@ def test_a_bright_spot_stays_where_it_is(variation: Variation) -> None:
     there = tile_means(pixels, 8)[0]
     found, seen = variation.back(tile_means(variation.apply(pixels), 8), (96, 128))
     places = np.mgrid[0:12, 0:16] * 8 + 4
-    middles = [
-        [(each * heat * seen).sum() / (heat * seen).sum() for each in places]
-        for heat in (found[0], there)
-    ]
-    np.testing.assert_allclose(*middles, atol=0.3)  # cells are 8 pixels apart
+    for place in places:
+        back, truth = (np.average(place, weights=heat * seen) for heat in (found[0], there))
+        assert abs(back - truth) < 0.3  # cells are 8 pixels apart
     assert np.abs((found[0] - there) * seen).max() < 0.1 * there.max()
 
 
