@@ -14,6 +14,7 @@ CAUSES = {
     "zero gradient": "the score does not change with the layer: its units are dead, or the "
     "score is a probability at a flat end of softmax or sigmoid (the logit has none)",
     "zero everywhere": "the layer itself is zero for this picture",
+    "no overlap": "the layers have no warm part of the picture in common",
 }
 """Every reason for an empty map, and what lies behind it."""
 
