@@ -37,7 +37,7 @@ def grad_cam(A: Array, G: Array) -> Array:
         a = 0.0
         for i, j in cells(u, v):
             a += float(G[n, i, j, k])
-        return a / (u * v)
+        return float(a / (u * v))
 
     return weighted(A, weight)
 
@@ -161,7 +161,7 @@ def shapley_cam(A: Array, G: Array, HA: Array) -> Array:
         w = 0.0
         for i, j in cells(u, v):
             w += float(G[n, i, j, k]) - 0.5 * float(HA[n, i, j, k])
-        return w / (u * v)
+        return float(w / (u * v))
 
     return weighted(A, weight)
 

@@ -87,7 +87,8 @@ def _of_quotient(name: str, A: Array, more: list[Array]) -> Array | None:
     if (np.abs(below) < 1e-9 * terms).any():
         return None
     quotient = np.divide(above * terms, below**2, where=terms > 0, out=np.zeros_like(above))
-    return np.einsum("nuvk,nk->nuv", np.abs(A), quotient.sum(axis=(1, 2)))
+    bound: Array = np.einsum("nuvk,nk->nuv", np.abs(A), quotient.sum(axis=(1, 2)))
+    return bound
 
 
 def _of_singular_vector(X: Array) -> Array | None:
