@@ -159,11 +159,14 @@ def test_a_quadratic_scores_shapley_values_are_exact() -> None:
             before = score(there)
             there[player] = played[player]
             values[player] += (score(there) - before) / len(orders)
-    cell = (1, 1, 1, 4)
-    arrays = [array.reshape(cell) for array in (played, matrix @ played + linear, matrix @ played)]
-    alone = [shapley_cam(*(array[..., k : k + 1] for array in arrays), np) for k in range(4)]
+    A, G, HA = (
+        array.reshape(1, 1, 1, 4) for array in (played, matrix @ played + linear, matrix @ played)
+    )
+    alone = [
+        shapley_cam(A[..., k : k + 1], G[..., k : k + 1], HA[..., k : k + 1], np) for k in range(4)
+    ]
     np.testing.assert_allclose(np.ravel(alone), values, rtol=1e-10)
-    np.testing.assert_allclose(shapley_cam(*arrays, np).sum(), score(played), rtol=1e-10)
+    np.testing.assert_allclose(shapley_cam(A, G, HA, np).sum(), score(played), rtol=1e-10)
 
 
 def test_eigen_cam_of_one_pattern_is_that_pattern() -> None:
@@ -205,11 +208,12 @@ def test_eigen_grad_cam_of_several_classes_at_once() -> None:
     activations = random_layer(16)
     slopes = np.random.default_rng(17).normal(size=(3, *activations.shape)).astype(np.float32)
 
-    @tf.function
     def together(of_classes: Any) -> Any:
         return tf.vectorized_map(
             lambda one: eigen_grad_cam(activations, one, keras.ops), of_classes
         )
 
     apart = [eigen_grad_cam(activations, slope, np) for slope in slopes]
-    np.testing.assert_allclose(together(tf.constant(slopes)), np.stack(apart), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        tf.function(together)(tf.constant(slopes)), np.stack(apart), rtol=1e-3, atol=1e-4
+    )
