@@ -1,55 +1,67 @@
-"""Activations and gradients of one layer become a map per picture; the METHODS table.
-
-The alphabet, here and everywhere: N pictures, H x W picture, h x w network input, u x v feature
-grid, K channels, C classes, A activations ``[N, u, v, K]``, G = d score / d A ``[N, u, v, K]``.
-
-Every method is a pure function ``(A, G, xp) -> [N, u, v]`` of signed values, before ReLU and
-scaling. ``xp`` is the array namespace to compute in, ``numpy`` or ``keras.ops``: the same lines
-run inside the traced network and in a plain test.
-"""
+"""The METHODS table: every method's function, and what has to be known about it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-__all__ = ["METHODS", "Method", "cam", "grad_cam"]
+from gradcam_cli.cam.gradients import (
+    cam,
+    eigen_cam,
+    eigen_grad_cam,
+    grad_cam,
+    grad_cam_plus_plus,
+    hires_cam,
+    layer_cam,
+    shapley_cam,
+    smooth_grad_cam_plus_plus,
+    xgrad_cam,
+)
+from gradcam_cli.cam.noise import random_map
+from gradcam_cli.cam.targets import Target, finer, residual_softmax
 
+__all__ = ["METHODS", "Method", "Needs", "cam", "grad_cam"]
 
-def cam(A: Any, G: Any, xp: Any) -> Any:
-    """Return the class activation map ``M_ij = sum_k w_k A_ijk``.
+Needs = Literal[
+    "activations", "gradient", "noise", "curvature", "rest", "network", "pixels", "nothing"
+]
+"""What a method is computed from, and so what it costs and how its function is called.
 
-    ``A``, ``G``: float ``[N, u, v, K]``; result ``[N, u, v]``. Where global average pooling feeds
-    a dense layer, ``G_ijk = w_k / (u v)``, so the dense weights are the gradient's sum over the
-    grid and need not be looked up; the map's mean over the grid plus the bias is the logit.
-
-    Zhou et al. 2016, "Learning Deep Features for Discriminative Localization", eq. 2.
-    """
-    return xp.einsum("nuvk,nk->nuv", A, xp.sum(G, axis=(1, 2)))
-
-
-def grad_cam(A: Any, G: Any, xp: Any) -> Any:
-    """Return the gradient-weighted map ``L_ij = sum_k a_k A_ijk``, ``a_k = mean_ij G_ijk``.
-
-    ``A``, ``G``: float ``[N, u, v, K]``; result ``[N, u, v]``, before the paper's ReLU.
-
-    Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
-    Localization", eq. 1 and 2.
-    """
-    return xp.einsum("nuvk,nk->nuv", A, xp.mean(G, axis=(1, 2)))
+``activations``: ``(A, xp)``; ``gradient``: ``(A, G, xp)``; ``noise``: ``(A, G1, G2, G3, xp)``, the
+means of the gradient's powers over noisy copies; ``curvature``: ``(A, G, HA, xp)``; all of them
+``-> [N, u, v]``. ``nothing``: ``(image, grid, xp) -> [u, v]``, from an image's bytes.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One row of METHODS: the function, and what has to be known about it."""
+    """One row of METHODS.
 
-    compute: Callable[[Any, Any, Any], Any]
+    ``formula`` has the map as it is scaled, ``paper`` where it is from. ``target`` says which score
+    is differentiated, where that is not the target class's own, as weights of the classes;
+    ``score`` gives it as ``(weights, logits, xp) -> [N]`` where weights cannot. ``answers`` says
+    what a map shows, ``misleads`` when it does not, ``tokens`` what holds for token grids.
+    """
+
+    compute: Callable[..., Any]
     title: str
     formula: str
     paper: str
+    needs: Needs = "gradient"
+    target: Target | None = None
     needs_pooled_head: bool = False
+    answers: str = ""
+    misleads: str = ""
+    tokens: str = ""
+    score: Callable[[Any, Any, Any], Any] | None = None
 
+
+_CHANNELS = (
+    "one weight a channel for the whole grid: attention moves content between tokens, so a channel "
+    "need not mean the same in each"
+)
+_CELLS = "defined cell by cell, so for tokens as well; a class token is no cell and is left out"
 
 METHODS: dict[str, Method] = {
     "gradcam": Method(
@@ -57,12 +69,122 @@ METHODS: dict[str, Method] = {
         "Grad-CAM",
         "ReLU(sum_k mean_ij(G_ijk) A_k)",
         "Selvaraju et al. 2017, arXiv:1610.02391",
+        answers="which region's features raise the class's score",
+        misleads="averaging the gradient marks cells that the score does not use, where a dense "
+        "layer sees the whole grid (VGG16) or the layer is not the last one",
+        tokens=_CHANNELS,
     ),
     "cam": Method(
         cam,
         "CAM",
-        "sum_k w_k A_k, w the dense weights behind global average pooling",
+        "ReLU(sum_k w_k A_k), w the dense weights behind global average pooling",
         "Zhou et al. 2016, arXiv:1512.04150",
         needs_pooled_head=True,
+        answers="how much each cell adds to the logit, exactly",
+        misleads="only for the last layer of a network that pools it into one dense layer",
+        tokens="exact where a network averages its tokens; not with a class token",
+    ),
+    "gradcampp": Method(
+        grad_cam_plus_plus,
+        "Grad-CAM++",
+        "ReLU(sum_k w_k A_k), w_k = sum_ij alpha_ijk ReLU(G_ijk), "
+        "alpha = G^2 / (2 G^2 + sum_ab A_abk G^3)",
+        "Chattopadhay et al. 2018, arXiv:1710.11063",
+        answers="all places of an object or of several, not only the strongest",
+        misleads="what speaks against the class is dropped, so classes look more alike; in "
+        "practice close to Grad-CAM of the positive gradient alone; without a ReLU before the "
+        "layer a denominator can come near zero and one channel outweigh all",
+        tokens="made for activations that are not negative, which tokens seldom are",
+    ),
+    "hirescam": Method(
+        hires_cam,
+        "HiResCAM",
+        "ReLU(sum_k G_k A_k)",
+        "Draelos and Carin 2020, arXiv:2011.08891",
+        answers="which cells the score uses; behind one linear layer exactly how much each adds",
+        misleads="in early layers a gradient is noisy, and nothing smooths it; with more layers "
+        "behind, the sum is no longer the score",
+        tokens=_CELLS,
+    ),
+    "layercam": Method(
+        layer_cam,
+        "LayerCAM",
+        "ReLU(sum_k ReLU(G_k) A_k)",
+        "Jiang et al. 2021, doi:10.1109/TIP.2021.3089943",
+        answers="fine structures, in early layers too",
+        misleads="what speaks against the class is dropped, so classes look more alike",
+        tokens=_CELLS,
+    ),
+    "xgradcam": Method(
+        xgrad_cam,
+        "XGrad-CAM",
+        "ReLU(sum_k w_k A_k), w_k = sum_ij G_ijk A_ijk / sum_ij A_ijk",
+        "Fu et al. 2020, arXiv:2008.02312",
+        answers="as Grad-CAM, with each channel's weight taken where the channel is active",
+        misleads="without a ReLU before the layer a channel's sum can come near zero and its "
+        "weight outweigh all",
+        tokens="a token channel has both signs and its sum means nothing",
+    ),
+    "eigencam": Method(
+        eigen_cam,
+        "Eigen-CAM",
+        "ReLU(A v_1), A as uv x K, v_1 its first right singular vector",
+        "Muhammad and Yeasin 2020, arXiv:2008.00299",
+        needs="activations",
+        answers="what dominates the layer, whatever the class",
+        misleads="the same map for every class: it cannot say why one was chosen",
+        tokens="defined on any grid; a few tokens of very large norm can take the map over",
+    ),
+    "eigengradcam": Method(
+        eigen_grad_cam,
+        "Eigen-Grad-CAM",
+        "ReLU((G A) v_1), G times A as uv x K, v_1 its first right singular vector",
+        "Gildenblat 2021, pytorch-grad-cam; no paper",
+        answers="the strongest common pattern of what HiResCAM adds up",
+        misleads="channels that do not follow that pattern are dropped, for and against the class",
+        tokens=_CELLS,
+    ),
+    "finercam": Method(
+        grad_cam,
+        "Finer-CAM",
+        "Grad-CAM of y_c - 0.6 mean_d y_d, d the three classes with the closest logits",
+        "Zhang et al. 2025, arXiv:2501.11309",
+        target=finer,
+        answers="what sets the class apart from those that are most like it",
+        misleads="what it shares with them is not shown, however much the score owes to it; where "
+        "no class is like it, the three closest are arbitrary",
+        tokens=_CHANNELS,
+    ),
+    "smoothgradcampp": Method(
+        smooth_grad_cam_plus_plus,
+        "Smooth Grad-CAM++",
+        "Grad-CAM++ with the means of G, G^2 and G^3 over noisy copies of the image",
+        "Omeiza et al. 2019, arXiv:1908.01224",
+        needs="noise",
+        answers="as Grad-CAM++, with less of what only this very image does",
+        misleads="as Grad-CAM++; much noise explains images that the network never saw",
+        tokens="made for activations that are not negative, which tokens seldom are",
+    ),
+    "shapleycam": Method(
+        shapley_cam,
+        "Shapley-CAM",
+        "ReLU(sum_k mean_ij(G_ijk - (HA)_ijk / 2) A_k), of y_c + log p_c",
+        "Cai 2025, arXiv:2501.06261",
+        needs="curvature",
+        answers="as Grad-CAM, with the second order of how channels act together",
+        misleads="of the logit alone it is Grad-CAM wherever only ReLU, pooling and linear layers "
+        "follow; a second order says little of what removing a region would do",
+        tokens=_CHANNELS,
+        score=residual_softmax,
+    ),
+    "random": Method(
+        random_map,
+        "Random",
+        "numbers in 0..1 that the image's bytes decide",
+        "none",
+        needs="nothing",
+        answers="nothing: the floor that metrics compare with",
+        misleads="it is not an explanation",
+        tokens="as for any grid",
     ),
 }
