@@ -10,10 +10,12 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from gradcam_cli.cam.passes import ABLATION_CAM
 from gradcam_cli.errors import ModelError
 from gradcam_cli.network.functions import Functions, LayerCall
 from gradcam_cli.network.ports import find_ports
 from tests.zoo import CASES, Case
+from tests.zoo.case import Built
 
 Values = NDArray[np.float32]
 
@@ -52,10 +54,52 @@ def test_every_structure(case: Case) -> None:
     for slope, expected in zip(slopes, expected_slopes, strict=True):
         close(slope, expected, case.tolerance)
     close(made.rest(x, features, layer), logits, case.tolerance)
-    if case.batch or built.fold(np.asarray(A)).shape != np.asarray(A).shape:
-        return
-    other = tf.constant(np.asarray(A) * rng.uniform(0, 1, A.shape), A.dtype)
-    close(made.rest(x, tf.cast(other, tf.float32), layer), built.head(other, x), case.tolerance)
+    other = np.asarray(features) * rng.uniform(0, 1, features.shape).astype(np.float32)
+    expected = built.head(put(built, A, other), x)
+    close(made.rest(x, tf.constant(other), layer), expected, case.tolerance)
+    check_passes(case, built, made, x, A)
+    check_curvature(case, built, made, x, A)
+
+
+def put(built: Built, A: Any, grid: Values) -> Any:
+    """Return the activations with other numbers in the cells of the grid ``[N, u, v, K]``."""
+    own = np.array(A)
+    places = built.fold(np.arange(own.size).reshape(own.shape))
+    own.flat[np.asarray(places, int)] = grid
+    return tf.constant(own, A.dtype)
+
+
+def check_passes(case: Case, built: Built, made: Functions, x: Any, A: Any) -> None:
+    """One image's passes, each without a channel, are its head called without that channel."""
+    grid = built.fold(np.asarray(A))[:1].astype(np.float32)
+    at = np.arange(made.batch_size, dtype=np.int32) % grid.shape[-1]
+    altered = np.repeat(grid, len(at), axis=0)
+    for number, channel in enumerate(at):
+        altered[number, ..., channel] = 0
+    alone = tf.repeat(x[:1], len(at), axis=0)
+    whole = put(built, tf.repeat(A[:1], len(at), axis=0), altered)
+    given = (x[0], tf.constant(grid[0]), tf.constant(at), LayerCall(case.layer, case.call))
+    found = made.altered_rest(*given, ABLATION_CAM.alter)
+    close(found, built.head(whole, alone), case.tolerance)
+
+
+def check_curvature(case: Case, built: Built, made: Functions, x: Any, A: Any) -> None:
+    """The Hessian product is that of two tapes over the head, its layers called by hand."""
+    with tf.GradientTape() as outer:
+        outer.watch(A)
+        with tf.GradientTape() as inner:
+            inner.watch(A)
+            logits = built.head(A, x)
+            weights = np.linspace(-1, 2, logits.shape[-1], dtype=np.float32) * np.ones(logits.shape)
+            total = tf.reduce_sum(logits * tf.constant(weights, logits.dtype))
+        along = tf.reduce_sum(inner.gradient(total, A) * tf.stop_gradient(A))
+    product = outer.gradient(along, A, unconnected_gradients="zero")
+    _, G, found = made.curvature(
+        x, tf.constant(weights, tf.float32), LayerCall(case.layer, case.call)
+    )
+    scale = np.abs(G).max()
+    expected = built.fold(np.asarray(product))
+    assert np.abs(found - expected).max() <= case.tolerance * max(scale, np.abs(expected).max())
 
 
 def small() -> Any:
@@ -89,7 +133,7 @@ def test_what_lies_before_the_layer_is_not_computed() -> None:
     made = of_small(small())
     x, A = tf.zeros((3, 12, 12, 3)), tf.ones((3, 8, 8, 5))
     made.rest(x, A, LayerCall("second"))
-    graph = made._traced["rest", LayerCall("second")].graph
+    graph = made._traced["rest", LayerCall("second"), "logit"].graph
     waiting, used = [each.op for each in graph.outputs], set()
     while waiting:
         operation = waiting.pop()
