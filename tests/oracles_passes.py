@@ -41,7 +41,8 @@ def recipro_cam(A: Array, rest: Score) -> Array:
             for k in range(K):
                 masked[i, j, k] = float(A[i, j, k])
             result[i, j] = rest(masked)
-    return result - min(result.flat)
+    least: float = min(result.flat)
+    return result - least
 
 
 def bilinear(heat: Array, size: tuple[int, int], spans: Any = None) -> Array:
@@ -138,3 +139,24 @@ def guided_grad_cam(heat: Array, g: Array, spans: Any = None) -> Array:
         for x in range(w):
             result[y, x] = max(abs(up[y, x] * float(g[y, x, k])) for k in range(c))
     return result
+
+
+def guided_backpropagation(g: Array) -> Array:
+    """Springenberg et al. 2014; of a pixel's channels the largest absolute value."""
+    h, w, c = g.shape
+    result = np.zeros((h, w))
+    for y in range(h):
+        for x in range(w):
+            result[y, x] = max(abs(float(g[y, x, k])) for k in range(c))
+    return result
+
+
+ORACLES: dict[str, Callable[..., Array]] = {
+    "ablationcam": ablation_cam,
+    "reciprocam": recipro_cam,
+    "scorecam": score_cam,
+    "occlusion": occlusion,
+    "guidedbackprop": guided_backpropagation,
+    "guidedgradcam": guided_grad_cam,
+}
+"""By the names of METHODS."""

@@ -11,7 +11,7 @@ from gradcam_cli.isolation import keras, tf
 from gradcam_cli.network.anatomy import Anatomy, FeatureMap, dissect, find_map
 from gradcam_cli.network.dense import weights_in_order
 from gradcam_cli.network.freeze import weights_as_constants
-from gradcam_cli.network.gradient import gradient, gradient_and_product
+from gradcam_cli.network.gradient import gradient, gradients_and_products
 from gradcam_cli.network.guided import check_rectified, guided_activations
 from gradcam_cli.network.head import Head, find_head
 from gradcam_cli.network.paths import named_operations
@@ -109,7 +109,7 @@ class Functions:
             anatomy = self._dissected(x)
             chosen = self._find(anatomy, layer)
             total = tf.reduce_sum(_values(anatomy.head, score) * weights)
-            G, product = gradient_and_product(total, chosen.step.tensor)
+            ((G, product),) = gradients_and_products(total, [chosen.step.tensor])
             return chosen.fold(chosen.step.tensor), chosen.fold(G), chosen.fold(product)
 
         A, G, product = self._batch(("curvature", layer, score), function, inputs, weights)

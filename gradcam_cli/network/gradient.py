@@ -1,13 +1,14 @@
-"""The gradient of a score with respect to a layer's output, and its change along that output."""
+"""Gradients of a score with respect to layers' outputs, and their change along these outputs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.isolation import tf
 
-__all__ = ["gradient", "gradient_and_product"]
+__all__ = ["gradient", "gradients", "gradients_and_products"]
 
 _FLOAT16_SCALE = 1024.0
 """Keeps float16 gradients above the smallest number that float16 can hold."""
@@ -19,12 +20,20 @@ def gradient(score: Any, activations: Any) -> Any:
     ``score`` is the sum over the images, so that each image's gradient is its own. Raises
     ModelError when the score does not depend on the activations.
     """
+    return gradients(score, [activations])[0]
+
+
+def gradients(score: Any, layers: Sequence[Any]) -> list[Any]:
+    """Return the gradient of each of several layers' outputs, on one way back through the network.
+
+    Raises ModelError as ``gradient`` does.
+    """
     scale = _scale(score)
-    return tf.cast(_slope(score * scale, activations), tf.float32) / scale
+    return [_float32(slope, scale) for slope in _slopes(score * scale, layers)]
 
 
-def gradient_and_product(score: Any, activations: Any) -> tuple[Any, Any]:
-    """Return the gradient G, and the Hessian of the score times the activations, alike in shape.
+def gradients_and_products(score: Any, layers: Sequence[Any]) -> list[tuple[Any, Any]]:
+    """Return each layer's gradient G, and the Hessian of the score times its activations.
 
     The product is the gradient of ``sum(G * A)`` with the A in it held fixed: how G changes when A
     grows in proportion. It is zero where all behind the layer is linear, or linear in pieces as a
@@ -32,7 +41,14 @@ def gradient_and_product(score: Any, activations: Any) -> tuple[Any, Any]:
     known of an operation behind the layer.
     """
     scale = _scale(score)
-    slope = _slope(score * scale, activations)
+    slopes = _slopes(score * scale, layers)
+    return [
+        (_float32(slope, scale), _float32(_product(slope, layer), scale))
+        for slope, layer in zip(slopes, layers, strict=True)
+    ]
+
+
+def _product(slope: Any, activations: Any) -> Any:
     fixed = tf.stop_gradient(tf.cast(activations, tf.float32))
     try:
         product = tf.gradients(tf.reduce_sum(tf.cast(slope, tf.float32) * fixed), activations)[0]
@@ -41,20 +57,21 @@ def gradient_and_product(score: Any, activations: Any) -> tuple[Any, Any]:
             f"the layer's gradient cannot be differentiated once more: {error}",
             "choose a later layer, or a method that takes the gradient alone",
         ) from error
-    if product is None:
-        product = tf.zeros_like(activations)
-    product = tf.cast(tf.convert_to_tensor(product), tf.float32) / scale
-    return tf.cast(slope, tf.float32) / scale, product
+    return tf.zeros_like(activations) if product is None else product
 
 
-def _slope(score: Any, activations: Any) -> Any:
-    slope = tf.gradients(score, activations)[0]
-    if slope is None:
+def _slopes(score: Any, layers: Sequence[Any]) -> list[Any]:
+    slopes = tf.gradients(score, list(layers))
+    if any(slope is None for slope in slopes):
         raise ModelError(
             "no gradient reaches the layer: something behind it cannot be differentiated",
             "choose a later layer; `gradcam layers MODEL` lists them",
         )
-    return tf.convert_to_tensor(slope)
+    return [tf.convert_to_tensor(slope) for slope in slopes]
+
+
+def _float32(slope: Any, scale: float) -> Any:
+    return tf.cast(tf.convert_to_tensor(slope), tf.float32) / scale
 
 
 def _scale(score: Any) -> float:

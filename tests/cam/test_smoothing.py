@@ -289,10 +289,10 @@ def test_a_symmetric_network_says_the_same_of_the_mirror_image(tmp_path: Path) -
     )
     model.save(tmp_path / "m.keras")
     explainer = traced(
-        load_tiny(tmp_path / "m.keras"), ExplainSpec(classes=("1",), layer="last"), 2
+        load_tiny(tmp_path / "m.keras"), ExplainSpec(classes=("1",), layers=("last",)), 2
     )
     images = np.stack([noise(1, 33, 37), noise(2, 33, 37)])
-    cells = explainer.facts.cells
+    cells = explainer.facts.layers[0].cells
     assert cells is not None
     there = np.stack([answer.maps[0].raw for answer in explainer(images)])
     varied = np.stack([answer.maps[0].raw for answer in explainer(FLIP.apply(images))])
