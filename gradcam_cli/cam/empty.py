@@ -13,6 +13,7 @@ CAUSES = {
     "is no score to explain; --score probability looks at its mean over all cells",
     "nothing against": "every part of the picture speaks for this class's own score, and "
     "--counterfactual shows what speaks against it",
+    "the same as the reference": "the similarity cannot grow any more, so nothing speaks for it",
     "contrast with itself": "the class that is explained is the one it was to be contrasted with",
     "zero gradient": "the score does not change with the layer: its units are dead, or the "
     "score is a probability at a flat end of softmax or sigmoid (the logit has none)",

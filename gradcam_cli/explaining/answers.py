@@ -18,6 +18,9 @@ __all__ = ["answer"]
 
 _BY_CELLS = ("segmentation", "sequence")
 
+_ALIKE = 1e-6
+"""A similarity this near to 1 is as large as it gets: its gradient is nothing but rounding."""
+
 
 def answer(
     request: Request,
@@ -53,7 +56,11 @@ def _maps(
         for place, index in ((place, index) for index, (place, _) in slots.items()):
             won = "won" not in values or bool(values["won"][row, index] > 0)
             each = [
-                (part.layer, part.maps[row, place], _why(request, part, row, place, index, won))
+                (
+                    part.layer,
+                    part.maps[row, place],
+                    _why(request, part, row, place, index, won, plain.score(index)),
+                )
                 for part in found[method]
             ]
             if request.spec.fuse != "none" and len(each) > 1:
@@ -78,8 +85,12 @@ def _slot(request: Request, place: int, index: int) -> str:
     return f"top{place + 1}" if place < request.classes.top else f"class{index}"
 
 
-def _why(request: Request, part: Found, row: int, place: int, index: int, won: bool) -> str:
+def _why(
+    request: Request, part: Found, row: int, place: int, index: int, won: bool, score: float
+) -> str:
     """Return why a map has nothing to show; empty when it has."""
+    if request.reference is not None and score > 1 - _ALIKE:
+        return "the same as the reference"
     reason = why_empty(part.maps[row, place], bool(part.flat[row, place]), won)
     if reason and index == request.contrast:
         return "contrast with itself"

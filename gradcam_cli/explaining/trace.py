@@ -11,6 +11,7 @@ from gradcam_cli.cam.answer import Facts, LayerFacts
 from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cam.similarity import cosine_similarity
 from gradcam_cli.cam.targets import contrast, target_class
+from gradcam_cli.errors import GradcamError
 from gradcam_cli.explaining.checks import check_classes, check_pooled, check_target
 from gradcam_cli.explaining.passes import counted
 from gradcam_cli.explaining.request import Request
@@ -20,6 +21,7 @@ from gradcam_cli.network.anatomy import Anatomy, FeatureMap, dissect, find_map
 from gradcam_cli.network.dense import is_dense, weights_in_order
 from gradcam_cli.network.freeze import weights_as_constants
 from gradcam_cli.network.gradient import gradients, gradients_and_products
+from gradcam_cli.network.guided import check_rectified
 from gradcam_cli.network.head import Head
 from gradcam_cli.network.places import Place
 from gradcam_cli.network.precision import trunk
@@ -49,7 +51,19 @@ class Traced(NamedTuple):
 
 
 def trace_request(request: Request, freeze: bool) -> Traced:
-    """Trace what a request needs; raises ModelError for what the model does not allow."""
+    """Trace what a request needs; raises ModelError for what the model does not allow.
+
+    With ``freeze`` weights become constants, unless the network changes some of them.
+    """
+    try:
+        return _trace_request(request, freeze)
+    except GradcamError:
+        if not freeze:
+            raise
+        return _trace_request(request, freeze=False)  # or it says why not
+
+
+def _trace_request(request: Request, freeze: bool) -> Traced:
     model, spec = request.model, request.spec
     shape = (request.batch_size, *model.ports.size, model.ports.channels)
     told: list[_Whole] = []
@@ -105,6 +119,8 @@ def _whole(request: Request, pixels: Any) -> _Whole:
         head = Head("similarity", 1, score, score, head.source, found=False)
     if spec is None:
         return _Whole(anatomy, head, ())
+    if request.of_kinds("pixels"):
+        check_rectified(head.source)
     chosen = tuple(find_map(anatomy, each, spec.call) for each in request.layers)
     for name in request.methods:
         if METHODS[name].needs_pooled_head:

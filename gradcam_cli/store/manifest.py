@@ -151,9 +151,9 @@ class Manifest:
         written.
         """
         record = self._known.get(found.source)
-        if record is None or self._missing(found.source):
+        if record is None or record.settings != self.settings:
             return found
-        return self._placed(found, record)
+        return self._placed(found, record) if self._methods <= record.methods else found
 
     def missing(self, every: Iterable[Found]) -> tuple[str, ...]:
         """Return the methods that at least one of the pictures has no maps of, or not any more."""

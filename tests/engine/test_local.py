@@ -255,7 +255,7 @@ class Watched:
         self.batches: list[Any] = []
         self._explainer = explainer
 
-    def __call__(self, pixels: Any) -> Any:
+    def __call__(self, pixels: Any, *more: Any) -> Any:
         self.batches.append(pixels)
         return self._explainer(pixels)
 
