@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -31,6 +32,12 @@ def test_every_method_has_an_oracle() -> None:
 def test_a_row_says_what_has_to_be_known(name: str) -> None:
     row = METHODS[name]
     assert all((row.title, row.formula, row.paper, row.answers, row.misleads, row.tokens))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_is_documented(name: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "methods.md").read_text(encoding="utf-8")
+    assert f"\n### {METHODS[name].title} (`{name}`)\n" in page
 
 
 @pytest.mark.parametrize("name", ROWS)
