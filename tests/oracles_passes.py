@@ -41,8 +41,7 @@ def recipro_cam(A: Array, rest: Score) -> Array:
             for k in range(K):
                 masked[i, j, k] = float(A[i, j, k])
             result[i, j] = rest(masked)
-    least: float = min(result.flat)
-    return result - least
+    return np.asarray(result - min(result.flat))
 
 
 def bilinear(heat: Array, size: tuple[int, int], spans: Any = None) -> Array:

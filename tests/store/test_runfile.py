@@ -91,4 +91,4 @@ def test_what_differs_is_named_with_both_values() -> None:
         "save overlay, now array,overlay",
     ]
     predicted = RunSpec(explain=None).deciding({"model": "vgg16"})
-    assert "fuse none, now none" in differences(plain, predicted)
+    assert "score logit, now none" in differences(plain, predicted)
