@@ -121,18 +121,13 @@ def predict(
 
 def _settings(spec: RunSpec) -> dict[str, object]:
     """Return all that decides a run's results, files by their content."""
-    from gradcam_cli.models.choice import file_digest, fingerprint
+    from gradcam_cli.models.choice import deciding_settings
     from gradcam_cli.render.artifacts import shows_all_maps
 
-    named = spec.explain or ExplainSpec()
-    files: dict[str, object] = {
-        name: file_digest(path, f"--{name}")
-        for name, path in (("target", named.target), ("like", named.like))
-        if path is not None
-    }
-    if shows_all_maps(spec.draw.save):
-        files["methods"] = sorted(named.methods)
-    return spec.deciding(fingerprint(spec.model), files)
+    settings = deciding_settings(spec)
+    if spec.explain and shows_all_maps(spec.draw.save):
+        settings["methods"] = sorted(spec.explain.methods)
+    return settings
 
 
 def _go(

@@ -257,7 +257,7 @@ class Watched:
 
     def __call__(self, pixels: Any, *more: Any) -> Any:
         self.batches.append(pixels)
-        return self._explainer(pixels)
+        return self._explainer(pixels, *more)
 
 
 def test_blocks_are_cut_by_the_list_and_those_without_work_are_not_run(
