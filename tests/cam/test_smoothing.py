@@ -184,7 +184,7 @@ def test_a_linear_scene_comes_back_as_it_is(down: Axis, across: Axis, variation:
             there = size[0] / 2 + variation.rows * (y - size[0] / 2)
             where = size[1] / 2 + variation.columns * (x - size[1] / 2)
             if rows.min() <= there <= rows.max() and columns.min() <= where <= columns.max():
-                np.testing.assert_allclose(found[i, j], scene(y, x), rtol=1e-6)
+                np.testing.assert_allclose(found[i, j], scene(y, x), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [224, 299, 331, 97, 31])
