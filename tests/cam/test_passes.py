@@ -26,7 +26,7 @@ VALUES: dict[str, Callable[[Array], Array]] = {
     "tiny": lambda A: A * 1e-15,
     "flat channel": lambda A: np.concatenate([np.ones_like(A[..., :1]), A[..., 1:]], -1),
 }
-PLACES = Cells(Span(3.0, 2.5, 0.0, 13.0), Span(2.0, 4.0, 0.0, 17.0))
+PLACES = Cells(Span(3.0, 2.5, 2.0, 11.0), Span(4.0, 4.0, 3.0, 17.0))
 
 
 def activations(seed: int, shape: tuple[int, ...], kind: str = "normal") -> Array:
