@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 __all__ = [
     "INTERPOLATIONS",
-    "RESIZES",
     "Cells",
     "Placement",
     "Span",
@@ -56,8 +55,6 @@ class Cells(NamedTuple):
     rows: Span
     columns: Span
 
-
-RESIZES = ("squash", "crop", "pad")
 
 INTERPOLATIONS = {
     "bilinear": cv2.INTER_LINEAR,

@@ -89,13 +89,10 @@ def check_members(archive: zipfile.ZipFile, path: Path) -> None:
         end = one.header_offset + _HEADER.size + len(one.filename) + one.compress_size
     if archive.start_dir is not None and end > archive.start_dir:
         raise zipfile.BadZipFile("a member is longer than the file")
-    total, stored = (sum(sizes) for sizes in _sizes(members))
+    total = sum(one.file_size for one in members)
+    stored = sum(one.compress_size for one in members)
     if total > max(FLOOR, RATIO * stored):
         raise ModelError(f"{path} unpacks to {total:,} bytes from {stored:,}", _SAVE_AGAIN)
-
-
-def _sizes(members: list[zipfile.ZipInfo]) -> tuple[list[int], list[int]]:
-    return [one.file_size for one in members], [one.compress_size for one in members]
 
 
 def _wrong(one: zipfile.ZipInfo) -> str:

@@ -64,15 +64,18 @@ def _contents(module: str) -> dict[str, Any]:
 
 
 def unknown_classes(config: _Json, known: Iterable[str]) -> list[str]:
-    """Return the classes in a configuration that neither Keras nor the user has, sorted."""
+    """Return the classes in a configuration that neither Keras nor the user has, sorted.
+
+    Subclassed models hold layers without any configuration, not even a name.
+    """
     mine = set(known)
+    held = (layer for model in every_model(config) for layer in model["config"]["layers"])
     return sorted(
         {
-            str(node["class_name"])
-            for node in every_layer(config)
-            if class_of(node) is None
-            and node["class_name"] not in mine
-            and node.get("registered_name") not in mine
+            node["class_name"]
+            for node in (*every_layer(config), *held)
+            if mine.isdisjoint((node["class_name"], node.get("registered_name")))
+            and class_of(node) is None
         }
     )
 

@@ -11,8 +11,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.regular import open_regular
-from gradcam_cli.spelling import nearby
+from gradcam_cli.regular import open_regular, readable
 
 __all__ = ["read_array"]
 
@@ -26,13 +25,9 @@ def read_array(name: str, path: Path) -> NDArray[Any]:
     """
     hint = "save numbers with numpy.save"
     try:
-        with open_regular(path, "--input") as file:
+        with readable(path, f"--input {name}", hint), open_regular(path, "--input") as file:
             return _read(file, path.stat().st_size)
-    except FileNotFoundError:
-        raise ModelError(f"--input {name}: there is no file {path}", nearby(path)) from None
-    except OSError as error:
-        raise ModelError(f"--input {name}: cannot read {path}: {error.strerror}", hint) from error
-    except MemoryError:
+    except (ModelError, MemoryError):
         raise
     except Exception as error:  # a header is a Python expression, which fails in many ways
         raise ModelError(f"--input {name}: {path} is not a readable .npy file", hint) from error

@@ -13,10 +13,9 @@ from gradcam_cli.errors import ModelError
 from gradcam_cli.models.catalog import find
 from gradcam_cli.models.digest import hash_of, hash_of_folder
 from gradcam_cli.models.labels import label_bytes
-from gradcam_cli.regular import check_regular
+from gradcam_cli.regular import check_regular, readable
 from gradcam_cli.spec.model import ModelSpec
 from gradcam_cli.spec.setting import deciding, settings
-from gradcam_cli.spelling import nearby
 
 __all__ = [
     "check_files",
@@ -31,16 +30,8 @@ __all__ = [
 
 _MODEL_ENDINGS = (
     *(".keras", ".h5", ".hdf5"),
-    *(
-        ".ckpt",
-        ".index",
-        ".onnx",
-        ".pb",
-        ".pkl",
-        ".pt",
-        ".pth",
-        ".tflite",
-    ),  # named for what they are
+    # Opened to be named for what they are.
+    *(".ckpt", ".index", ".onnx", ".pb", ".pkl", ".pt", ".pth", ".tflite"),
 )
 _PRESET_FILES = ("model.weights.h5", "model.weights.json", "task.json")
 _HANDLE = re.compile(r"[\w-]+/[\w-]+/keras/[\w.-]+(/\d+)?", re.IGNORECASE)
@@ -152,12 +143,8 @@ def _digest_if_any(path: Path) -> str:
 
 def folder_digest(path: Path) -> str:
     """Return ``sha256:`` and 16 hexadecimal digits of the files in a folder."""
-    try:
+    with readable(path, "", "make it readable: chmod -R u+r"):
         return f"sha256:{hash_of_folder(path)[:16]}"
-    except OSError as error:
-        raise ModelError(
-            f"cannot read {path}: {error.strerror}", "make it readable: chmod -R u+r"
-        ) from None
 
 
 def file_digest(path: Path, option: str = "") -> str:
@@ -165,12 +152,6 @@ def file_digest(path: Path, option: str = "") -> str:
 
     Raises ModelError for what is not a regular file, or larger than ``option`` takes.
     """
-    named = f"{option}: " if option else ""
-    try:
+    with readable(path, option, "name a regular file that you may read"):
         check_regular(path, option)
         return f"sha256:{hash_of(path)[:16]}"
-    except FileNotFoundError:
-        raise ModelError(f"{named}there is no file {path}", nearby(path)) from None
-    except OSError as error:
-        message = f"{named}cannot read {path}: {error.strerror}"
-        raise ModelError(message, "name a regular file that you may read") from None

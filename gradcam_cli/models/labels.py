@@ -14,7 +14,7 @@ from reprlib import repr as short
 from typing import Any, TypeVar
 
 from gradcam_cli.errors import GradcamError
-from gradcam_cli.regular import read_bounded
+from gradcam_cli.regular import read_bounded, readable
 from gradcam_cli.text import NotTextError, decoded
 
 __all__ = ["WORDNET_ID", "Labels", "imagenet_labels", "label_bytes", "read_labels"]
@@ -83,13 +83,8 @@ def read_labels(path: Path) -> Labels:
 
 def label_bytes(path: Path) -> bytes:
     """Return what is in a file of labels, or comes out of a pipe; raises GradcamError."""
-    try:
+    with readable(path, "--labels", f"needed: a file with {_FORMS}", GradcamError):
         return read_bounded(path, "--labels", piped=True)
-    except OSError as error:
-        raise GradcamError(
-            f"--labels: cannot read the labels in {path}: {error.strerror}",
-            f"needed: a file with {_FORMS}",
-        ) from error
 
 
 def _parsed(path: Path, text: str) -> Labels:

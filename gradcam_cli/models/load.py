@@ -37,7 +37,6 @@ from gradcam_cli.models.weights import cached_file, is_installed
 from gradcam_cli.network.paths import named_operations
 from gradcam_cli.network.ports import Ports, find_ports, single_input, takes_any_size
 from gradcam_cli.network.survey import Survey, survey
-from gradcam_cli.regular import check_regular
 from gradcam_cli.spec.model import ModelSpec
 from gradcam_cli.spelling import nearby
 
@@ -112,7 +111,8 @@ def _load_named(choice: ModelSpec, only_shown: bool) -> Model:
         network, weights = _with_imagenet(entry), "imagenet"
     else:
         path = Path(choice.weights)
-        network, weights = _with_file(entry, path), file_digest(path)
+        weights = file_digest(path, "--weights")
+        network = _with_file(entry, path)
     own = SCALINGS["none" if entry.preprocess == "inside" else entry.preprocess]
     scaling = _chosen_scaling(choice) or own
     if scaling != own:
@@ -174,21 +174,10 @@ def _build(entry: Entry, seed: int | None = None) -> Any:
 def _with_imagenet(entry: Entry) -> Any:
     if entry.name == lite0.NAME:
         return lite0.build("imagenet")
-    path = fetch(entry)
-    with blank_weights():
-        network = _build(entry)
-    assign_weights(network, path, entry.name)
-    return network
+    return _with_file(entry, fetch(entry))
 
 
 def _with_file(entry: Entry, path: Path) -> Any:
-    hint = "--weights takes imagenet, random, or a weights file made for this model"
-    try:
-        check_regular(path, "--weights")
-    except FileNotFoundError:
-        raise ModelError(f"--weights: there is no file {path}", hint) from None
-    except OSError as error:
-        raise ModelError(f"--weights: cannot read {path}: {error.strerror}", hint) from None
     with blank_weights():
         network = _build(entry)
     assign_weights(network, path, entry.name)

@@ -79,16 +79,12 @@ class Features:
         return tf.transpose(tf.concat([before, cells, after], axis=1), back)
 
 
-def follow(picture: Any, channels_first: bool = False) -> Axes:
-    """Return the axes of every tensor computed from ``picture``, a symbolic ``[N, h, w, K]``.
-
-    ``channels_first`` says that it is ``[N, K, h, w]``.
-    """
-    letters = "n?uv" if channels_first else "nuv?"
+def follow(picture: Any) -> Axes:
+    """Return the axes of every tensor computed from ``picture``, a symbolic ``[N, h, w, K]``."""
     sizes = sizes_of(picture)
     axes: Axes = {picture.name: None}
     if sizes:
-        axes[picture.name] = tuple(map(pixels, letters, sizes))
+        axes[picture.name] = tuple(map(pixels, "nuv?", sizes))
     for operation in picture.graph.get_operations():
         if not any(value.name in axes for value in operation.inputs):
             continue
@@ -128,8 +124,7 @@ def features_of(tensor: Any, axes: Axes) -> Features | None:
 def _tokens(axis: tuple[Atom, ...], channels: int, order: tuple[int, ...]) -> Features | None:
     if [atom.letter for atom in axis] == ["t"]:
         cells = axis[0]
-        down, across = cells.places or (None, None)
-        places = (down, across)
+        places = (cells.places[0], cells.places[1]) if cells.places else (None, None)
         return Features(cells.grid, channels, order, True, cells.before, cells.after, places=places)
     if len(axis) != 2:
         return None
