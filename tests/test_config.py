@@ -123,7 +123,7 @@ def test_a_file_that_is_no_text_or_not_there(tmp_path: Path) -> None:
     with pytest.raises(GradcamError, match="damaged UTF-16"):
         read_config(tmp_path / "binary.toml", VERBS)
     for name in ("missing.toml", "."):
-        with pytest.raises(GradcamError, match="--config: (there is no file|cannot read)"):
+        with pytest.raises(GradcamError, match=r"--config: (there is no file|cannot read)"):
             read_config(tmp_path / name, VERBS)
 
 
