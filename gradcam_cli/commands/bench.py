@@ -107,13 +107,8 @@ def _print(timings: list[Timing], json: bool) -> None:
             say.json_line(row)
         return
     rows = [
-        (
-            timing.name,
-            f"{timing.rate:.1f}",
-            "{:.1f} - {:.1f}".format(*timing.spread),
-            f"{timing.share:.2f}",
-        )
-        for timing in timings
+        (each.name, f"{each.rate:.1f}", "{:.1f} - {:.1f}".format(*each.spread), f"{each.share:.2f}")
+        for each in timings
     ]
     say.table(("", "pictures/s#", "slowest - fastest#", "share of bare prediction#"), rows)
     stages = [timing for timing in timings if timing.name.endswith("alone")]

@@ -104,18 +104,9 @@ def predictions(record: Record) -> None:
     if record.error is not None:
         warn(f"{printable(record.source)}: {record.error.message}")
         return
-    rows = [
-        (
-            row.rank,
-            row.name,
-            row.id,
-            _number(row),
-        )
-        for row in record.predictions
-    ]
-    unit = (
-        "score#" if any(row.probability is None for row in record.predictions) else "probability#"
-    )
+    rows = [(row.rank, row.name, row.id, _number(row)) for row in record.predictions]
+    scores = any(row.probability is None for row in record.predictions)
+    unit = "score#" if scores else "probability#"
     table(("rank#", "name", "id", unit), rows, title=record.source)
     if record.warning:
         warn(f"{printable(record.source)}: {record.warning}")

@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gradcam_cli.errors import FailureKind, ImageError
-from gradcam_cli.images.header import Header
+from gradcam_cli.images.header import Header, undecodable
 from gradcam_cli.images.heic import read_heic
 from gradcam_cli.images.jpeg import read_jpeg
 from gradcam_cli.images.levels import darkness, rgb
@@ -67,9 +66,4 @@ def _decoded(data: bytes, header: Header) -> Levels:
 def _there(decoded: Levels | None, header: Header) -> Levels:
     if decoded is not None and decoded.dtype in (np.uint8, np.uint16):
         return decoded
-    kind = f" ({header.detail})" if header.detail else ""
-    raise ImageError(
-        FailureKind.NOT_A_PICTURE,
-        f"the {header.format} file is damaged, or of a kind that cannot be read{kind}",
-        "convert it to JPEG or PNG first",
-    )
+    raise undecodable(header.format, header.detail)

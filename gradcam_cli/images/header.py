@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from gradcam_cli.errors import FailureKind, ImageError
 from gradcam_cli.images.boxes import brands
 
-__all__ = ["HEAD", "Header", "sniff"]
+__all__ = ["HEAD", "Header", "sniff", "undecodable"]
 
 HEAD = 512
 """How many of a file's first bytes tell what it is."""
@@ -70,6 +71,17 @@ class Header:
     by_pillow: bool = False
     end: int | None = None
     crop: tuple[int, int, int, int] | None = None
+
+
+def undecodable(name: str, detail: str = "", why: object = "") -> ImageError:
+    """Return the error for a file of the format ``name`` that a decoder gave up."""
+    kind = f" ({detail})" if detail else ""
+    return ImageError(
+        FailureKind.NOT_A_PICTURE,
+        f"the {name} file is damaged, or of a kind that cannot be read{kind}"
+        + (f": {why}" if str(why) else ""),
+        "convert it to JPEG or PNG first",
+    )
 
 
 def sniff(head: bytes) -> str:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gradcam_cli.errors import FailureKind, ImageError
+from gradcam_cli.images.header import undecodable
 
 __all__ = ["read_heic"]
 
@@ -28,11 +28,7 @@ def read_heic(data: bytes) -> NDArray[np.uint8]:
     except MemoryError:
         raise
     except Exception as error:
-        raise ImageError(
-            FailureKind.NOT_A_PICTURE,
-            f"the HEIF (HEIC) file is damaged, or of a kind that cannot be read: {error}",
-            "convert it to JPEG or PNG first",
-        ) from error
+        raise undecodable("HEIF (HEIC)", why=error) from error
     if levels.dtype == np.uint16:  # in their upper bits
         levels = cv2.convertScaleAbs(levels, alpha=255 / (((1 << bits) - 1) << (16 - bits)))
     levels = np.asarray(levels, np.uint8)

@@ -14,8 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gradcam_cli.errors import FailureKind, ImageError
-from gradcam_cli.images.header import Header
+from gradcam_cli.images.header import Header, undecodable
 
 __all__ = ["pillow_complaint", "read_grey_tiff", "read_pillow"]
 
@@ -43,13 +42,7 @@ def read_pillow(data: bytes, header: Header) -> Levels:
     except MemoryError:
         raise
     except Exception as error:
-        kind = f" ({header.detail})" if header.detail else ""
-        raise ImageError(
-            FailureKind.NOT_A_PICTURE,
-            f"the {header.format} file is damaged, or of a kind that Pillow cannot read{kind}: "
-            f"{error}",
-            "convert it to JPEG or PNG first",
-        ) from error
+        raise undecodable(header.format, header.detail, error) from error
 
 
 def read_grey_tiff(data: bytes, width: int, height: int) -> NDArray[np.uint8] | None:

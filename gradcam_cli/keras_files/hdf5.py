@@ -198,11 +198,8 @@ class _Walk:
 
     def sizes(self) -> None:
         if self.unpacked > max(FLOOR, RATIO * self.size):
-            raise ModelError(
-                f"{self.path}: its arrays unpack to {self.unpacked:,} bytes from a file of "
-                f"{self.size:,}",
-                _BOMB,
-            )
+            what = f"unpack to {self.unpacked:,} bytes from a file of {self.size:,}"
+            self.refuse("its arrays", what, _BOMB)
 
 
 def _leads(group: Any, link: bytes, kind: int) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from gradcam_cli.isolation import keras
 from gradcam_cli.keras_files.archive import objects
 from gradcam_cli.keras_files.known import class_of, every_layer
-from gradcam_cli.keras_files.rewire import counted
+from gradcam_cli.keras_files.rewire import counted, told
 
 __all__ = [
     "before_keras_3",
@@ -90,7 +90,7 @@ def old_defaults(config: _Json) -> list[str]:
             if key not in node["config"]:
                 node["config"][key] = value
                 found[f"gave {{}} {node['class_name']} the `{key}` of its time, {value}"] += 1
-    return [what.format(counted(count, "layer")) for what, count in found.items()]
+    return told(found)
 
 
 def old_functions(config: _Json) -> list[str]:
@@ -102,11 +102,8 @@ def old_functions(config: _Json) -> list[str]:
             name = value.get("config") if isinstance(value, dict) else value
             if isinstance(name, str) and name in _FUNCTIONS:
                 layer["config"][key] = keras.activations.serialize(_FUNCTIONS[name])
-                found[name] += 1
-    return [
-        f"took `{name}` in {counted(count, 'place')} for Keras 2's, which is not Keras 3's"
-        for name, count in found.items()
-    ]
+                found[f"took `{name}` in {{}} for Keras 2's, which is not Keras 3's"] += 1
+    return told(found, "place")
 
 
 def lost_arguments(config: _Json) -> list[str]:
@@ -123,7 +120,7 @@ def lost_arguments(config: _Json) -> list[str]:
         if key and known is not None and "module" not in layer:
             layer["module"], layer["registered_name"] = "keras.layers", None
             found[f"kept `{key}` of {{}} {layer['class_name']}"] += 1
-    return [what.format(counted(count, "layer")) for what, count in found.items()]
+    return told(found)
 
 
 def not_reproduced(config: _Json, version: str, theano: bool) -> tuple[str, ...]:

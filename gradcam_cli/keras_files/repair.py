@@ -43,6 +43,7 @@ from gradcam_cli.keras_files.rewire import (
     single_outputs,
     slash_names,
     tensor_keywords,
+    told,
 )
 
 __all__ = ["repair"]
@@ -135,7 +136,7 @@ def _old_classes(config: _Json) -> list[str]:
         if name in _RENAMED and class_of(node) is None:
             node["class_name"] = _RENAMED[name]
             node["module"], node["registered_name"] = "keras.layers", None
-            renamed[f"{name} as {_RENAMED[name]}"] += 1
+            renamed[f"read {{}} {name} as {_RENAMED[name]}"] += 1
         elif class_of(node) is None and node.get("module", "keras") is not None:
             own = KERAS_MODULE.fullmatch(str(node.get("module", "keras")))
             home = ELSEWHERE.get(name, "keras.layers")
@@ -148,7 +149,7 @@ def _old_classes(config: _Json) -> list[str]:
         if "module" not in node and class_of({**node, "module": home}) is not None:
             node["module"], node["registered_name"] = home, None
             moved[node["class_name"]] += 1
-    sentences = [f"read {counted(count, 'layer')} {name}" for name, count in renamed.items()]
+    sentences = told(renamed)
     if moved:
         which = f"{counted(moved.total(), 'layer')} ({listed(moved)})"
         sentences.append(f"found the Keras 3 module of {which}")
@@ -258,16 +259,14 @@ def _rescalings(config: _Json) -> list[str]:
 
 def _axis_lists(config: _Json) -> list[str]:
     """Batch normalization had its axis in a list; Keras 3 reads that in old HDF5 files only."""
-    found: Counter[str] = Counter()
+    found = 0
     for layer in every_layer(config):
         axis = layer["config"].get("axis")
         single = isinstance(axis, list) and len(axis) == 1
         if single and layer["class_name"] == "BatchNormalization" and "module" in layer:
             layer["config"]["axis"] = axis[0]
-            found[layer["class_name"]] += 1
-    return [
-        f"unwrapped `axis` of {counted(count, f'{name} layer')}" for name, count in found.items()
-    ]
+            found += 1
+    return [f"unwrapped `axis` of {counted(found, 'BatchNormalization layer')}"] if found else []
 
 
 def _activations(config: _Json) -> list[str]:
@@ -279,8 +278,8 @@ def _activations(config: _Json) -> list[str]:
             function = value.get("config") if isinstance(value, dict) else value
             if isinstance(function, str) and function in _ACTIVATIONS:
                 layer["config"][key] = _ACTIVATIONS[function]
-                found[f"`{function}` as `{_ACTIVATIONS[function]}`"] += 1
-    return [f"read {what} in {counted(count, 'layer')}" for what, count in found.items()]
+                found[f"read `{function}` as `{_ACTIVATIONS[function]}` in {{}}"] += 1
+    return told(found)
 
 
 def _unknown_arguments(config: _Json) -> list[str]:

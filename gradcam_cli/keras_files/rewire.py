@@ -19,6 +19,7 @@ __all__ = [
     "single_outputs",
     "slash_names",
     "tensor_keywords",
+    "told",
 ]
 
 _Json = dict[str, Any]
@@ -27,6 +28,11 @@ _Json = dict[str, Any]
 def counted(count: int, what: str) -> str:
     """Return ``1 layer`` or ``2 layers``."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def told(found: Counter[str], what: str = "layer") -> list[str]:
+    """Return sentences, in each of which ``{}`` stands for how many of something were found."""
+    return [sentence.format(counted(count, what)) for sentence, count in found.items()]
 
 
 def listed(things: Iterable[str]) -> str:

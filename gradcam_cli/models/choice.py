@@ -9,8 +9,7 @@ import os
 import re
 from pathlib import Path
 
-from gradcam_cli.errors import ModelError
-from gradcam_cli.models.catalog import find
+from gradcam_cli.models.catalog import find, is_known
 from gradcam_cli.models.digest import hash_of, hash_of_folder
 from gradcam_cli.models.labels import label_bytes
 from gradcam_cli.regular import check_regular, readable
@@ -99,12 +98,11 @@ def is_file(model: str) -> bool:
         return False
     if model.lower().endswith(_MODEL_ENDINGS) or os.sep in model:
         return True
-    try:
-        find(model)
-    except ModelError:
-        with contextlib.suppress(OSError):  # too long for the name of a file
-            return Path(model).exists()
-    return False  # a name wins over a folder that is called so
+    if is_known(model):
+        return False  # a name wins over a folder that is called so
+    with contextlib.suppress(OSError):  # too long for the name of a file
+        return Path(model).exists()
+    return False
 
 
 def is_handle(model: str) -> bool:
@@ -124,11 +122,7 @@ def is_preset(model: str) -> bool:
         return (inside / "config.json").is_file() and any(
             (inside / name).is_file() for name in _PRESET_FILES
         )
-    try:
-        find(model)
-    except ModelError:
-        return importlib.util.find_spec("keras_hub") is not None
-    return False
+    return not is_known(model) and importlib.util.find_spec("keras_hub") is not None
 
 
 def _digest(content: bytes) -> str:

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from gradcam_cli.errors import ModelError, OutOfMemory
 from gradcam_cli.isolation import tf
 from gradcam_cli.network.anatomy import Anatomy, FeatureMap, ancestors, default_map, dissect
+from gradcam_cli.network.axes import Features
 from gradcam_cli.network.footprint import free_bytes, on_gpu, working_bytes
 from gradcam_cli.network.head import Head, behind_copies, pooled_features
 from gradcam_cli.network.inside import OF_ITS_OWN, arriving_pixels, is_of_its_own, read_scaling
 from gradcam_cli.network.operations import constant
 from gradcam_cli.network.places import Place
 from gradcam_cli.network.ports import Ports
-from gradcam_cli.network.tap import trace
+from gradcam_cli.network.tap import Step, trace
 
 __all__ = ["LayerRow", "Survey", "survey"]
 
@@ -136,24 +137,10 @@ def _is_activated(head: Head, outputs: NDArray[np.float32]) -> bool:
 
 
 def _describe(anatomy: Anatomy) -> Survey:
-    rows = []
-    for each in anatomy.maps:
-        step, features = each.step, each.features
-        rows.append(
-            LayerRow(
-                step.path,
-                type(step.layer).__name__,
-                step.call,
-                features.grid,
-                features.channels,
-                features.tokens,
-                features.places,
-            )
-        )
     head = anatomy.head
     pooled = pooled_features(head)
     return Survey(
-        layers=tuple(rows),
+        layers=tuple(_row(each.step, each.features) for each in anatomy.maps),
         default="",
         reason="",
         head=head.kind,
@@ -162,6 +149,11 @@ def _describe(anatomy: Anatomy) -> Survey:
         pooled=pooled is not None and any(is_pooled(each, pooled) for each in anatomy.maps),
         inside="",
     )
+
+
+def _row(step: Step, features: Features) -> LayerRow:
+    kind, grid, channels = type(step.layer).__name__, features.grid, features.channels
+    return LayerRow(step.path, kind, step.call, grid, channels, features.tokens, features.places)
 
 
 def is_pooled(each: FeatureMap, pooled: Any) -> bool:
