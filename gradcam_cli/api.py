@@ -113,7 +113,7 @@ def explain(
     """Explain images: one Explanation an image and class, in order.
 
     ``images`` are paths, or uint8 RGB arrays ``[H, W, 3]``, one or several. ``classes`` are
-    ``predicted``, ``topN``, indices, WordNet ids or names. Everything is kept in memory; ``run`` is
+    ``predicted``, ``topN``, indices, WordNet ids or names. Everything stays in memory; ``run`` is
     for many images.
 
     Raises ImageError for an image that cannot be used, ModelError for a layer, class or method that

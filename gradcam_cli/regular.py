@@ -128,7 +128,7 @@ def _facts(path: Path) -> os.stat_result:
 
 
 def _opened(path: Path, option: str = "", *, pipe: bool = False) -> BinaryIO:
-    """Open what was looked at before, and look again: it may be another thing by now."""
+    """Open what was checked before, and check again: it may be another thing by now."""
     end = os.open(path, _READ)
     try:
         facts = os.fstat(end)

@@ -22,11 +22,11 @@ Result = subprocess.CompletedProcess[str]
 
 
 def gradcam(
-    *words: str | Path, cwd: Path, stdin: str = "", env: Mapping[str, str] | None = None
+    *arguments: str | Path, cwd: Path, stdin: str = "", env: Mapping[str, str] | None = None
 ) -> Result:
-    """Run ``gradcam WORDS`` in ``cwd``."""
+    """Run ``gradcam ARGUMENTS`` in ``cwd``."""
     return subprocess.run(
-        [sys.executable, "-m", "gradcam_cli", *map(str, words)],
+        [sys.executable, "-m", "gradcam_cli", *map(str, arguments)],
         cwd=cwd,
         input=stdin,
         env={**os.environ, **(env or {})},
@@ -37,10 +37,10 @@ def gradcam(
     )
 
 
-def refusal(*words: str | Path) -> GradcamError:
+def refusal(*arguments: str | Path) -> GradcamError:
     """Return the error of a refused command, run in this process: TensorFlow is here already."""
     with pytest.raises(GradcamError) as caught:
-        app([str(word) for word in words], standalone_mode=False)
+        app([str(argument) for argument in arguments], standalone_mode=False)
     assert caught.value.exit_code == 2
     return caught.value
 

@@ -67,7 +67,7 @@ def bench(
 
 
 def _pictures(images: Path | None, folder: Path, count: int) -> list[Found]:
-    """Return ``count`` pictures, the same ones over and over where there are fewer."""
+    """Return ``count`` images, the same ones over and over where there are fewer."""
     from gradcam_cli.sources.find import find_pictures
 
     if images is None:

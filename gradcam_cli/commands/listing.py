@@ -51,6 +51,6 @@ def _no_picture(named: str, unread: Counter[str]) -> GradcamError:
         return GradcamError(f"no picture in {named} can be read: {counted(unread)}", advice(unread))
     return GradcamError(
         f"no picture in {named}",
-        "jpg, png, webp, tif, bmp and gif are looked for; --include, --exclude and --shard may "
+        "jpg, png, webp, tif, bmp and gif are taken; --include, --exclude and --shard may "
         "have left none",
     )

@@ -96,7 +96,7 @@ class BatchOptions:
 
 @dataclass(frozen=True)
 class SelectOptions:
-    """Which of the pictures."""
+    """Which of the images."""
 
     include: tuple[str, ...] = setting(
         (),

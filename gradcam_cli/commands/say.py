@@ -100,7 +100,7 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str =
 
 
 def predictions(record: Record) -> None:
-    """Print one picture's top-k, or why it failed."""
+    """Print one image's top-k, or why it failed."""
     if record.error is not None:
         warn(f"{printable(record.source)}: {record.error.message}")
         return
@@ -125,9 +125,9 @@ def _number(row: Prediction) -> str:
 
 @contextmanager
 def progress(count: int, before: int, quiet: bool) -> Iterator[Callable[[], None]]:
-    """Show a bar with pictures/s and time left on a terminal; yields what each picture calls.
+    """Show a bar with images/s and time left on a terminal; yields what each image calls.
 
-    ``before`` of the ``count`` pictures are finished already.
+    ``before`` of the ``count`` images are finished already.
     """
     if quiet or count <= _FEW or not sys.stderr.isatty():
         yield lambda: None

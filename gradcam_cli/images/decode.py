@@ -1,4 +1,4 @@
-"""A picture file's bytes become RGB pixels, as its Header says that they are meant."""
+"""An image file's bytes become RGB pixels, as its Header says that they are meant."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Levels = NDArray[np.uint8] | NDArray[np.uint16]
 def decode(data: bytes, header: Header, white: int = 0) -> tuple[Pixels, str]:
     """Return RGB pixels, not yet upright, and what may be wrong with them.
 
-    ``white`` is the number that is white in 16-bit pictures that do not say it, or 0. Raises
+    ``white`` is the number that is white in 16-bit images that do not say it, or 0. Raises
     ImageError: ``not-a-picture`` for what cannot be decoded, ``truncated`` for a JPEG whose data
     end too early.
     """

@@ -1,7 +1,7 @@
 """A file's bytes become its Header: every format's structure is walked, nothing is decoded.
 
-A decoder fills what is missing with grey, and believes any size it is told. So it is seen here
-first: is the file whole, how big is the picture, which way is up, and what do its numbers mean.
+A decoder fills what is missing with grey, and believes any size that it reads. So it is seen here
+first: is the file whole, how big is the image, which way is up, and what do its numbers mean.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _jpeg(data: bytes) -> Header:
         if marker == 0xD9:
             return Header("JPEG", width, height, orientation, "it holds no picture data")
         if marker == 0xDA:
-            # Compressed data cannot contain this pair: it ends the picture, and is sought there.
+            # Compressed data cannot contain this pair: it ends the image, and is sought there.
             fault = "" if data.rfind(b"\xff\xd9", position) > 0 else "it ends before its last line"
             return Header("JPEG", width, height, orientation, fault, refusal, detail)
         if marker == 0x01 or 0xD0 <= marker <= 0xD8:

@@ -1,4 +1,4 @@
-"""What a picture file claims to be, before a pixel is decoded."""
+"""What an image file claims to be, before a pixel is decoded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gradcam_cli.images.boxes import brands
 __all__ = ["HEAD", "Header", "sniff", "undecodable"]
 
 HEAD = 512
-"""How many of a file's first bytes tell what it is."""
+"""How many of a file's first bytes say what it is."""
 
 _SIGNATURES = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -34,11 +34,11 @@ _HEIF = _HEIC | {b"mif1", b"mif2", b"msf1", b"miaf"}
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a picture file says of itself. ``width`` and ``height`` are as stored, not yet upright.
+    """What an image file says of itself. ``width`` and ``height`` are as stored, not yet upright.
 
     ``orientation`` is the EXIF turn (1 to 8) that is still to be made after decoding. ``fault``
-    says why the file is not whole, ``refusal`` what kind of picture it is where no decoder here
-    reads that kind rightly; both are empty for others. ``detail`` names the kind of picture.
+    says why the file is not whole, ``refusal`` what kind of image it is where no decoder here
+    reads that kind rightly; both are empty for others. ``detail`` names the kind of image.
 
     ``white`` is the number that is white, as decoded: one for all channels, or one for each, in
     their decoded order; empty where it is the largest that fits. ``stated_white`` is what a tag
@@ -50,7 +50,7 @@ class Header:
     grey level that a PNG declares transparent. ``sample_bytes`` is how many bytes a pixel has in a
     TIFF whose samples are read one by one, else 0. ``by_pillow``: OpenCV reads it wrongly or not
     at all. ``end`` is where the codestream of a JPEG 2000 file ends. ``crop``
-    ``(left, top, right, bottom)`` is the part of the stored picture that is shown.
+    ``(left, top, right, bottom)`` is the part of the stored image that is shown.
     """
 
     format: str

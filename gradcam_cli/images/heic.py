@@ -1,4 +1,4 @@
-"""HEIC pictures are read where pillow-heif is installed: ``pip install 'gradcam-cli[heic]'``."""
+"""HEIC images are read where pillow-heif is installed: ``pip install 'gradcam-cli[heic]'``."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["read_heic"]
 
 
 def read_heic(data: bytes) -> NDArray[np.uint8]:
-    """Return grey ``[H, W]``, BGR or BGRA ``[H, W, 3 or 4]`` levels of a HEIC file's main picture.
+    """Return grey ``[H, W]``, BGR or BGRA ``[H, W, 3 or 4]`` levels of a HEIC file's main image.
 
     They are upright, of 8 bits, with straight alpha. Raises ImageError (``not-a-picture``).
     """
     library = importlib.import_module("pillow_heif")
     try:
-        # Turns are properties of the picture, which the library makes; EXIF only repeats them.
+        # Turns are properties of the image, which the library makes; EXIF only repeats them.
         file = library.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False, bgr_mode=True)
         levels = np.array(file)
         bits, premultiplied = int(file.info["bit_depth"]), bool(file.premultiplied_alpha)

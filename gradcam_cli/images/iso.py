@@ -140,7 +140,7 @@ def _still(name: str, data: bytes) -> Header:
 def _crop(width: int, height: int, aperture: tuple[int, ...]) -> tuple[int, int, int, int] | None:
     """Return the pixels that a clean aperture shows; None for all, or where it makes no sense.
 
-    It is given as fractions: width, height, and how far its centre lies from the picture's.
+    It is given as fractions: width, height, and how far its centre lies from the image's.
     """
     if not aperture or not all(aperture[1::2]):
         return None

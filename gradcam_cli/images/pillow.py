@@ -46,7 +46,7 @@ def read_pillow(data: bytes, header: Header) -> Levels:
 
 
 def read_grey_tiff(data: bytes, width: int, height: int) -> NDArray[np.uint8] | None:
-    """Return ``[H, W]`` bytes of a TIFF of one grey picture; None where they cannot be decoded."""
+    """Return ``[H, W]`` bytes of a TIFF of one grey image; None where they cannot be decoded."""
     try:
         image = _loaded(data, "TIFF", (width, height))
         return np.asarray(image, np.uint8)

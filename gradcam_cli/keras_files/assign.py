@@ -36,7 +36,7 @@ def assign_weights(network: Any, path: Path, name: str) -> None:
 
     Files in Keras's older HDF5 layout, which all application weights have, are read straight into
     the memory that the variables keep; every other layout goes through Keras. What a file is, is
-    told by its content. Raises ModelError when the file cannot be read or does not fit.
+    decided by its content. Raises ModelError when the file cannot be read or does not fit.
     """
     try:
         if h5py.is_hdf5(path):
@@ -104,20 +104,20 @@ def _read(dataset: Any, raw: BinaryIO, dtype: str) -> NDArray[Any]:
     return array
 
 
-def _fill(room: memoryview, raw: BinaryIO, start: int) -> int:
-    """Read from ``start`` on until ``room`` is full, and return how many bytes there were.
+def _fill(target: memoryview, raw: BinaryIO, start: int) -> int:
+    """Read from ``start`` on until ``target`` is full, and return how many bytes there were.
 
     Of a large array most of the time goes into touching memory first, which threads share.
     """
-    if len(room) <= _BLOCK or not hasattr(os, "preadv"):
+    if len(target) <= _BLOCK or not hasattr(os, "preadv"):
         raw.seek(start)
-        return raw.readinto(room)  # type: ignore[attr-defined,no-any-return]
+        return raw.readinto(target)  # type: ignore[attr-defined,no-any-return]
 
     def read(first: int) -> int:
-        part, done = room[first : first + _BLOCK], 0
+        part, done = target[first : first + _BLOCK], 0
         while got := os.preadv(raw.fileno(), [part[done:]], start + first + done):
             done += got
         return done
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return sum(pool.map(read, range(0, len(room), _BLOCK)))
+        return sum(pool.map(read, range(0, len(target), _BLOCK)))

@@ -21,7 +21,7 @@ from gradcam_cli.keras_files.hdf5 import FLOOR, RATIO, open_hdf5
 __all__ = [
     "ARRAYS",
     "WEIGHTS",
-    "check_room",
+    "check_space",
     "check_weights",
     "member",
     "open_zip",
@@ -173,7 +173,7 @@ def without_assets(path: Path, vocabularies: bool) -> Path:
     """Return a ``.keras`` file of three members, a copy beside ``path`` where that has more.
 
     Keras unpacks all there is into a folder of its own when there are more. Its own layers have no
-    assets but the ``vocabularies`` that they learned, which are kept where that is asked for.
+    assets but the ``vocabularies`` that they learned, which stay where that is asked for.
     Raises ModelError where those are longer than any are.
     """
     with zipfile.ZipFile(path) as archive:
@@ -181,15 +181,15 @@ def without_assets(path: Path, vocabularies: bool) -> Path:
         if len(members) <= len(_MEMBERS):
             return path
         weights = WEIGHTS if WEIGHTS in archive.namelist() else ARRAYS
-        words = [one for one in members if vocabularies and _VOCABULARY.fullmatch(one.filename)]
-        if sum(one.file_size for one in words) > LONGEST:
+        learned = [one for one in members if vocabularies and _VOCABULARY.fullmatch(one.filename)]
+        if sum(one.file_size for one in learned) > LONGEST:
             raise ModelError(
                 f"{path} has vocabularies of more than {LONGEST >> 20} MB", _SAVE_AGAIN
             )
         target = path.with_name("without-assets.keras")
         with zipfile.ZipFile(target, "w") as copy:
             for one in members:
-                if one.filename in (*_MEMBERS[:2], weights) or one in words:
+                if one.filename in (*_MEMBERS[:2], weights) or one in learned:
                     with copy.open(one.filename, "w", force_zip64=True) as file:
                         _copy(archive, one, file, target.parent)
     return target
@@ -197,16 +197,16 @@ def without_assets(path: Path, vocabularies: bool) -> Path:
 
 def _copy(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: IO[bytes], folder: Path) -> None:
     """Copy a member; zipfile gives no byte more than the directory promises."""
-    check_room(info.file_size, folder)
+    check_space(info.file_size, folder)
     with archive.open(info) as source:
         shutil.copyfileobj(source, target, _BLOCK)
 
 
-def check_room(size: int, folder: Path) -> None:
+def check_space(size: int, folder: Path) -> None:
     """Raise ModelError when ``size`` bytes do not fit on the disk of a folder."""
     free = shutil.disk_usage(folder).free
     if size > free:
         raise ModelError(
             f"{folder} has {free:,} bytes free; the model's weights take {size:,} for a while",
-            "make room there, or set TMPDIR to a folder on a larger disk",
+            "free some space there, or set TMPDIR to a folder on a larger disk",
         )

@@ -179,7 +179,7 @@ class _Walk:
             self.refuse(name, f"unpacks to {unpacked:,} bytes from a file of {self.size:,}", _BOMB)
         self.unpacked += unpacked
 
-    def chunks(self, data: Any, place: int, room: int, name: str) -> None:
+    def chunks(self, data: Any, place: int, most: int, name: str) -> None:
         """Refuse pieces of an array that unpack to more than a piece; HDF5 unpacks all of it."""
         large: list[Any] = []
         data.chunk_iter(lambda info: large.append(info) if info.size > _GZIPPED else None)
@@ -193,7 +193,7 @@ class _Walk:
             while rest and not unpacker.eof:
                 unpacked += len(unpacker.decompress(rest, 1 << 20))
                 rest = unpacker.unconsumed_tail
-                if unpacked > room + 4:  # and the sum of fletcher32
+                if unpacked > most + 4:  # and the sum of fletcher32
                     self.refuse(name, "unpacks to more than its own size", _BOMB)
 
     def sizes(self) -> None:

@@ -103,7 +103,7 @@ def _is_object(value: object) -> bool:
 
 @functools.cache
 def accepted_arguments(kind: type) -> frozenset[str] | None:
-    """Return the arguments that a class's constructor takes; None when that cannot be told.
+    """Return the arguments that a class's constructor takes; None when nothing says so.
 
     A class without a constructor of its own takes none.
     """

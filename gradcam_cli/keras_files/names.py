@@ -1,6 +1,6 @@
 """The classes and functions of Keras that a classifier is made of, by the modules that hold them.
 
-The lists are written out, so that what a later Keras adds is refused until somebody has looked at
+The lists are written out, so that what a later Keras adds is refused until somebody has checked
 it. ``PROGRAMS`` and ``LEFT_OUT`` have what is missing on purpose.
 """
 
@@ -193,7 +193,7 @@ APPLICATIONS = _names("""
 """)
 """Modules of ``keras.applications`` that have a ``preprocess_input``."""
 
-# Where Keras 3, Keras 2, tf.keras, tf_keras and keras-core kept classes of layers and models.
+# Where Keras 3, Keras 2, tf.keras, tf_keras and keras-core had classes of layers and models.
 KERAS_MODULE = re.compile(
     r"(tensorflow\.(python\.)?)?(keras|keras_core|tf_keras)"
     r"(\.(src|api|_v2|_tf_keras|engine|experimental|legacy))*"

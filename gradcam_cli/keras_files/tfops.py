@@ -1,6 +1,6 @@
 """A TensorFlow operation recorded in a Keras 2 file becomes the same operation of Keras 3.
 
-Keras 2 kept ``x / 127.5`` or ``tf.nn.relu(x)`` between two layers as a layer of its own:
+Keras 2 saved ``x / 127.5`` or ``tf.nn.relu(x)`` between two layers as a layer of its own:
 ``TFOpLambda`` and ``SlicingOpLambda`` (2.4 and later) with the call written into the node that
 feeds it, ``TensorFlowOpLayer`` (2.2 and 2.3) with a node of the TensorFlow graph.
 """
@@ -20,7 +20,7 @@ _Json = dict[str, Any]
 
 _NUMPY, _NN = "keras.src.ops.numpy", "keras.src.ops.nn"
 
-# Last word of the TensorFlow name, lower case without underscores -> (module, class) in Keras 3.
+# Last part of the TensorFlow name, lower case without underscores -> (module, class) in Keras 3.
 _BINARY = {
     "add": "Add",
     "addv2": "Add",
@@ -265,7 +265,7 @@ def _resize(word: str, named: _Json) -> tuple[str, str, _Json] | None:
 
 
 def _key(spec: Any) -> list[Any]:
-    """Return what stood in the square brackets, in the form of Keras 3."""
+    """Return what stood in the brackets, in the form of Keras 3."""
     entries = spec.get("value", spec) if isinstance(spec, dict) else spec
     key: list[Any] = []
     for one in entries if isinstance(entries, list) else [entries]:

@@ -208,7 +208,7 @@ def _from_entries(path: Path, entries: Sequence[Any], hint: str) -> Labels:
 
 
 def _from_table(path: Path, text: str) -> Labels:
-    """Read CSV; which column is which is told by the header, else by what stands in it."""
+    """Read CSV; which column is which is said by the header, else by what stands in it."""
     rows = _rows(path, text)
     head = [re.sub(r"[\s-]+", "_", cell.casefold()) for cell in rows[0].cells]
     if _is_header(head, [row.cells for row in rows]):
@@ -237,7 +237,7 @@ class _Row:
 
 
 def _is_header(head: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Tell a header by its words, or by a word above a column of indices."""
+    """Recognise a header by its names, or by a name above a column of indices."""
     if any(cell in _NAME_HEADERS | _ID_HEADERS | _INDEX_HEADERS for cell in head):
         return True
     return len(head) > 1 < len(rows) and any(

@@ -21,7 +21,7 @@ __all__ = ["INPUT_SIZE", "INTERPOLATION", "NAME", "build"]
 NAME = "efficientnet-lite0"
 INPUT_SIZE = (224, 224)
 INTERPOLATION = "bicubic"
-"""How its training pictures were resized."""
+"""How its training images were resized."""
 _STAGES = (
     # expansion, kernel, stride, filters, blocks
     (1, 3, 1, 16, 1),

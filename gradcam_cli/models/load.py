@@ -47,9 +47,9 @@ _NO_LABELS = Labels(names=(), ids=())
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A classifier that is ready to look at pictures, and all that was found out about it.
+    """A classifier that is ready to classify images, and all that was found out about it.
 
-    ``ports`` say where the picture goes in and the classes come out. ``scaling`` turns pixels of
+    ``ports`` say where the image goes in and the classes come out. ``scaling`` turns pixels of
     0..255 into what the network takes. ``layer`` is
     the default layer, empty where there is none. ``notes`` and ``warnings`` are for the user.
     ``own`` says that the network was read from a file of theirs.
@@ -73,7 +73,7 @@ def load(choice: ModelSpec, only_shown: bool = False) -> Model:
     """Load the chosen model.
 
     ``only_shown`` is for showing a model rather than using it: ImageNet weights that are not on
-    this machine are random, and pixels stay unscaled where nothing tells how; both become warnings.
+    this machine are random, and pixels stay unscaled where nothing says how; both become warnings.
 
     Raises ModelError when it cannot be had or does not fit the other choices, and GradcamError for
     preprocessing or labels that make no sense.
@@ -306,10 +306,10 @@ def _file_scaling(
             f"preprocess_input does ({scaling.says}); --preprocess says otherwise",
         )
     if only_shown:
-        return UNKNOWN, ("nothing in the model tells how its pictures must be scaled",)
+        return UNKNOWN, ("nothing in the model says how its pictures must be scaled",)
     raise ModelError(
-        f"nothing in {choice.model} tells how its pictures must be scaled",
-        "say it with --preprocess: look in the training code for rescale=1/255 (unit), "
+        f"nothing in {choice.model} says how its pictures must be scaled",
+        "say it with --preprocess; the training code may have rescale=1/255 (unit), "
         "/127.5 - 1 (tf), preprocess_input of an application (its name), or nothing (none); "
         "--preprocess try shows them side by side; wrong scaling gives confident nonsense",
     )

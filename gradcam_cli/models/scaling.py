@@ -126,7 +126,7 @@ def custom_scaling(base: Scaling, mean: Sequence[float], std: Sequence[float]) -
     """Return ``base`` followed by ``(x - mean) / std``, in the base's own units.
 
     Raises GradcamError when a deviation is not positive, a number not finite, a count neither 1
-    nor 3, or the numbers are plainly those of 0..1 pictures while the base leaves pixels at 0..255.
+    nor 3, or the numbers are plainly those of 0..1 images while the base leaves pixels at 0..255.
     """
     mean, std = tuple(mean) or (0.0,), tuple(std) or (1.0,)
     for option, values in (("--mean", mean), ("--std", std)):
@@ -168,7 +168,7 @@ def of_bgr(scaling: Scaling) -> Scaling:
 
 
 def check_channels(scaling: Scaling, channels: int) -> None:
-    """Raise GradcamError when a scaling tells channels apart that a model's pictures lack."""
+    """Raise GradcamError when a scaling distinguishes channels that a model's images lack."""
     count = max(len(scaling.mean), len(scaling.std), 3 if scaling.bgr else 1)
     if count not in (1, channels):
         raise GradcamError(

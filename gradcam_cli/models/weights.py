@@ -34,13 +34,13 @@ def is_installed(entry: Entry) -> bool:
 
 
 def cached_file(entry: Entry) -> Path | None:
-    """Return the weights' file where it is on this machine; its content is not looked at."""
+    """Return the weights' file where it is on this machine; its content is not checked."""
     if entry.name == EMBEDDED:
         return weights_file()
     path = cache_folder() / "models" / entry.weights_file
     try:
         return path if path.is_file() and path.stat().st_size else None
-    except OSError:  # a folder that may not be looked into
+    except OSError:  # a folder that may not be read
         return None
 
 

@@ -1,8 +1,8 @@
-"""A traced graph becomes, for every tensor, which of its axes are the picture's rows and columns.
+"""A traced graph becomes, for every tensor, which of its axes are the image's rows and columns.
 
-The picture's rows and columns are followed from the input through every operation. That tells a
-feature map from an attention matrix of the same rank, channels-first from channels-last, and in
-which order the tokens of a transformer lie on the picture, with class tokens before or after them.
+The image's rows and columns are followed from the input through every operation. That shows a
+feature map beside an attention matrix of the same rank, channels first or last, and in which order
+the tokens of a transformer lie on the image, with class tokens before or after them.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from gradcam_cli.network.places import Place
 __all__ = ["Axes", "Features", "features_of", "follow", "guess_features"]
 
 Axes = dict[str, Layout | None]
-"""By tensor name: its layout, or None where the picture arrives but its axes are lost."""
+"""By tensor name: its layout, or None where the image arrives but its axes are lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
     """How a tensor holds a feature map.
 
-    ``grid`` is ``(u, v)``, ``channels`` K. ``order`` are the tensor's axes as pictures, rows,
-    columns, channels, or for ``tokens`` as pictures, cells, channels; ``before`` and ``after``
-    count the tokens that are no cells, and columns come first where ``by_columns``. ``places`` say
+    ``grid`` is ``(u, v)``, ``channels`` K. ``order`` are the tensor's axes as images, rows,
+    columns, channels, or for ``tokens`` as images, cells, channels; ``before`` and ``after``
+    count the tokens that are not cells, and columns come first where ``by_columns``. ``places`` say
     where rows and columns lie in the network's input, None where that is not known.
     """
 
@@ -138,7 +138,7 @@ def guess_features(tensor: Any, layer: Any) -> Features | None:
     """Return how a tensor whose axes are lost most likely holds a feature map, or None.
 
     For a layer that the user named: rank 4 is a grid, channels where the layer's ``data_format``
-    says; rank 3 is a square of tokens, after one class token or none.
+    says; rank 3 is a grid of tokens, as high as wide, after one class token or none.
     """
     sizes = sizes_of(tensor)
     if sizes is None or not tensor.dtype.is_floating:

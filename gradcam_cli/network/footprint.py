@@ -77,7 +77,7 @@ def on_gpu() -> bool:
 
 
 def free_bytes() -> int | None:
-    """Return the bytes of memory that this process may still take, or None where nothing tells.
+    """Return the bytes of memory that this process may still take, or None where that is not known.
 
     A container's limit counts as well as the machine's own memory.
     """

@@ -21,7 +21,7 @@ def arriving_pixels(source: Any, axes: Axes) -> Any:
 
     ``source`` is the symbolic input, ``axes`` where its rows and columns go. Weights are a
     convolution, a matrix product or any arithmetic with a trained variable, such as batch
-    normalisation. Where these take patches, the picture that the patches are cut from is returned.
+    normalisation. Where these take patches, the image that the patches are cut from is returned.
     """
     reached = {source.op.name}
     trained: set[str] = set()

@@ -16,7 +16,7 @@ def named_operations(network: Any) -> dict[str, Any]:
 
     A path is the names from the outside in, ``base/block5_conv3``; the network's own name is left
     out. Names are never split. A layer that is reached in two ways has the first path; two
-    different layers with one path are told apart as ``name#2``.
+    different layers with one path are distinguished as ``name#2``.
     """
     found: dict[str, Any] = {}
     seen: set[int] = {id(network)}

@@ -29,10 +29,10 @@ def has_bfloat16() -> bool:
     if on_gpu():
         return True
     try:
-        words = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split()
+        features = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split()
     except OSError:
         return False
-    return any(flag in words for flag in _FLAGS)
+    return any(flag in features for flag in _FLAGS)
 
 
 def keep_float32() -> None:

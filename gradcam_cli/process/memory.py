@@ -1,4 +1,4 @@
-"""The C library is told to use freed memory again."""
+"""The C library is asked to use freed memory again."""
 
 from __future__ import annotations
 

@@ -54,8 +54,8 @@ class Rows:
         yield b'{"base":' + safe_json(self._base).encode() + b',"records":[\n'
         for place, row in enumerate(self._rows):
             yield b",\n" + row if place else row
-        words = [[reason, CAUSES.get(reason, "")] for reason in self._reasons]
-        rest = f'\n],"classes":{safe_json(list(self._classes))},"reasons":{safe_json(words)}}}'
+        reasons = [[reason, CAUSES.get(reason, "")] for reason in self._reasons]
+        rest = f'\n],"classes":{safe_json(list(self._classes))},"reasons":{safe_json(reasons)}}}'
         yield rest.encode()
 
     def _prediction(self, item: Prediction) -> list[object]:
