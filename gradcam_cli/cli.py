@@ -31,8 +31,6 @@ from gradcam_cli.errors import ExitCode, GradcamError
 from gradcam_cli.process.streams import output_fault, prepare_streams, silence_output
 from gradcam_cli.process.supervisor import supervised
 
-__all__ = ["app", "main", "set_up"]
-
 _NUMPY_THREADS = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")
 """What OpenBLAS goes by, in this order."""
 

@@ -12,15 +12,6 @@ from __future__ import annotations
 
 from enum import Enum, IntEnum
 
-__all__ = [
-    "ExitCode",
-    "FailureKind",
-    "GradcamError",
-    "ImageError",
-    "ModelError",
-    "OutOfMemory",
-]
-
 
 class ExitCode(IntEnum):
     """How a command ended, for the shell."""

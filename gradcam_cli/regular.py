@@ -20,8 +20,6 @@ from typing import BinaryIO
 from gradcam_cli.errors import GradcamError, ModelError
 from gradcam_cli.spelling import nearby
 
-__all__ = ["MOST_BYTES", "check_regular", "open_regular", "pieces", "read_bounded", "readable"]
-
 _KB, _MB, _GB = 1000, 1000**2, 1000**3
 
 MOST_BYTES = {

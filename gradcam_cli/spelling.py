@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
-__all__ = ["nearby", "nearest", "suggestion"]
-
 _MOST = 10_000
 """Names of a folder; more are not compared."""
 

@@ -23,8 +23,6 @@ from gradcam_cli.network.survey import is_pooled
 from gradcam_cli.network.tap import Step, recording, trace
 from gradcam_cli.spec.explain import ExplainSpec
 
-__all__ = ["Check", "check_gradient", "self_test"]
-
 _STEPS = (3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4)
 _DIRECTIONS = 3
 _ALIKE = 1e-2

@@ -87,8 +87,8 @@ def test_scaling_twice_is_warned_of(files: Path, tmp_path: Path) -> None:
 
 
 def test_code_is_refused_unless_allowed(files: Path, tmp_path: Path) -> None:
-    words = ("run", SAMPLES / "cat.jpg", "-m", files / "code.keras", "--preprocess", "none")
-    words = (*words, "-o", tmp_path / "out")
+    model = ("-m", files / "code.keras", "--preprocess", "none")
+    words = ("run", SAMPLES / "cat.jpg", *model, "-o", tmp_path / "out")
     said = problem(inside(*words))
     assert "Lambda" in said
     assert "--unsafe-load" in said

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from gradcam_cli.engine.bench import Timing
     from gradcam_cli.sources.find import Found
 
-__all__ = ["bench"]
-
 
 @dataclass(frozen=True)
 class BenchOptions:

@@ -17,8 +17,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["CONFIG", "Defaults", "read_config"]
-
 CONFIG = "gradcam.toml"
 """Read from the working folder where no other file is named."""
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from gradcam_cli.models.load import Model
     from gradcam_cli.network.survey import LayerRow, Survey
 
-__all__ = ["inspected", "layers"]
-
 
 @flat
 def layers(model: ModelArgument, spec: ModelSpec, json: Json = False) -> None:  # noqa: ARG001

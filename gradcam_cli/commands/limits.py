@@ -9,8 +9,6 @@ try:
 except ImportError:  # Windows has none
     _resource = None  # type: ignore[assignment]
 
-__all__ = ["cpu_limit", "memory_limit"]
-
 _resources: Any = _resource
 
 

@@ -19,8 +19,6 @@ from gradcam_cli.sources.find import Found, find_pictures
 from gradcam_cli.sources.lists import piped
 from gradcam_cli.sources.select import selected
 
-__all__ = ["Listed", "listed"]
-
 
 class Listed(NamedTuple):
     """``every`` image that the sources name, those ``found`` that belong to this run.

@@ -6,8 +6,6 @@ from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.commands import say
 from gradcam_cli.commands.options import Json
 
-__all__ = ["methods"]
-
 
 def methods(json: Json = False) -> None:
     """List the methods, their formulas and papers."""

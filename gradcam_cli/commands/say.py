@@ -22,18 +22,6 @@ from gradcam_cli.text import printable
 if TYPE_CHECKING:
     from gradcam_cli.store.records import Prediction, Record
 
-__all__ = [
-    "at_once",
-    "error",
-    "json_line",
-    "line",
-    "note",
-    "predictions",
-    "progress",
-    "table",
-    "warn",
-]
-
 _FEW = 3
 
 

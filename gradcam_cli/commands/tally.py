@@ -14,8 +14,6 @@ from gradcam_cli.sources.endings import advice
 if TYPE_CHECKING:
     from gradcam_cli.store.records import Done, Record
 
-__all__ = ["Tally", "counted"]
-
 _FEW = 3
 
 

@@ -15,8 +15,6 @@ from gradcam_cli.images.levels import darkness, rgb
 from gradcam_cli.images.pillow import pillow_complaint, read_pillow
 from gradcam_cli.images.samples import read_samples, strips_complaint
 
-__all__ = ["decode"]
-
 Pixels = NDArray[np.uint8]
 Levels = NDArray[np.uint8] | NDArray[np.uint16]
 

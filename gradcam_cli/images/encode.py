@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from gradcam_cli.errors import FailureKind, ImageError
 
-__all__ = ["encode", "encode_array"]
-
 Pixels = NDArray[np.uint8]
 
 # As small as the default to a few hundredths, in half the time.

@@ -25,8 +25,6 @@ from gradcam_cli.regular import open_regular
 from gradcam_cli.sources.endings import heic_installed
 from gradcam_cli.spelling import nearby
 
-__all__ = ["MOST_PIXELS", "Picture", "read_picture"]
-
 Pixels = NDArray[np.uint8]
 
 MOST_PIXELS = 300_000_000

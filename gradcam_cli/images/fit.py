@@ -15,21 +15,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "INTERPOLATIONS",
-    "Cells",
-    "Placement",
-    "Span",
-    "Strip",
-    "peak",
-    "place",
-    "seen",
-    "shrink",
-    "strips",
-    "to_network",
-    "to_picture",
-]
-
 Pixels = NDArray[np.uint8]
 Rectangle = tuple[int, int, int, int]
 Strip = tuple[int, Pixels]

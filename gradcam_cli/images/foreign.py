@@ -6,8 +6,6 @@ import re
 
 from gradcam_cli.images.boxes import brands
 
-__all__ = ["HEIC_HINT", "foreign"]
-
 _CONVERT = "convert it to JPEG or PNG first"
 _WRONG_FILE = "the download went wrong: get the picture itself"
 HEIC_HINT = "pip install 'gradcam-cli[heic]', or convert it to JPEG or PNG first"

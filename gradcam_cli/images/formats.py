@@ -15,8 +15,6 @@ from gradcam_cli.images.header import HEAD, Header, sniff
 from gradcam_cli.images.iso import avif, heif, jpeg2000
 from gradcam_cli.images.tiff import exif_orientation, read_layout
 
-__all__ = ["read_header"]
-
 _BLANK = rb"(?:\s|#[^\n]*\n)+"
 _PNM_SIZE = re.compile(rb"P([14])" + _BLANK + rb"(\d{1,9})" + _BLANK + rb"(\d{1,9})\s")
 _PNM_DEEP = re.compile(

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from gradcam_cli.errors import FailureKind, ImageError
 from gradcam_cli.images.boxes import brands
 
-__all__ = ["HEAD", "Header", "sniff", "undecodable"]
-
 HEAD = 512
 """How many of a file's first bytes say what it is."""
 

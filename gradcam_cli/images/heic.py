@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from gradcam_cli.images.header import undecodable
 
-__all__ = ["read_heic"]
-
 
 def read_heic(data: bytes) -> NDArray[np.uint8]:
     """Return grey ``[H, W]``, BGR or BGRA ``[H, W, 3 or 4]`` levels of a HEIC file's main image.

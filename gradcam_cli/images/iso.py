@@ -8,8 +8,6 @@ from fractions import Fraction
 from gradcam_cli.images.boxes import boxes, properties
 from gradcam_cli.images.header import Header
 
-__all__ = ["avif", "heif", "jpeg2000"]
-
 # ``irot`` quarter turns anticlockwise, then ``imir`` axis (None: not mirrored) -> EXIF orientation.
 _TURNS = {
     (0, None): 1,

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from gradcam_cli.errors import FailureKind, ImageError
 
-__all__ = ["jpeg_complaint", "read_jpeg"]
-
 Pixels = NDArray[np.uint8]
 
 _UNUSUAL = "subsampling"  # of colours, such as 3 x 1: OpenCV decodes it, simplejpeg refuses it

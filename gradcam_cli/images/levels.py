@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from gradcam_cli.images.header import Header
 
-__all__ = ["darkness", "rgb"]
-
 Pixels = NDArray[np.uint8]
 Levels = NDArray[np.uint8] | NDArray[np.uint16]
 

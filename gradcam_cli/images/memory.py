@@ -11,8 +11,6 @@ import cv2
 
 from gradcam_cli.errors import FailureKind, ImageError
 
-__all__ = ["MemoryBudget"]
-
 _PATIENCE = 60.0
 """Seconds after which work is begun without it: whoever has it may hang for ever."""
 

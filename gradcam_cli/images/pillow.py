@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from gradcam_cli.images.header import Header, undecodable
 
-__all__ = ["pillow_complaint", "read_grey_tiff", "read_pillow"]
-
 Levels = NDArray[np.uint8] | NDArray[np.uint16]
 
 _CLASSES = {

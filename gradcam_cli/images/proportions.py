@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["FAR", "far_off"]
-
 FAR = 2.0
 """Times; a 16:9 photograph squashed to 1:1 is at 1.8, which networks are trained on. From
 here on a crop leaves out more than half of the image, and padding is more than half of the input.

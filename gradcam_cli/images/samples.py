@@ -18,8 +18,6 @@ from gradcam_cli.images.jpeg import jpeg_complaint
 from gradcam_cli.images.pillow import pillow_complaint, read_grey_tiff
 from gradcam_cli.images.tiff import Layout, read_layout
 
-__all__ = ["read_samples", "strips_complaint"]
-
 Samples = NDArray[Any]
 Bytes = NDArray[np.uint8]
 

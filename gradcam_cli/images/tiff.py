@@ -12,8 +12,6 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Layout", "exif_orientation", "read_layout"]
-
 _ORIENTATION = 274
 # Other tags can be long, and make all the rest wait.
 _WANTED = frozenset((254, 256, 257, 258, 259, 262, 266, 273, _ORIENTATION, 277, 278, 279, 281))

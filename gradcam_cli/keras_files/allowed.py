@@ -22,8 +22,6 @@ from gradcam_cli.keras_files.names import (
     WITHOUT_MODULE,
 )
 
-__all__ = ["Refused", "refused", "without_training"]
-
 _Json = dict[str, Any]
 
 # What is not an object: numbers, shapes, keys of slices and the tensors between layers.

@@ -25,13 +25,6 @@ from gradcam_cli.keras_files.schema import check_metadata, check_shape
 from gradcam_cli.regular import open_regular, read_bounded, readable
 from gradcam_cli.text import NotTextError, decoded
 
-__all__ = [
-    "Archive",
-    "objects",
-    "read_archive",
-    "read_pair",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Archive:

@@ -26,8 +26,6 @@ from gradcam_cli.keras_files.oldweights import (
     written_by_theano,
 )
 
-__all__ = ["assign_weights"]
-
 _BLOCK = 16 << 20
 
 

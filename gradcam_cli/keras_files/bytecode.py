@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Bytecode", "read_bytecode"]
-
 OLDER = "3.5 or older"
 
 # Counters, fields, and fields behind the line number; a string may be bytes in Python 2.

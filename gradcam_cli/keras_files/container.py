@@ -18,17 +18,6 @@ from gradcam_cli.errors import ModelError
 from gradcam_cli.keras_files.bounded import LONGEST
 from gradcam_cli.keras_files.hdf5 import FLOOR, RATIO, open_hdf5
 
-__all__ = [
-    "ARRAYS",
-    "WEIGHTS",
-    "check_space",
-    "check_weights",
-    "member",
-    "open_zip",
-    "unpacked",
-    "without_assets",
-]
-
 WEIGHTS = "model.weights.h5"
 ARRAYS = "model.weights.npz"
 

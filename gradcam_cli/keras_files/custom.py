@@ -14,8 +14,6 @@ from gradcam_cli.errors import ModelError
 from gradcam_cli.isolation import keras
 from gradcam_cli.regular import check_regular, readable
 
-__all__ = ["CustomObjects", "read_custom_objects"]
-
 _BASES = (
     keras.Operation,
     keras.constraints.Constraint,

@@ -39,8 +39,6 @@ from gradcam_cli.keras_files.refusal import (
 from gradcam_cli.keras_files.regroup import keras_2_groups, regroup
 from gradcam_cli.keras_files.repair import repair
 
-__all__ = ["Opened", "open_network", "save_repaired"]
-
 
 @dataclass(frozen=True, slots=True)
 class Opened:

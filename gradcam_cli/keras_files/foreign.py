@@ -8,8 +8,6 @@ from gradcam_cli.errors import ModelError
 from gradcam_cli.keras_files.bounded import parsed
 from gradcam_cli.regular import read_bounded
 
-__all__ = ["checkpoint", "damaged", "folder", "foreign", "foreign_zip", "weights_only"]
-
 _EMBEDDED = "`--model efficientnet-lite0` works without any file"
 _CHECKPOINTS = b"model_checkpoint_path: "
 

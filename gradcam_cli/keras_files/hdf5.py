@@ -21,8 +21,6 @@ from h5py import h5d, h5i, h5l, h5o, h5pl, h5z
 
 from gradcam_cli.errors import ModelError
 
-__all__ = ["FLOOR", "RATIO", "bounded_text", "check_hdf5", "open_hdf5"]
-
 FLOOR = 256 << 20
 """Bytes that any file may unpack to."""
 RATIO = 100

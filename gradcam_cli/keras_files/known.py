@@ -12,15 +12,6 @@ from gradcam_cli.isolation import keras
 from gradcam_cli.keras_files.archive import objects
 from gradcam_cli.keras_files.names import HOMES
 
-__all__ = [
-    "ELSEWHERE",
-    "accepted_arguments",
-    "class_of",
-    "every_layer",
-    "every_model",
-    "unknown_classes",
-]
-
 _Json = dict[str, Any]
 
 # Keras's own classes that live outside keras.layers.

@@ -12,8 +12,6 @@ import h5py
 
 from gradcam_cli.keras_files.container import check_space
 
-__all__ = ["named"]
-
 
 @contextlib.contextmanager
 def named(path: Path, name: str) -> Iterator[Path]:

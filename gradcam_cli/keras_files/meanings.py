@@ -15,15 +15,6 @@ from gradcam_cli.keras_files.archive import objects
 from gradcam_cli.keras_files.known import class_of, every_layer
 from gradcam_cli.keras_files.rewire import counted, reported
 
-__all__ = [
-    "before_keras_3",
-    "keras_2_hard_sigmoid",
-    "lost_arguments",
-    "not_reproduced",
-    "old_defaults",
-    "old_functions",
-]
-
 _Json = dict[str, Any]
 
 _RECURRENT = {"recurrent_activation": "hard_sigmoid"}

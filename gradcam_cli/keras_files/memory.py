@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from gradcam_cli.isolation import keras, tf
 
-__all__ = ["aligned_zeros", "shared", "sharing"]
-
 _ALIGNMENT = 64
 """Bytes; what TensorFlow asks of memory that it did not allocate itself."""
 

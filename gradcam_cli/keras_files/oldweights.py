@@ -15,16 +15,6 @@ from numpy.typing import NDArray
 
 from gradcam_cli.isolation import keras
 
-__all__ = [
-    "assign_converted",
-    "check_fit",
-    "conversion",
-    "finalize",
-    "names_in",
-    "stored_layers",
-    "written_by_theano",
-]
-
 _Array = NDArray[Any]
 
 _CONVOLUTIONS = (

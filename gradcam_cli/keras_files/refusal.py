@@ -15,15 +15,6 @@ from gradcam_cli.keras_files.archive import Archive, objects
 from gradcam_cli.keras_files.known import unknown_classes
 from gradcam_cli.keras_files.lambdas import failing_layer, function_called, quoted
 
-__all__ = [
-    "blaming",
-    "cannot_open",
-    "first_line",
-    "refuse_code",
-    "refuse_unknown",
-    "without_size",
-]
-
 _QUANTIZED = (
     "open it within `with tfmot.quantization.keras.quantize_scope():`, and copy its weights into "
     "the model from before quantize_model"

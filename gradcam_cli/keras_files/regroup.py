@@ -21,8 +21,6 @@ import h5py
 from gradcam_cli.errors import ModelError
 from gradcam_cli.keras_files.container import WEIGHTS, member
 
-__all__ = ["keras_2_groups", "regroup"]
-
 _SAVE_AGAIN = "in the environment that saved it, save the model again as .h5"
 _OLD, _NEW, _FRESH = "_layer_checkpoint_dependencies", "layers", "_regrouped"
 

@@ -46,8 +46,6 @@ from gradcam_cli.keras_files.rewire import (
     tensor_keywords,
 )
 
-__all__ = ["repair"]
-
 _Json = dict[str, Any]
 
 # A class of old -> what does the same today, when nothing is being trained.

@@ -9,19 +9,6 @@ from typing import Any
 from gradcam_cli.keras_files import tfops
 from gradcam_cli.keras_files.known import class_of, every_model
 
-__all__ = [
-    "counted",
-    "input_shapes",
-    "keras_operations",
-    "listed",
-    "nested_calls",
-    "operations",
-    "reported",
-    "single_outputs",
-    "slash_names",
-    "tensor_keywords",
-]
-
 _Json = dict[str, Any]
 
 

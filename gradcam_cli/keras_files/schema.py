@@ -17,8 +17,6 @@ import msgspec
 
 from gradcam_cli.errors import ModelError
 
-__all__ = ["check_metadata", "check_shape"]
-
 _MOST_CALLS = 20_000
 """Calls of layers; the largest application, NASNetLarge, has a thousand."""
 _HINT = "the file is damaged, or not written by Keras: get it again, or save the model again"

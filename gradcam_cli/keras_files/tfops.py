@@ -12,8 +12,6 @@ from typing import Any
 
 from gradcam_cli.errors import ModelError
 
-__all__ = ["CLASSES", "keras_operation", "tensor"]
-
 CLASSES = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
 
 _Json = dict[str, Any]

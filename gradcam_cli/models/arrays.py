@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from gradcam_cli.errors import ModelError
 from gradcam_cli.regular import open_regular, readable
 
-__all__ = ["read_array"]
-
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from gradcam_cli.errors import ModelError
 from gradcam_cli.spelling import suggestion
 
-__all__ = ["EMBEDDED", "Entry", "find", "is_known", "names"]
-
 EMBEDDED = "efficientnet-lite0"
 """The model whose ImageNet weights are installed with the package."""
 

@@ -16,17 +16,6 @@ from gradcam_cli.regular import check_regular, readable
 from gradcam_cli.spec.model import ModelSpec
 from gradcam_cli.spec.setting import deciding, settings
 
-__all__ = [
-    "check_files",
-    "file_digest",
-    "fingerprint",
-    "folder_digest",
-    "is_file",
-    "is_handle",
-    "is_preset",
-    "own_file",
-]
-
 _MODEL_ENDINGS = (
     *(".keras", ".h5", ".hdf5"),
     # Opened to be named for what they are.

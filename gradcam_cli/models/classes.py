@@ -11,15 +11,6 @@ from dataclasses import dataclass
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.models.labels import WORDNET_ID, Labels
 
-__all__ = [
-    "ClassChoice",
-    "check_count",
-    "describe",
-    "parse_classes",
-    "resolve",
-    "search",
-]
-
 _TOP = re.compile(r"top[-_ ]?([0-9]{1,6})", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?[0-9]{1,9}")
 _CLOSE = 0.75

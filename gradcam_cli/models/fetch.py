@@ -19,8 +19,6 @@ from gradcam_cli.isolation import keras
 from gradcam_cli.models.catalog import EMBEDDED, Entry
 from gradcam_cli.models.weights import cache_folder, cached_file, file_hash
 
-__all__ = ["fetch", "is_whole"]
-
 _SILENCE = 30.0  # seconds without a byte
 _EMBEDDED = f"or use --model {EMBEDDED}, whose weights are installed"
 

@@ -23,8 +23,6 @@ from gradcam_cli.models.choice import is_handle
 from gradcam_cli.regular import check_regular, read_bounded, readable
 from gradcam_cli.spelling import suggestion
 
-__all__ = ["open_preset"]
-
 _MODULES = re.compile(r"keras_hub\.src\.(layers|models)(\.\w+)*")
 _TASK = ("task.json", "task.weights.h5")
 _SHARDS = "model.weights.json"

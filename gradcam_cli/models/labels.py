@@ -17,8 +17,6 @@ from gradcam_cli.errors import GradcamError
 from gradcam_cli.regular import read_bounded, readable
 from gradcam_cli.text import NotTextError, decoded
 
-__all__ = ["WORDNET_ID", "Labels", "imagenet_labels", "label_bytes", "read_labels"]
-
 _MOST_LABELS = 1_000_000
 _MOST_COMMAS = 4 * _MOST_LABELS
 _MOST_COLUMNS = 1000

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from gradcam_cli.isolation import keras
 from gradcam_cli.models.torchfile import read_weights
 
-__all__ = ["INPUT_SIZE", "INTERPOLATION", "NAME", "build"]
-
 NAME = "efficientnet-lite0"
 INPUT_SIZE = (224, 224)
 INTERPOLATION = "bicubic"

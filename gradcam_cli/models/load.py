@@ -40,8 +40,6 @@ from gradcam_cli.network.survey import Survey, survey
 from gradcam_cli.spec.model import ModelSpec
 from gradcam_cli.spelling import nearby
 
-__all__ = ["Model", "load"]
-
 _NO_LABELS = Labels(names=(), ids=())
 
 

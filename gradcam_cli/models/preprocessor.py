@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from gradcam_cli.models.scaling import SCALINGS, Scaling
 
-__all__ = ["Preprocessor", "own_preprocessor"]
-
 
 @dataclass(frozen=True, slots=True)
 class Preprocessor:

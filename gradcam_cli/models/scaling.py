@@ -13,16 +13,6 @@ from typing import Any
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.spelling import suggestion
 
-__all__ = [
-    "SCALINGS",
-    "UNKNOWN",
-    "Scaling",
-    "check_channels",
-    "custom_scaling",
-    "find_scaling",
-    "of_bgr",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Scaling:

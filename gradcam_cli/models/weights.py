@@ -11,8 +11,6 @@ from gradcam_cli.models import digest
 from gradcam_cli.models.catalog import EMBEDDED, Entry
 from gradcam_cli.models.torchfile import weights_file
 
-__all__ = ["cache_folder", "cached_file", "file_hash", "hash_ahead", "is_installed"]
-
 
 def cache_folder() -> Path:
     """Return Keras's own cache of downloaded files: ``KERAS_HOME``, or ``~/.keras``.

@@ -14,8 +14,6 @@ from gradcam_cli.network.paths import named_operations
 from gradcam_cli.network.ports import Ports, run
 from gradcam_cli.network.tap import Step, recording
 
-__all__ = ["Anatomy", "FeatureMap", "default_map", "dissect", "find_map"]
-
 
 @dataclass(frozen=True, slots=True)
 class FeatureMap:

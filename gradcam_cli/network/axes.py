@@ -17,8 +17,6 @@ from gradcam_cli.network.axis_rules import RULES, like_inputs, part_of
 from gradcam_cli.network.operations import sizes_of
 from gradcam_cli.network.places import Place
 
-__all__ = ["Axes", "Features", "features_of", "follow", "guess_features"]
-
 Axes = dict[str, Layout | None]
 """By tensor name: its layout, or None where the image arrives but its axes are lost."""
 

@@ -12,22 +12,6 @@ from typing import NamedTuple
 
 from gradcam_cli.network.places import Place, cut, met, spread, whole, window
 
-__all__ = [
-    "Atom",
-    "Axis",
-    "Layout",
-    "coarse",
-    "cut_out",
-    "joined",
-    "known",
-    "mislaid",
-    "moved",
-    "pixels",
-    "place_of",
-    "size_of",
-    "unknown",
-]
-
 
 class Atom(NamedTuple):
     """A factor of an axis: ``n`` images, ``u`` rows, ``v`` columns, ``t`` cells, or ``?``.

@@ -26,8 +26,6 @@ from gradcam_cli.network.moves import move, padded, split, taken
 from gradcam_cli.network.operations import attribute, numbers, sizes_of
 from gradcam_cli.network.places import Place, pad
 
-__all__ = ["RULES", "Inputs", "like_inputs", "part_of"]
-
 Inputs = Sequence[Layout | None]
 
 

@@ -11,8 +11,6 @@ from gradcam_cli.isolation import tf
 from gradcam_cli.network.anatomy import ancestors
 from gradcam_cli.network.kinds import VIEWS
 
-__all__ = ["free_bytes", "on_gpu", "working_bytes"]
-
 _CGROUP = Path("/sys/fs/cgroup")
 _CGROUPS = (
     ("", "memory.max", "memory.current", "inactive_file"),

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from gradcam_cli.network.axes import Axes, features_of
 from gradcam_cli.network.kinds import WEIGHTED
 
-__all__ = ["OF_ITS_OWN", "arriving_pixels", "is_of_its_own", "read_scaling"]
-
 OF_ITS_OWN = "a range of each image's own"
 """What is read of a network that standardises each image by itself."""
 

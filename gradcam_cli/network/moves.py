@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from gradcam_cli.network.operations import attribute, constant, numbers
 from gradcam_cli.network.places import Place, cut, pad, sampled, spread, unwound, window
 
-__all__ = ["move", "padded", "split", "taken"]
-
 Move = Callable[[Any, int, Place, int, int], Place | None]
 """Of an operation, along rows (0) or columns (1), from so many cells to so many."""
 

@@ -8,8 +8,6 @@ from typing import Any
 from gradcam_cli.errors import ModelError
 from gradcam_cli.spelling import suggestion
 
-__all__ = ["named_operations", "resolve_layer"]
-
 
 def named_operations(network: Any) -> dict[str, Any]:
     """Return every layer and operation inside a network by its path, outer layers first.

@@ -13,8 +13,6 @@ from gradcam_cli.isolation import keras, tf
 from gradcam_cli.network.tap import trace
 from gradcam_cli.spelling import suggestion
 
-__all__ = ["Ports", "find_ports", "output_names", "run", "single_input"]
-
 _PICTURE_RANK = 4
 _CHANNELS = (1, 3)
 _SMALLEST_GREY = 8

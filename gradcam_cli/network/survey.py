@@ -21,8 +21,6 @@ from gradcam_cli.network.places import Place
 from gradcam_cli.network.ports import Ports
 from gradcam_cli.network.tap import Step, trace
 
-__all__ = ["LayerRow", "Survey", "survey"]
-
 _QUOTIENTS = ("RealDiv", "DivNoNan", "Div", "Reciprocal", "Inv")
 """What a sigmoid that is written out by hand ends in."""
 _NOISE_BYTES = 20

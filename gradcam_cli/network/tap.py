@@ -20,8 +20,6 @@ from gradcam_cli.errors import GradcamError, ModelError
 from gradcam_cli.isolation import own_settings, tf
 from gradcam_cli.network.operations import constant
 
-__all__ = ["Step", "recording", "trace"]
-
 _ONE_AT_A_TIME = threading.RLock()
 
 

@@ -12,8 +12,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
-__all__ = ["Death", "supervised"]
-
 _TAIL_BYTES = 4096
 _TAIL_LINES = 12
 _GREETING = re.compile(r"I\d{4} |WARNING: All log messages before absl")

@@ -12,8 +12,6 @@ from gradcam_cli.cam.empty import CAUSES
 from gradcam_cli.report.summary import finite
 from gradcam_cli.store.records import ExplanationRecord, Prediction, Record
 
-__all__ = ["Rows", "address", "safe_json"]
-
 _PLACES = 6
 _MARKUP = {ord(character): f"\\u{ord(character):04x}" for character in "<>&"}
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 
 from gradcam_cli.store.records import Prediction, Record
 
-__all__ = ["USED", "ClassCount", "Summary", "finite", "summarise"]
-
 USED = ("model", "weights", "layer", "method", "score_kind", "precision")
 """What of a record says how its maps were made."""
 

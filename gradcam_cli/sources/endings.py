@@ -6,17 +6,6 @@ import importlib.util
 from collections.abc import Iterable
 from pathlib import PurePath
 
-__all__ = [
-    "EXTENSIONS",
-    "UNREAD",
-    "advice",
-    "ending",
-    "heic_installed",
-    "how_to_read",
-    "is_picture",
-    "is_unread",
-]
-
 _JPEG = {".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".mpo"}
 _JPEG_2000 = {".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"}
 _OTHERS = {".png", ".apng", ".webp", ".avif", ".avifs", ".gif", ".bmp", ".dib", ".tif", ".tiff"}

@@ -14,8 +14,6 @@ from gradcam_cli.sources.endings import is_picture, is_unread
 from gradcam_cli.sources.lists import check_list, entries, listed
 from gradcam_cli.spelling import nearby
 
-__all__ = ["Found", "find_pictures", "fixed_part", "own_name"]
-
 _MAGIC = re.compile(r"[*?\[]")
 
 

@@ -12,8 +12,6 @@ from itertools import islice
 from gradcam_cli.sources.endings import ending
 from gradcam_cli.sources.find import Found
 
-__all__ = ["selected"]
-
 
 def selected(
     pictures: Iterable[Found],
