@@ -10,9 +10,10 @@ import re
 import struct
 import zlib
 from collections.abc import Callable
+from functools import partial
 
 from gradcam_cli.images.header import HEAD, Header, sniff
-from gradcam_cli.images.iso import avif, heif, jpeg2000
+from gradcam_cli.images.iso import jpeg2000, still
 from gradcam_cli.images.tiff import exif_orientation, read_layout
 
 _BLANK = rb"(?:\s|#[^\n]*\n)+"
@@ -203,6 +204,6 @@ _READERS: dict[str, Callable[[bytes], Header]] = {
     "BMP": _bmp,
     "PNM": _pnm,
     "JPEG 2000": jpeg2000,
-    "AVIF": avif,
-    "HEIF": heif,
+    "AVIF": partial(still, "AVIF"),
+    "HEIF": partial(still, "HEIF"),
 }

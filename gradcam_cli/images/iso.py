@@ -79,17 +79,11 @@ def _opacity(definition: bytes) -> list[int]:
     return [kind for kind in kinds if kind in (1, 2)]
 
 
-def avif(data: bytes) -> Header:
-    """Return the Header of an AVIF file; raises struct.error and IndexError where it is cut off."""
-    return _still("AVIF", data)
+def still(name: str, data: bytes) -> Header:
+    """Return the Header of an ``AVIF`` or ``HEIF`` file; the decoder of HEIF makes all turns.
 
-
-def heif(data: bytes) -> Header:
-    """Return the Header of a HEIF (HEIC) file, whose decoder makes all turns itself."""
-    return _still("HEIF", data)
-
-
-def _still(name: str, data: bytes) -> Header:
+    Raises struct.error and IndexError where it is cut off.
+    """
     width = height = turn = reach = depth = 0
     mirror: int | None = None
     aperture: tuple[int, ...] = ()

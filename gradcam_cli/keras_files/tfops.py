@@ -55,15 +55,12 @@ _UNARY = {
     "tanh": (_NUMPY, "Tanh"),
 }
 _REDUCTION = {"mean": "Mean", "sum": "Sum", "max": "Max", "min": "Min", "prod": "Prod"}
+_ALONG = {"expanddims": "ExpandDims", "squeeze": "Squeeze", "concat": "Concatenate"}
 _NOTHING = ("identity", "stopgradient", "identityn")
 
 # The parameters of a TensorFlow function after its first tensor, by position.
 _PARAMETERS = {
-    "mean": ("axis", "keepdims"),
-    "sum": ("axis", "keepdims"),
-    "max": ("axis", "keepdims"),
-    "min": ("axis", "keepdims"),
-    "prod": ("axis", "keepdims"),
+    **dict.fromkeys(_REDUCTION, ("axis", "keepdims")),
     "reshape": ("shape",),
     "expanddims": ("axis",),
     "squeeze": ("axis",),
@@ -224,16 +221,12 @@ def _arranging(word: str, named: _Json) -> tuple[str, str, _Json] | None:
     axis = named.get("axis")
     if word in _REDUCTION:
         return _NUMPY, _REDUCTION[word], {"axis": axis, "keepdims": bool(named.get("keepdims"))}
-    if word in ("reshape",):
+    if word in _ALONG:
+        return _NUMPY, _ALONG[word], {"axis": axis}
+    if word == "reshape":
         return _NUMPY, "Reshape", {"newshape": named["shape"]}
-    if word in ("expanddims",):
-        return _NUMPY, "ExpandDims", {"axis": axis}
-    if word == "squeeze":
-        return _NUMPY, "Squeeze", {"axis": axis}
     if word == "transpose":
         return _NUMPY, "Transpose", {"axes": named.get("perm")}
-    if word == "concat":
-        return _NUMPY, "Concatenate", {"axis": axis}
     if word == "cast":
         return "keras.src.ops.core", "Cast", {"dtype": named["dtype"]}
     if word == "softmax":
@@ -254,11 +247,7 @@ def _resize(word: str, named: _Json) -> tuple[str, str, _Json] | None:
     if named.get("antialias") or named.get("preserve_aspect_ratio"):
         return None
     method = "nearest" if "nearest" in word else str(named.get("method") or "bilinear")
-    config = {
-        "size": named["size"],
-        "interpolation": method,
-        "data_format": "channels_last",
-    }
+    config = {"size": named["size"], "interpolation": method, "data_format": "channels_last"}
     return "keras.src.ops.image", "Resize", config
 
 

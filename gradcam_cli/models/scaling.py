@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -126,7 +126,7 @@ def custom_scaling(base: Scaling, mean: Sequence[float], std: Sequence[float]) -
                 "give one number, or one a channel: 123.7,116.8,103.9",
             )
         if not all(math.isfinite(value) for value in values):
-            raise GradcamError(f"{option} is {_text(values)}", "give finite numbers")
+            raise GradcamError(f"{option} is {listed(values)}", "give finite numbers")
     if any(value <= 0 for value in std):
         raise GradcamError("--std must be positive", "a deviation of 1 changes nothing")
     if base.range()[1] > 2 and max(std) <= 1 and any(0 < value < 1 for value in mean):
@@ -140,7 +140,7 @@ def custom_scaling(base: Scaling, mean: Sequence[float], std: Sequence[float]) -
     )
     return Scaling(
         name=f"{base.name}+mean/std",
-        says=f"{base.says}; then minus {_text(mean)}, divided by {_text(std)}",
+        says=f"{base.says}; then minus {listed(mean)}, divided by {listed(std)}",
         mean=tuple(a + b * c for a, b, c in zip(m0, s0, m1, strict=True)),
         std=tuple(a * b for a, b in zip(s0, s1, strict=True)),
         bgr=base.bgr,
@@ -169,5 +169,6 @@ def check_channels(scaling: Scaling, channels: int) -> None:
         )
 
 
-def _text(values: Sequence[float]) -> str:
+def listed(values: Iterable[float]) -> str:
+    """Return numbers with commas between them."""
     return ",".join(f"{value:g}" for value in values)
