@@ -13,8 +13,6 @@ from gradcam_cli.commands import say
 if TYPE_CHECKING:
     from gradcam_cli.report.summary import Summary
 
-__all__ = ["report"]
-
 
 def report(
     folder: Annotated[

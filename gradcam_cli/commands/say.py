@@ -22,18 +22,6 @@ from gradcam_cli.text import printable
 if TYPE_CHECKING:
     from gradcam_cli.store.records import Prediction, Record
 
-__all__ = [
-    "at_once",
-    "error",
-    "json_line",
-    "line",
-    "note",
-    "predictions",
-    "progress",
-    "table",
-    "warn",
-]
-
 _FEW = 3
 
 
@@ -100,22 +88,13 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str =
 
 
 def predictions(record: Record) -> None:
-    """Print one picture's top-k, or why it failed."""
+    """Print one image's top-k, or why it failed."""
     if record.error is not None:
         warn(f"{printable(record.source)}: {record.error.message}")
         return
-    rows = [
-        (
-            row.rank,
-            row.name,
-            row.id,
-            _number(row),
-        )
-        for row in record.predictions
-    ]
-    unit = (
-        "score#" if any(row.probability is None for row in record.predictions) else "probability#"
-    )
+    rows = [(row.rank, row.name, row.id, _number(row)) for row in record.predictions]
+    scores = any(row.probability is None for row in record.predictions)
+    unit = "score#" if scores else "probability#"
     table(("rank#", "name", "id", unit), rows, title=record.source)
     if record.warning:
         warn(f"{printable(record.source)}: {record.warning}")
@@ -134,9 +113,9 @@ def _number(row: Prediction) -> str:
 
 @contextmanager
 def progress(count: int, before: int, quiet: bool) -> Iterator[Callable[[], None]]:
-    """Show a bar with pictures/s and time left on a terminal; yields what each picture calls.
+    """Show a bar with images/s and time left on a terminal; yields what each image calls.
 
-    ``before`` of the ``count`` pictures are finished already.
+    ``before`` of the ``count`` images are finished already.
     """
     if quiet or count <= _FEW or not sys.stderr.isatty():
         yield lambda: None

@@ -21,8 +21,6 @@ from gradcam_cli.store.atomic import write_bytes
 from gradcam_cli.store.records import Record
 from gradcam_cli.text import printable
 
-__all__ = ["check_place", "write_page"]
-
 _OURS = b'<meta name="generator" content="gradcam">'
 _HEAD = 1024  # bytes in which a page of ours says so
 _PLACE = re.compile(r"\{\{(\w+)\}\}")

@@ -12,8 +12,6 @@ from gradcam_cli.cam.empty import CAUSES
 from gradcam_cli.report.summary import finite
 from gradcam_cli.store.records import ExplanationRecord, Prediction, Record
 
-__all__ = ["Rows", "address", "safe_json"]
-
 _PLACES = 6
 _MARKUP = {ord(character): f"\\u{ord(character):04x}" for character in "<>&"}
 
@@ -54,8 +52,8 @@ class Rows:
         yield b'{"base":' + safe_json(self._base).encode() + b',"records":[\n'
         for place, row in enumerate(self._rows):
             yield b",\n" + row if place else row
-        words = [[reason, CAUSES.get(reason, "")] for reason in self._reasons]
-        rest = f'\n],"classes":{safe_json(list(self._classes))},"reasons":{safe_json(words)}}}'
+        reasons = [[reason, CAUSES.get(reason, "")] for reason in self._reasons]
+        rest = f'\n],"classes":{safe_json(list(self._classes))},"reasons":{safe_json(reasons)}}}'
         yield rest.encode()
 
     def _prediction(self, item: Prediction) -> list[object]:
