@@ -66,6 +66,7 @@ def run(
 
     check_kinds(draw.save)
     colour_table(draw.colormap)
+    colour_table(draw.figure_colormap)
     folder = output.output_dir
     every, found, unread = listed(sources, select, folder)
     tally = Tally(folder, unread=unread)
@@ -90,6 +91,7 @@ def run(
         _say_changes(store, printing.quiet)
         _go(spec, map(store.place, found), len(found), store, printing, batch, tally)
         _say_displaced(store)
+    _say_letters(draw)
     raise typer.Exit(tally.end(printing.quiet, batch.fail_on_empty))
 
 
@@ -239,6 +241,15 @@ def _say_displaced(store: Manifest) -> None:
         count, first = len(store.displaced), store.displaced[0]
         more = f" and {count - 1} more" if count > 1 else ""
         say.warn(f"files of the same name were replaced, which showed {first}{more} before")
+
+
+def _say_letters(draw: DrawSpec) -> None:
+    """Say which letters of class names could not be drawn."""
+    if "panel" in draw.save:
+        from gradcam_cli.render.lettering import complaints
+
+        for sentence in complaints():
+            say.warn(sentence)
 
 
 def _say_precision(spec: RunSpec) -> None:
