@@ -6,6 +6,7 @@ import re
 import select
 import sys
 import termios
+import tty
 from fcntl import ioctl
 from pathlib import Path
 from struct import pack
@@ -27,13 +28,15 @@ guess = Prediction(1, 3, "", "a_cat", .5, 1.)
 record = Record("a.jpg", "ok", predictions=(guess,), explanations=(map,))
 print("shown", show(record, Path()))
 """
-SIXEL, KITTY = b"\x1b[?62;4c", b"\x1b[?62;c"
+PLAIN, SIXEL = b"\x1b[?62;c\x1b_Gi=1;ENOTSUP\x1b\\", b"\x1b[?62;4c"
+KITTY = b"\x1b[?62;c\x1b_Gi=1;OK\x1b\\"
 
 
-def in_terminal(
-    *words: str, cwd: Path, attributes: bytes = KITTY, kitty: bool = False, **environment: str
-) -> bytes:
-    """Return what a command writes to a terminal of 80 x 24 cells, which answers what it is."""
+def in_terminal(*words: str, cwd: Path, answers: bytes = PLAIN, **environment: str) -> bytes:
+    """Return what a command writes to a terminal of 80 x 24 cells.
+
+    What the terminal will be asked it has answered before, so that no time runs out.
+    """
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(cwd)
@@ -41,19 +44,15 @@ def in_terminal(
         os.environ.update({"TERM": "xterm-256color", "COLORTERM": "truecolor", **environment})
         os.execv(sys.executable, [sys.executable, *words])
     ioctl(terminal, termios.TIOCSWINSZ, pack("HHHH", 24, 80, 800, 480))
-    written, answered = b"", 0
+    tty.setcbreak(terminal)
+    os.write(terminal, answers)
+    written = b""
     while select.select([terminal], [], [], 60)[0]:
         try:
             written += os.read(terminal, 65536)
         except OSError:  # the other end is closed
             break
-        asked = re.search(rb"\x1b_G[^\x1b]*\bi=(\d+)[^\x1b]*a=q", written[answered:])
-        if b"\x1b[c" in written[answered:]:
-            os.write(terminal, attributes)
-            answered = len(written)
-        elif asked and kitty:
-            os.write(terminal, b"\x1b_Gi=" + asked[1] + b";OK\x1b\\")
-            answered = len(written)
+    os.close(terminal)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, written
     return written
 
@@ -72,15 +71,17 @@ def test_half_blocks_have_the_overlays_colours_beside_the_predictions(folder: Pa
     assert len(lines) == 10  # half of 80 columns, 400 x 200 in cells of 10 x 20
     colours = re.findall(r"38;2;(\d+);(\d+);(\d+);48;2;(\d+);(\d+);(\d+)", lines[4])
     found = [[int(level) for level in each] for each in colours]
-    assert found == [[200, 10, 20] * 2] * 20 + [[5, 60, 250] * 2] * 20
+    assert found[:15] == [[200, 10, 20] * 2] * 15  # between, they are mixed
+    assert found[-15:] == [[5, 60, 250] * 2] * 15
+    assert len(found) == 40
     assert re.search(r"1.*a_cat.*0\.5000", lines[1])
     assert "shown True" in written
 
 
 def test_the_best_that_a_terminal_can_is_used(folder: Path) -> None:
-    sixels = in_terminal("-c", SHOW, cwd=folder, attributes=SIXEL)
+    sixels = in_terminal("-c", SHOW, cwd=folder, answers=SIXEL)
     assert re.search(rb"\x1bP[0-9;]*q", sixels)
-    graphics = in_terminal("-c", SHOW, cwd=folder, kitty=True)
+    graphics = in_terminal("-c", SHOW, cwd=folder, answers=KITTY)
     assert graphics.count(b"\x1b_G") > 1
     for written in (sixels, graphics):
         assert "▀" not in written.decode()
@@ -103,7 +104,7 @@ def test_show_needs_the_overlay() -> None:
 def test_run_shows_on_a_terminal_and_nowhere_else(tmp_path: Path) -> None:
     words = ("run", str(SAMPLES / "cat.jpg"), *LITE0, "--show", "-k", "2")
     written = in_terminal("-m", "gradcam_cli", *words, cwd=tmp_path)
-    assert written.decode().count("▀") > 500
+    assert written.decode().count("▀") > 400
     assert written.count(b"Egyptian_cat") == 1
     again = gradcam(*words, cwd=tmp_path)
     assert again.returncode == 0
