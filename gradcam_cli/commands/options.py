@@ -48,6 +48,12 @@ class OutputOptions:
         panel=OUTPUT,
         metavar="DIR",
     )
+    show: bool = setting(
+        False,
+        "Show the overlay beside the predictions in the terminal.",
+        "--show",
+        panel=OUTPUT,
+    )
 
 
 @dataclass(frozen=True)
