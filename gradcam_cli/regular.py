@@ -27,6 +27,7 @@ MOST_BYTES = {
     "--input": _GB,
     "--labels": 32 * _MB,
     "--model": 64 * _GB,
+    "--truth": 32 * _MB,
     "--weights": 64 * _GB,
 }
 """How large a file each option takes; tens of times what was ever seen."""
