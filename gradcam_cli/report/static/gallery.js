@@ -1,7 +1,6 @@
 // ---- the gallery: cards exist only while they are on the screen, or nearly
 
 const GAP = 14;
-const TALLEST = 15e6; // pixels; browsers cannot make a page much taller
 const AHEAD = 1; // screens above and below that have cards already
 
 const gallery = {
@@ -11,6 +10,7 @@ const gallery = {
   columns: 1,
   width: 0,
   row: 0,
+  tallest: 15e6, // pixels; browsers cannot make a page much taller
 };
 
 function textHeight() {
@@ -27,7 +27,7 @@ function layOut() {
   gallery.row = Math.round(frame + textHeight()) + GAP;
   box.style.setProperty("--frame", frame + "px");
   box.style.setProperty("--card", gallery.width + "px");
-  box.style.height = Math.min(TALLEST, rows() * gallery.row) + "px";
+  box.style.height = Math.min(gallery.tallest, rows() * gallery.row) + "px";
 }
 
 const rows = () => Math.ceil(gallery.places.length / gallery.columns);
@@ -37,9 +37,9 @@ function scrolled() {
   const box = $("gallery").getBoundingClientRect();
   const whole = rows() * gallery.row;
   const seen = Math.max(0, -box.top);
-  if (whole <= TALLEST) return { at: seen, shift: 0 };
+  if (whole <= gallery.tallest) return { at: seen, shift: 0 };
   const screen = window.innerHeight;
-  const share = Math.min(1, seen / Math.max(1, TALLEST - screen));
+  const share = Math.min(1, seen / Math.max(1, gallery.tallest - screen));
   const at = share * (whole - screen);
   return { at: at, shift: at - seen };
 }
@@ -92,7 +92,7 @@ function card(place, spot) {
   const map = shownMap(record);
   const link = element("a", { class: "open", href: linkOf(record), "aria-label": described(record, map) });
   const made = element(
-    "article",
+    "div",
     { class: "card", role: "listitem", "aria-setsize": gallery.places.length, "aria-posinset": spot + 1 },
     element("div", { class: "frames" }, ...(RUNS ? pair(record, map) : [frame(record, map)]), link),
     said(record),
@@ -208,7 +208,7 @@ function focusSpot(spot) {
   const top = window.scrollY + $("gallery").getBoundingClientRect().top;
   const line = Math.floor(spot / gallery.columns);
   const whole = rows() * gallery.row;
-  const y = whole <= TALLEST ? line * gallery.row : (line * gallery.row * TALLEST) / whole;
+  const y = whole <= gallery.tallest ? line * gallery.row : (line * gallery.row * gallery.tallest) / whole;
   const bar = $("filters").getBoundingClientRect().height;
   const [seen, below] = [window.scrollY + bar, window.scrollY + window.innerHeight - gallery.row];
   if (top + y < seen || top + y > below) window.scrollTo({ top: Math.max(0, top + y - bar - GAP) });

@@ -148,7 +148,7 @@ function listen() {
   $("view").addEventListener("close", () => {
     $("view").hidden = true;
     if (!location.hash.startsWith("#?")) location.replace(hashOf(state));
-    focusSpot(gallery.places.indexOf(view.place));
+    if (!document.activeElement.matches("input, select")) focusSpot(gallery.places.indexOf(view.place));
   });
   $("view").addEventListener("click", (event) => {
     if (event.target === $("view")) $("view").close();
