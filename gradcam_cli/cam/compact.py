@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import re
 
 import numpy as np
@@ -53,6 +54,7 @@ def resampled(heat: NDArray[np.floating], rows: int, columns: int) -> NDArray[np
     return np.asarray(down @ heat @ across.T, np.float64)
 
 
+@functools.lru_cache(maxsize=256)
 def _overlaps(old: int, new: int) -> NDArray[np.float64]:
     """Return which part of each new cell each old one covers, ``[new, old]``."""
     starts, ends = np.arange(new) / new, np.arange(1, new + 1) / new

@@ -30,16 +30,17 @@ def inside(name: str, folder: Path) -> Path | None:
     if not address(name):
         return None
     try:
-        path = (folder / name).resolve(strict=True)
-        return path if path.is_relative_to(folder.resolve()) else None
-    except (OSError, RuntimeError):  # a circle of links is either
+        root = os.path.realpath(folder, strict=True)
+        path = os.path.realpath(os.path.join(root, name), strict=True)  # noqa: PTH118  often called
+    except OSError:
         return None
+    return Path(path) if path.startswith(os.path.join(root, "")) else None  # noqa: PTH118
 
 
 def way_to(target: Path, page: Path) -> str:
     """Return the relative URL of a file or folder as seen from the page."""
     try:
-        way = Path(os.path.relpath(target, page.parent)).as_posix()
-        return quote(os.fsencode(way))
+        way = os.path.relpath(target, os.path.dirname(page))  # noqa: PTH120  often called
+        return quote(os.fsencode(way.replace(os.sep, "/")))
     except (ValueError, UnicodeEncodeError):  # on another drive of Windows
         return ""

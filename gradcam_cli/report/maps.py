@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
@@ -101,6 +102,7 @@ def colours(settings: Mapping[str, object]) -> list[str]:
     return [f"#{red:02x}{green:02x}{blue:02x}" for blue, green, red in bgr[0].tolist()]
 
 
+@functools.cache
 def _within(count: int) -> NDArray[np.float64]:
     """Return which part of each of so many rows lies inside the border."""
     starts, ends = np.arange(count) / count, np.arange(1, count + 1) / count

@@ -27,8 +27,8 @@ __all__ = ["FOLDER", "Shown", "Thumbnails", "ahead"]
 FOLDER = "report_files"
 """Where the small pictures lie in the output folder."""
 
-_SIDE, _EMBEDDED_SIDE = 400, 720  # pixels of the longer side
-_QUALITY, _EMBEDDED_QUALITY = 78, 82
+_SIDE, _EMBEDDED_SIDE = 400, 560  # pixels of the longer side
+_QUALITY, _EMBEDDED_QUALITY = 78, 72
 _KEY = re.compile(r"[0-9a-f]{16}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _THREADS = 4
