@@ -30,6 +30,7 @@ MOST_BYTES = {
     "--labels": 32 * _MB,
     "--model": 64 * _GB,
     "--target": 16 * _MB,
+    "--truth": 32 * _MB,
     "--weights": 64 * _GB,
 }
 """How large a file each option takes; tens of times what was ever seen."""

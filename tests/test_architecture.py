@@ -18,7 +18,7 @@ HOUSE = {
         *("network", "keras_files", "models", "images", "sources", "process", "spec"),
     },
     "api": {"engine", "render", "cam", "models", "images", "sources", "spec"},
-    "report": {"report", "store", "cam"},
+    "report": {"report", "store", "cam", "images", "spec"},
     "engine": {
         *("engine", "store", "render", "explainer", "explaining", "cam", "models", "images"),
         *("sources", "spec"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gradcam_cli.cam.answer import Answer, ClassMap
+from gradcam_cli.cam.compact import compact
 from gradcam_cli.cam.maps import normalised
 from gradcam_cli.engine.steps import Failed, Prepared, drawable
 from gradcam_cli.images.fit import peak
@@ -179,9 +180,10 @@ def _explanation(
     files: dict[str, _Made],
 ) -> ExplanationRecord:
     synset, name = describe(item.index, labels)
-    hottest = None
+    hottest, heat = None, ""
     if not item.empty_reason:
-        hottest = peak(normalised(item.raw), prepared.placement, item.cells)
+        scaled = normalised(item.raw)
+        hottest, heat = peak(scaled, prepared.placement, item.cells), compact(scaled)
     return ExplanationRecord(
         index=item.index,
         id=synset,
@@ -196,4 +198,5 @@ def _explanation(
         slot=item.slot,
         method=item.method,
         layer=item.layer,
+        heat=heat,
     )
