@@ -13,11 +13,12 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 HOUSE = {
     "cli": {"commands", "process"},
     "commands": {
-        *("commands", "report", "verify", "engine", "store", "render", "explainer", "cam"),
+        *("commands", "report", "sheet", "verify", "engine", "store", "render", "explainer", "cam"),
         *("network", "keras_files", "models", "images", "sources", "process", "spec"),
     },
     "api": {"engine", "render", "cam", "models", "images", "sources", "spec"},
     "report": {"report", "store", "cam"},
+    "sheet": {"sheet", "store", "render", "cam", "models", "images"},
     "engine": {
         *("engine", "store", "render", "explainer", "cam", "models", "images", "sources", "spec"),
     },
