@@ -27,6 +27,7 @@ from gradcam_cli.commands.models import models
 from gradcam_cli.commands.report import report
 from gradcam_cli.commands.run import predict, run
 from gradcam_cli.commands.scalings import scalings
+from gradcam_cli.commands.sheet import sheet
 from gradcam_cli.errors import ExitCode, GradcamError
 from gradcam_cli.process.streams import output_fault, prepare_streams, silence_output
 from gradcam_cli.process.supervisor import supervised
@@ -49,7 +50,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (run, predict, scalings, report, models, layers, classes, methods, doctor, bench):
+for _verb in (
+    run,
+    predict,
+    scalings,
+    report,
+    sheet,
+    models,
+    layers,
+    classes,
+    methods,
+    doctor,
+    bench,
+):
     app.command()(_verb)
 
 

@@ -100,7 +100,9 @@ def test_the_latest_run_of_a_folder_is_read(tmp_path: Path) -> None:
 
 
 def test_all_that_is_known_is_listed() -> None:
-    run = RunFile({"a_b": 1, "none": None, "model": {"c": [1, 2]}}, "", (), {"d": 0.5}, {"keras": "3"})
+    run = RunFile(
+        {"a_b": 1, "none": None, "model": {"c": [1, 2]}}, "", (), {"d": 0.5}, {"keras": "3"}
+    )
     assert setting_rows(run) == [("a b", "1"), ("c", "1,2"), ("d", "0.5"), ("keras", "3")]
     other = RunFile({"a_b": 2, "model": {"c": [1, 2]}, "e": True}, "")
     assert differing(run, other) == [("a b", "1", "2"), ("e", "", "True")]
