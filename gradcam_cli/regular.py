@@ -27,6 +27,7 @@ MOST_BYTES = {
     "--input": _GB,
     "--labels": 32 * _MB,
     "--model": 64 * _GB,
+    "--target": 16 * _MB,
     "--truth": 32 * _MB,
     "--weights": 64 * _GB,
 }

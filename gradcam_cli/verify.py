@@ -265,7 +265,7 @@ def _rounding(probe: _Probe) -> float:
 
 def _against_singles(model: Model, layer: str, probe: _Probe, seed: int) -> Check:
     """Compare the maps of a batch with those of its pictures alone."""
-    spec = ExplainSpec(classes=(f"index:{probe.index}",), layer=layer)
+    spec = ExplainSpec(classes=(f"index:{probe.index}",), layers=(layer,))
     count = model.ports.batch or 3
     pictures = _noise(model, count, seed)
     together = traced(model, spec, count)

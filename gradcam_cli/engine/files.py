@@ -20,8 +20,10 @@ from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.load import Model
 from gradcam_cli.render.artifacts import drawn
 from gradcam_cli.render.drawing import to_draw
+from gradcam_cli.spec.explain import ExplainSpec
 from gradcam_cli.spec.run import RunSpec
 from gradcam_cli.store.atomic import write_bytes
+from gradcam_cli.store.names import map_part
 from gradcam_cli.store.records import ExplanationRecord, Failure, Prediction, Record, content_digest
 
 __all__ = ["UNPLACED", "Recorder", "does_not_fit"]
@@ -74,7 +76,7 @@ class Recorder:
             notes=(*notes, *does_not_fit(prepared, self.model, self.spec.images.resize)),
             model=self.model.name,
             weights=self.model.weights,
-            score_kind=asked.score if asked and explained else "",
+            score_kind=_score_kind(asked) if asked and explained else "",
             precision=facts.precision,
             batch_size=facts.batch_size,
             settings=self.settings,
@@ -82,7 +84,7 @@ class Recorder:
             sizes={kind: made.size for kind, made in files.get("", {}).items()},
             predictions=_predictions(answer, self.model.labels, self.spec.images.top_k),
             explanations=tuple(
-                _explanation(each, prepared, self.model.labels, files.get(each.slot, {}))
+                _explanation(each, prepared, self.model.labels, files.get(self._part(each), {}))
                 for each in answer.maps
             ),
             digests={made.name: made.digest for each in files.values() for made in each.values()},
@@ -103,10 +105,16 @@ class Recorder:
             settings=self.settings,
         )
 
-    def _files(self, prepared: Prepared, answer: Answer) -> dict[str, dict[str, _Made]]:
-        """Write an answer's files; return them by slot and kind.
+    def _part(self, item: ClassMap) -> str:
+        """Return what the names of a map's files have between the image's stem and the ending."""
+        asked = self.spec.explain
+        several = asked is not None and len(asked.layers) > 1 and asked.fuse == "none"
+        return map_part(item.slot, item.method, item.layer if several else "")
 
-        Those that show all maps at once have no slot.
+    def _files(self, prepared: Prepared, answer: Answer) -> dict[str, dict[str, _Made]]:
+        """Write an answer's files; return them by their part of the name, and by kind.
+
+        Those that show all maps at once have no such part.
         """
         if self.output is None or not answer.maps:
             return {}
@@ -120,14 +128,20 @@ class Recorder:
                 self.spec.draw,
                 self.spec.images.resize,
             )
-            parts = [(each.slot, replace(whole, maps=(each,)), "map") for each in answer.maps]
-            for slot, drawing, per in [*parts, ("", whole, "image")]:
+            parts = [
+                (self._part(each), replace(whole, maps=(each,)), "map") for each in answer.maps
+            ]
+            for part, drawing, per in [*parts, ("", whole, "image")]:
                 for kind, ending, data in drawn(drawing, save, per):
-                    name = f"{stem}.{slot}{ending}" if slot else stem + ending
+                    name = stem + part + ending
                     write_bytes(self.output / name, data)
                     made = _Made(name, len(data), content_digest(data))
-                    files.setdefault(slot, {})[kind] = made
+                    files.setdefault(part, {})[kind] = made
         return files
+
+
+def _score_kind(asked: ExplainSpec) -> str:
+    return asked.score if asked.target is None and asked.like is None else "similarity"
 
 
 def does_not_fit(prepared: Prepared, model: Model, resize: str) -> tuple[str, ...]:

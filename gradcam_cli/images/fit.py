@@ -29,6 +29,7 @@ __all__ = [
     "strips",
     "to_network",
     "to_picture",
+    "upsampling",
 ]
 
 Pixels = NDArray[np.uint8]
@@ -286,6 +287,25 @@ def strips(
         used = np.flatnonzero(mixed.any(axis=0))
         part = slice(used[0], used[-1] + 1)
         yield start, np.asarray(cv2.convertScaleAbs(mixed[:, part] @ wide[part]), np.uint8)
+
+
+def upsampling(
+    grid: tuple[int, int], size: tuple[int, int], cells: Cells | None = None, beyond: bool = False
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return how the pixels of a network input ``(h, w)`` mix the cells of a map ``(u, v)``.
+
+    These are float32 ``[h, u]`` for the rows and ``[w, v]`` for the columns: ``rows @ map @
+    columns.T`` is the map on the input's pixels, with the geometry of ``to_picture``. Pixels that
+    the cells do not see have rows of zeros, or with ``beyond`` the value of the outermost cell.
+    """
+    placement = place(size, size)
+    spans = cells or _stretched(grid, placement)
+    x0, y0, x1, y1 = (0, 0, size[1], size[0]) if beyond else seen(placement, cells)
+    down = np.zeros((size[0], grid[0]), np.float32)
+    across = np.zeros((size[1], grid[1]), np.float32)
+    down[y0:y1] = _weights(spans.rows, grid[0], np.arange(y0, y1))
+    across[x0:x1] = _weights(spans.columns, grid[1], np.arange(x0, x1))
+    return down, across
 
 
 def peak(

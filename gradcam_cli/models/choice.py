@@ -8,6 +8,7 @@ import importlib.util
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models.catalog import find
@@ -15,11 +16,13 @@ from gradcam_cli.models.digest import hash_of, hash_of_folder
 from gradcam_cli.models.labels import label_bytes
 from gradcam_cli.regular import check_regular
 from gradcam_cli.spec.model import ModelSpec
+from gradcam_cli.spec.run import RunSpec
 from gradcam_cli.spec.setting import deciding, settings
 from gradcam_cli.spelling import nearby
 
 __all__ = [
     "check_files",
+    "deciding_settings",
     "file_digest",
     "fingerprint",
     "folder_digest",
@@ -78,6 +81,19 @@ def fingerprint(spec: ModelSpec) -> dict[str, object]:
     del values["seed"]
     channels = "bgr" if spec.channels == "bgr" else "rgb"
     return {**values, "model": _name(spec.model), "weights": weights, "channels": channels}
+
+
+def deciding_settings(spec: RunSpec) -> dict[str, Any]:
+    """Return all settings that decide a run's numbers and pixels, files by their content.
+
+    Raises ModelError as ``fingerprint`` does.
+    """
+    files = {}
+    if spec.explain is not None:
+        for name in ("target", "like"):
+            path = getattr(spec.explain, name)
+            files[name] = None if path is None else file_digest(path, f"--{name}")
+    return spec.deciding(fingerprint(spec.model), files)
 
 
 def _by_content(spec: ModelSpec) -> dict[str, object]:
