@@ -13,16 +13,6 @@ from gradcam_cli.spec.explain import RUNNING
 from gradcam_cli.spec.parsers import part
 from gradcam_cli.spec.setting import setting
 
-__all__ = [
-    "BatchOptions",
-    "Json",
-    "ModelArgument",
-    "OutputOptions",
-    "PrintOptions",
-    "SelectOptions",
-    "Sources",
-]
-
 _CHOOSE = "Which pictures"
 
 Sources = Annotated[
@@ -57,6 +47,12 @@ class OutputOptions:
         *("-o", "--output-dir"),
         panel=OUTPUT,
         metavar="DIR",
+    )
+    show: bool = setting(
+        False,
+        "Show the overlay beside the predictions in the terminal.",
+        "--show",
+        panel=OUTPUT,
     )
 
 
@@ -96,7 +92,7 @@ class BatchOptions:
 
 @dataclass(frozen=True)
 class SelectOptions:
-    """Which of the pictures."""
+    """Which of the images."""
 
     include: tuple[str, ...] = setting(
         (),

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import typer
 
 from gradcam_cli.commands import say
+from gradcam_cli.commands.costs import costs, say_cautions, say_passes
 from gradcam_cli.commands.flat import flat
 from gradcam_cli.commands.interrupts import heeding, stopping
 from gradcam_cli.commands.listing import listed
@@ -23,6 +25,7 @@ from gradcam_cli.commands.options import (
     Sources,
 )
 from gradcam_cli.commands.scalings import try_scalings
+from gradcam_cli.commands.show import check_shown, show
 from gradcam_cli.commands.tally import Tally
 from gradcam_cli.sources.find import Found
 from gradcam_cli.spec.draw import DrawSpec
@@ -59,13 +62,18 @@ def run(
     found its evidence for the class. Heatmaps and manifest.jsonl go to the output folder; a run
     that was interrupted goes on where it stopped.
     """
-    from gradcam_cli.render.artifacts import check_kinds
+    from gradcam_cli.explaining.methods import check_methods
+    from gradcam_cli.render.artifacts import check_kinds, shows_all_maps
     from gradcam_cli.render.colours import colour_table
     from gradcam_cli.store.folder import open_manifest
     from gradcam_cli.store.names import check_output, stems
 
     check_kinds(draw.save)
     colour_table(draw.colormap)
+    methods = check_methods(explain)
+    colour_table(draw.figure_colormap)
+    if output.show:
+        check_shown(draw.save)
     folder = output.output_dir
     every, found, unread = listed(sources, select, folder)
     tally = Tally(folder, unread=unread)
@@ -82,14 +90,19 @@ def run(
         folder,
         settings,
         names,
+        methods=methods,
         shard=select.shard,
         overwrite=batch.overwrite,
         resume=not batch.no_resume,
         made=made,
     ) as store:
         _say_changes(store, printing.quiet)
-        _go(spec, map(store.place, found), len(found), store, printing, batch, tally)
+        if not shows_all_maps(draw.save):  # of those, each shows all methods' maps
+            spec = replace(spec, explain=replace(explain, methods=store.missing(found)))
+        shown = folder if output.show else None
+        _go(spec, map(store.place, found), len(found), store, printing, batch, tally, shown)
         _say_displaced(store)
+    _say_letters(draw)
     raise typer.Exit(tally.end(printing.quiet, batch.fail_on_empty))
 
 
@@ -115,9 +128,13 @@ def predict(
 
 def _settings(spec: RunSpec) -> dict[str, object]:
     """Return all that decides a run's results, files by their content."""
-    from gradcam_cli.models.choice import fingerprint
+    from gradcam_cli.models.choice import deciding_settings
+    from gradcam_cli.render.artifacts import shows_all_maps
 
-    return spec.deciding(fingerprint(spec.model))
+    settings = deciding_settings(spec)
+    if spec.explain and shows_all_maps(spec.draw.save):
+        settings["methods"] = sorted(spec.explain.methods)
+    return settings
 
 
 def _go(
@@ -128,13 +145,17 @@ def _go(
     printing: PrintOptions,
     batch: BatchOptions,
     tally: Tally,
+    shown: Path | None = None,
 ) -> None:
-    """Take every place of the list to its end, and print and count it."""
+    """Take every place of the list to its end, and print and count it.
+
+    ``shown`` is the folder whose overlays are shown in the terminal.
+    """
     from gradcam_cli.store.records import Done
 
     before, rest = _first_left(iter(places), tally)
     for done in before:
-        _print_again(done, printing, store)
+        _print_again(done, printing, store, shown)
     if rest is None:
         return
     explainer, recorder = _ready(spec, count, store, printing.quiet)
@@ -147,19 +168,20 @@ def _go(
         stack.enter_context(_counted(tally))
         told = {*explainer.model.notes, *explainer.model.warnings}
         behind = chain(before, rest) if before else rest  # the list alone decides the blocks
-        outcomes = stream(behind, explainer, spec.images, recorder, stop, stages)
+        passes = stack.enter_context(costs(count - len(before), printing.quiet))
+        outcomes = stream(behind, explainer, spec.images, recorder, stop, stages, passes)
         for place, outcome in enumerate(stack.enter_context(closing(outcomes))):
             if isinstance(outcome, Done):
                 if place >= len(before):
                     tally.before(outcome)
-                    _print_again(outcome, printing, store)
+                    _print_again(outcome, printing, store, shown)
                     tick()
                 continue
             record = recorder.failed(outcome) if isinstance(outcome, Failed) else outcome
             if store:
-                store.append(record)
+                record = store.append(record)
             tally.add(record)
-            _print(record, printing, told)
+            _print(record, printing, told, shown)
             tick()
             if batch.max_failures and tally.failures >= batch.max_failures:
                 stop.set()
@@ -204,11 +226,14 @@ def _ready(
         spec = _as_before(spec, store.precision)
     explainer = decided(model, spec, count, earlier)
     _say_precision(spec)
+    if not quiet:
+        say_passes(explainer.facts)
+        say_cautions(explainer.facts, explainer.request.methods)
     _say_batch_size(spec, count, explainer, quiet or bool(earlier))
     if store is None:
-        return explainer, Recorder(model, spec, digest(_settings(spec)))
+        return explainer, Recorder(explainer.model, spec, digest(_settings(spec)))
     store.decided(batch_size=explainer.facts.batch_size, precision=explainer.facts.precision)
-    return explainer, Recorder(model, spec, store.settings, store.folder, store.stem)
+    return explainer, Recorder(explainer.model, spec, store.settings, store.folder, store.stem)
 
 
 def _as_before(spec: RunSpec, precision: str) -> RunSpec:
@@ -239,6 +264,15 @@ def _say_displaced(store: Manifest) -> None:
         count, first = len(store.displaced), store.displaced[0]
         more = f" and {count - 1} more" if count > 1 else ""
         say.warn(f"files of the same name were replaced, which showed {first}{more} before")
+
+
+def _say_letters(draw: DrawSpec) -> None:
+    """Say which letters of class names could not be drawn."""
+    if "panel" in draw.save:
+        from gradcam_cli.render.lettering import complaints
+
+        for sentence in complaints():
+            say.warn(sentence)
 
 
 def _say_precision(spec: RunSpec) -> None:
@@ -293,21 +327,29 @@ def _hash_ahead(spec: ModelSpec) -> None:
         hash_ahead(find(spec.model))
 
 
-def _print(record: Record, printing: PrintOptions, told: set[str]) -> None:
+def _print(
+    record: Record, printing: PrintOptions, told: set[str], shown: Path | None = None
+) -> None:
     """Print a record, and warn of what no record before it said."""
     from gradcam_cli.engine.files import UNPLACED
 
     if printing.json:
         say.line(record.to_json())
     elif not printing.quiet or record.failed:
-        say.predictions(record)
+        say.predictions(record, table=not (shown and show(record, shown)))
     for sentence in record.notes:
         if sentence not in told:
             told.add(sentence)
             say.warn(sentence if sentence == UNPLACED else f"{record.source}: {sentence}")
 
 
-def _print_again(done: Done, printing: PrintOptions, store: Manifest | None) -> None:
+def _print_again(
+    done: Done, printing: PrintOptions, store: Manifest | None, shown: Path | None
+) -> None:
     """Print the record of an earlier run: as JSON, all of them belong together."""
+    from gradcam_cli.store.records import Record
+
     if printing.json and store:
         say.line(store.line(done))
+    elif shown and store and not printing.quiet:
+        show(Record.from_json(store.line(done)), shown)

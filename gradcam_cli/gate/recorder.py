@@ -83,7 +83,7 @@ def head_of(spec: RunSpec, explainer: Explainer, folder: Path) -> Head:
 
     Raises GradcamError for a model whose file cannot be read any more.
     """
-    model, choice = explainer.model, explainer.classes
+    model, choice = explainer.model, explainer.request.classes
     return Head(
         asked=asked_of(spec, folder),
         model={
