@@ -40,11 +40,13 @@ class Explainer:
     """A model traced for batches of one fixed shape, and what tracing told of it.
 
     Calling it with uint8 pixels ``[n, h, w, channels]``, n up to the batch size, gives one Answer
-    an image; smaller batches are padded, so that nothing is traced again.
+    an image; smaller batches are padded, so that nothing is traced again. ``functions`` take such
+    batches as well, ``passes`` those that many passes over one image are run in.
     """
 
     request: Request
     functions: Functions
+    passes: Functions
     traced: Traced
     facts: Facts
 
@@ -90,7 +92,8 @@ class Explainer:
         if request.of_kinds("rest", "network", "input", "pixels"):
             scaled = self.model.scaling.apply(tf.cast(tf.constant(pixels), tf.float32))
             kind = "probabilities" if request.spec and request.spec.score != "logit" else "scores"
-            batch = Batch(request, self.functions, layers, scaled, values[kind], values["classes"])
+            functions = self.functions, self.passes
+            batch = Batch(request, *functions, layers, scaled, values[kind], values["classes"])
             found |= swept(batch, rows, tick)
             found |= of_pixels(batch, found)
         for name in request.of_kinds("nothing"):
@@ -115,8 +118,10 @@ class Explainer:
             except OutOfMemory:
                 return False
             return True
-        free = free_bytes()
+        free, size = free_bytes(), self.facts.batch_size
         needed = max(working_bytes(each.graph) for each in self.traced[:3] if each is not None)
+        if self.request.of_kinds("rest", "network", "input"):
+            needed = needed * max(self.passes.batch_size, size) // size
         return free is None or (_SPARE if sparing else 1) * needed <= free
 
     def seconds(self) -> float:
@@ -131,6 +136,7 @@ def traced(
     batch_size: int,
     freeze: bool = False,
     reference: NDArray[np.float32] | None = None,
+    many: int = 0,
 ) -> Explainer:
     """Trace a model for what is asked of every image; without ``spec``, for predictions only.
 
@@ -138,6 +144,7 @@ def traced(
     run; the last bits are then others. A precision of ``bfloat16`` holds up to the layer, not
     behind it, and only where the machine has it; ``auto`` keeps the faster of the two.
     ``reference`` is the vector that the network's output is compared with in place of its classes.
+    ``many`` is how many passes over one image are run at once, 0 as many as there are images.
 
     Raises ModelError for a layer, class or method that the model does not allow and for a file
     whose network fails, OutOfMemory for a batch that does not fit.
@@ -155,8 +162,10 @@ def traced(
                 found, facts = other, replace(other.facts, precision="bfloat16")
         _check(request, facts)
     binary = len(model.labels.names) == 2
-    functions = Functions(model.network, model.ports, request.batch_size, binary, freeze)
-    return Explainer(request, functions, found, facts)
+    network, ports, size = model.network, model.ports, request.batch_size
+    functions = Functions(network, ports, size, binary, freeze)
+    passes = Functions(network, ports, many or size, binary, can_freeze(network))
+    return Explainer(request, functions, passes, found, facts)
 
 
 def _check(request: Request, facts: Facts) -> None:

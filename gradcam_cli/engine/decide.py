@@ -7,6 +7,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
+from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.engine.reference import reference
 from gradcam_cli.errors import GradcamError, OutOfMemory
 from gradcam_cli.explainer import Explainer, traced
@@ -48,18 +49,27 @@ def decided(model: Model, spec: RunSpec, count: int, before: int = 0) -> Explain
             return found
         asked = before or USUAL
     size = min(asked, count)
+    many = asked if _takes_passes(spec.explain) else size
     while True:
         try:
-            explainer = traced(model, spec.explain, size, freeze, compared)
-            smallest = size == 1 or bool(model.ports.batch)
+            explainer = traced(model, spec.explain, size, freeze, compared, many)
+            smallest = many == 1 or bool(model.ports.batch)
             if explainer.fits(sparing=not smallest):
                 return explainer
             if smallest:
                 raise too_large(1)
         except OutOfMemory as error:
-            if size == 1:
+            if many == 1:
                 raise too_large(1) from error
-        size //= 2
+        many //= 2
+        size = min(size, many)
+
+
+def _takes_passes(spec: ExplainSpec | None) -> bool:
+    """Return whether a method runs the network many times over one image, in full batches."""
+    return spec is not None and any(
+        name in METHODS and METHODS[name].passes is not None for name in spec.methods
+    )
 
 
 def try_sizes(

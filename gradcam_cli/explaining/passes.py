@@ -34,12 +34,14 @@ Numbers = NDArray[np.float32]
 class Batch:
     """Images that the network was run on, and what it said of them.
 
-    ``inputs`` are as scaled for the network, float32 ``[N, h, w, channels]``; ``scores`` are of the
-    kind that is explained, ``[N, C]``; ``classes`` are int32 ``[N, T]``.
+    ``functions`` take as many at once, ``passes`` as many passes over one of them as are run in a
+    batch. ``inputs`` are as scaled for the network, float32 ``[N, h, w, channels]``; ``scores`` are
+    of the kind that is explained, ``[N, C]``; ``classes`` are int32 ``[N, T]``.
     """
 
     request: Request
     functions: Functions
+    passes: Functions
     layers: tuple[LayerFacts, ...]
     inputs: Any
     scores: Numbers
@@ -126,7 +128,7 @@ def _scores(
     tick: Tick | None,
 ) -> Numbers:
     """Return the scores of all of a method's passes over an image, ``[count, C]``."""
-    functions, image = batch.functions, batch.inputs[row]
+    functions, image = batch.passes, batch.inputs[row]
     kind = batch.request.spec.score if batch.request.spec else "logit"
 
     def run(at: Any) -> Any:
