@@ -39,6 +39,7 @@ lowest: ## Try the program with the lowest versions that pyproject.toml allows
 	build/lowest/bin/gradcam run --help > build/lowest/help.txt
 	build/lowest/bin/gradcam run sample_images --model efficientnet-lite0 -o build/lowest/out
 	build/lowest/bin/gradcam report build/lowest/out
+	build/lowest/bin/gradcam check tests/gate/samples.json
 
 bench: setup ## Measure this machine against bare prediction and the usual script, with bounds
 	$(BIN)/python benchmarks/compare.py --model MobileNetV2 --at-least 0.85 --at-most 0.9
