@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from gradcam_cli.report.gather import Gathered, Run
     from gradcam_cli.report.truth import Truth
 
-__all__ = ["report", "show", "write_report"]
-
 _PAGE, _COMPARED = "report.html", "compare.html"
 _MAILED = 18_000_000  # bytes, which mail makes a third more; many servers take 25 million
 _FEW = 3
@@ -88,6 +86,24 @@ def report(
     else:
         say.note(f"{_sentence(found)}; the report is {page}")
     if open_it:
+        show(page)
+
+
+def page_after(folder: Path) -> Path:
+    """Return the page of a run to come; raises GradcamError where another file is in its place."""
+    from gradcam_cli.report.page import check_place
+
+    page = folder / _PAGE
+    check_place(page)
+    return page
+
+
+def report_after(folder: Path, page: Path, quiet: bool, opened: bool) -> None:
+    """Write the page of a run that has just ended, and say where it is, or open it."""
+    write_report([folder], page, quiet=quiet)
+    if not quiet:
+        say.note(f"the report is {page}")
+    if opened:
         show(page)
 
 

@@ -19,7 +19,7 @@ from gradcam_cli.models.classes import describe
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.load import Model
 from gradcam_cli.render.artifacts import drawn
-from gradcam_cli.render.drawing import to_draw
+from gradcam_cli.render.drawing import Caption, to_draw
 from gradcam_cli.spec.explain import ExplainSpec
 from gradcam_cli.spec.run import RunSpec
 from gradcam_cli.store.atomic import write_bytes
@@ -127,6 +127,7 @@ class Recorder:
                 answer.maps,
                 self.spec.draw,
                 self.spec.images.resize,
+                _captions(answer, self.model.labels),
             )
             parts = [
                 (self._part(each), replace(whole, maps=(each,)), "map") for each in answer.maps
@@ -149,6 +150,13 @@ def does_not_fit(prepared: Prepared, model: Model, resize: str) -> tuple[str, ..
     size = prepared.image.height, prepared.image.width
     sentence = far_off(size, model.ports.size, resize, model.ports.transposed)
     return (sentence,) if sentence else ()
+
+
+def _captions(answer: Answer, labels: Labels) -> dict[int, Caption]:
+    """Return the names and ranks of an answer's explained classes."""
+    ranks = {int(index): rank for rank, index in enumerate(answer.order, 1)}
+    indices = {each.index for each in answer.maps}
+    return {index: Caption(describe(index, labels)[1], ranks[index]) for index in indices}
 
 
 def _predictions(answer: Answer, labels: Labels, top_k: int) -> tuple[Prediction, ...]:

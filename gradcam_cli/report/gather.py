@@ -17,8 +17,6 @@ from gradcam_cli.report.truth import Truth, Verdicts
 from gradcam_cli.store.records import Record
 from gradcam_cli.store.runfile import RunFile
 
-__all__ = ["Gathered", "Run", "gather"]
-
 _MOST_SOURCES = 100_000  # whose common folder is looked for
 
 

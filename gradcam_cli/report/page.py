@@ -22,8 +22,6 @@ from gradcam_cli.report.summary import Summary
 from gradcam_cli.store.atomic import write_bytes
 from gradcam_cli.text import printable
 
-__all__ = ["SCRIPTS", "check_place", "write_page"]
-
 SCRIPTS = (
     "data.js",
     "filters.js",

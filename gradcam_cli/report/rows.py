@@ -12,8 +12,6 @@ from gradcam_cli.report.summary import finite
 from gradcam_cli.report.thumbnails import Shown
 from gradcam_cli.store.records import ExplanationRecord, Prediction, Record
 
-__all__ = ["ClassKey", "Compared", "Rows", "safe_json"]
-
 ClassKey = tuple[int, str, str]
 """A class's index, id and name."""
 
