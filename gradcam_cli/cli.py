@@ -15,7 +15,10 @@ from typing import Annotated, Any
 import typer
 
 from gradcam_cli import __version__
+from gradcam_cli.commands.audit import audit
+from gradcam_cli.commands.baseline import baseline
 from gradcam_cli.commands.bench import bench
+from gradcam_cli.commands.check import check
 from gradcam_cli.commands.classes import classes
 from gradcam_cli.commands.config import CONFIG, Defaults, read_config
 from gradcam_cli.commands.doctor import doctor
@@ -27,6 +30,7 @@ from gradcam_cli.commands.models import models
 from gradcam_cli.commands.report import report
 from gradcam_cli.commands.run import predict, run
 from gradcam_cli.commands.scalings import scalings
+from gradcam_cli.commands.sheet import sheet
 from gradcam_cli.errors import ExitCode, GradcamError
 from gradcam_cli.process.streams import output_fault, prepare_streams, silence_output
 from gradcam_cli.process.supervisor import supervised
@@ -49,7 +53,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (run, predict, scalings, report, models, layers, classes, methods, doctor, bench):
+_VERBS = (
+    *(run, predict, baseline, check, audit, scalings, report, sheet),
+    *(models, layers, classes, methods, doctor, bench),
+)
+for _verb in _VERBS:
     app.command()(_verb)
 
 

@@ -28,9 +28,8 @@ _JOINERS = "\u200c\u200d"
 _IGNORED = re.compile(r"[\u00ad\u034f\u200c\u200d\ufe00-\ufe0f\U000e0000-\U000e0fff]")
 """What fonts need not have to show a text."""
 _IDEOGRAPH = "\u2e80-\u303f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
-_ATOM = re.compile(
-    rf"[{_IDEOGRAPH}\U00020000-\U0003ffff]|[^\s{_IDEOGRAPH}\U00020000-\U0003ffff]+|\s+"
-)
+_IDEOGRAPH += "\U00020000-\U0003ffff"
+_ATOM = re.compile(rf"[{_IDEOGRAPH}]|[^\s_\-{_IDEOGRAPH}]*[_-]+|[^\s_\-{_IDEOGRAPH}]+|\s+")
 _UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 
 _SHAPES = mpl.__version_info__ >= (3, 11)
@@ -90,7 +89,8 @@ def width(text: str, size: float, bold: bool = False) -> float:
 def wrapped(text: str, most: float, size: float, bold: bool = False) -> list[str]:
     """Return a text as lines that are at most ``most`` points wide; nothing is cut off.
 
-    Lines end at blanks and between ideographs; only a word that has no line wide enough is broken.
+    Lines end at blanks, behind hyphens, and between ideographs; only a word that has no line wide
+    enough is broken.
     """
     if width(text, size, bold) <= most:
         return [text]

@@ -58,8 +58,13 @@ def opened(data: bytes) -> Pixels:
 
 def places(part: Pixels, whole: Pixels) -> list[tuple[int, int]]:
     """Return where one picture lies in another, level by level the same: left, top."""
-    close = cv2.matchTemplate(whole, part, cv2.TM_SQDIFF) < 1 + 1e-4 * part.size
     height, width = part.shape[:2]
+    if height > whole.shape[0] or width > whole.shape[1]:
+        return []
+    down, across = whole.shape[0] - height + 1, whole.shape[1] - width + 1
+    close = np.ones((down, across), bool)
+    for y, x in ((0, 0), (height - 1, width - 1), (height // 2, width // 2), (height // 3, 0)):
+        close &= (whole[y : y + down, x : x + across] == part[y, x]).all(axis=2)
     return [
         (int(x), int(y))
         for y, x in np.argwhere(close)
@@ -67,11 +72,28 @@ def places(part: Pixels, whole: Pixels) -> list[tuple[int, int]]:
     ]
 
 
-def lettered(text: str, size: float, dpi: float, colour: str = "#1a1a1a") -> Pixels:
-    """Return a line of text alone, cut out to its ink."""
+def reads(text: str, whole: Pixels, size: float, colour: str = "#1a1a1a") -> list[tuple[int, int]]:
+    """Return where a line of text stands, set by the test itself, at 216 dots to the inch."""
+    found: set[tuple[int, int]] = set()
+    for shift in (0, 0.25, 0.5, 0.75):  # letters begin anywhere between two pixels
+        alone = lettered(text, size, 216, colour, shift)
+        match = cv2.matchTemplate(whole, alone, cv2.TM_CCOEFF_NORMED)
+        found |= {(int(x), int(y)) for y, x in np.argwhere(match > 0.9)}
+    places: list[tuple[int, int]] = []
+    for x, y in sorted(found):
+        if all(abs(x - a) > 3 or abs(y - b) > 3 for a, b in places):
+            places.append((x, y))
+    return places
+
+
+def lettered(
+    text: str, size: float, dpi: float, colour: str = "#1a1a1a", shift: float = 0
+) -> Pixels:
+    """Return a line of text alone, ``shift`` of a pixel to the right, cut out to its ink."""
     figure = Figure(figsize=(8, 1), dpi=dpi)
     family = ["DejaVu Sans"]
-    figure.text(0.5, 0.5, text, size=size, family=family, color=colour, parse_math=False)
+    at = 0.5 + shift / (8 * dpi)
+    figure.text(at, 0.5, text, size=size, family=family, color=colour, parse_math=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
     return inked(opened(buffer.getvalue()))

@@ -10,9 +10,9 @@ from gradcam_cli.render.colours import blended, colour_table
 from gradcam_cli.render.drawing import Drawing
 from gradcam_cli.render.panel import panel, panel_page
 from gradcam_cli.spec.draw import DrawSpec
-from tests.render.figures import Pixels, a_drawing, a_map, lettered, opened, places
+from tests.render.figures import Pixels, a_drawing, a_map, opened, places, reads
 
-DPI = 216
+GREY = "#5a5a5a"
 
 
 def small(drawing: Drawing) -> Pixels:
@@ -64,15 +64,15 @@ def test_the_colour_bar_has_the_colours_of_the_table_hottest_first() -> None:
 def test_a_class_has_its_name_rank_and_probability(probability: float | None, number: str) -> None:
     drawing = a_drawing([a_map(0), a_map(7, probability=probability)], {7: "Egyptian_Mau_$x$"})
     whole = opened(panel(drawing))
-    ((_, name),) = places(lettered("Egyptian Mau $x$", 8, DPI), whole)
-    ((_, below),) = places(lettered(f"rank 2: {number}", 7, DPI, "#5a5a5a"), whole)
+    ((_, name),) = reads("Egyptian Mau $x$", whole, 8)
+    ((_, below),) = reads(f"rank 2: {number}", whole, 7, GREY)
     assert below > name
-    assert places(lettered("original", 8, DPI), whole)
+    assert reads("original", whole, 8)
 
 
 def test_an_empty_map_is_called_so() -> None:
     whole = opened(panel(a_drawing([a_map(0, empty="all negative")])))
-    assert places(lettered("empty map: all negative", 7, DPI, "#5a5a5a"), whole)
+    assert reads("empty map: all negative", whole, 7, GREY)
 
 
 def test_each_method_and_layer_has_rows_of_its_own() -> None:
@@ -130,4 +130,4 @@ def test_the_same_drawing_has_the_same_bytes() -> None:
 def test_no_name_breaks_a_panel(name: str) -> None:
     whole = opened(panel(a_drawing([a_map(0), a_map(1)], {0: name})))
     assert whole.shape[0] < 2000
-    assert places(lettered("name 1", 8, DPI), whole)
+    assert reads("name 1", whole, 8)
