@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.report.addresses import way_to
 from gradcam_cli.report.compare import Others, counterpart
 from gradcam_cli.report.maps import Means, border, colours, difference, heat_of
@@ -90,6 +91,7 @@ class Gathered:
         settings = self.run.settings.settings if self.run.settings else {}
         more: dict[str, object] = {
             "colours": colours(settings),
+            "titles": {name: each.title for name, each in METHODS.items()},
             "squashed": settings.get("resize", "squash") == "squash",
             "means": [
                 [self.rows.class_number(key), self.rows.maker_number(maker), count, heat]

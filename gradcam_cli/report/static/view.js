@@ -222,7 +222,7 @@ function facts(record) {
     if (typeof map[2] === "number") known.push(["score", decimal(map[2], 3)]);
     if (map[3]) known.push(["peak", "x " + map[3][0] + ", y " + map[3][1]]);
     if (typeof map[8] === "number") known.push(["heat in the border", percent(map[8])]);
-    if (makerName(maker(map))) known.push(["method and layer", makerName(maker(map))]);
+    if (makerName(maker(map), true)) known.push(["method and layer", makerName(maker(map), true)]);
   }
   if (apart(record) !== null) known.push(["maps apart", apart(record).toFixed(3)]);
   if (warning(record)) known.push(["warning", warning(record)]);
