@@ -38,7 +38,7 @@ def test_a_run_becomes_a_page(run: Path) -> None:
     (record,) = records(run / "out")
     (row,) = data["records"]
     assert row[0] == record["source"]
-    assert [data["classes"][which][2] for which, _ in row[3]] == [
+    assert [data["classes"][which][2] for which, _, _ in row[3]] == [
         prediction["name"] for prediction in record["predictions"]
     ]
     overlay = run / "out" / unquote(data["base"] + row[4][0][5])
