@@ -47,6 +47,7 @@ bench: setup ## Measure this machine against bare prediction and the usual scrip
 	$(BIN)/python benchmarks/photos.py --at-least 0.6
 	$(BIN)/python benchmarks/startup.py --at-most 1.6
 	$(BIN)/python benchmarks/agreement.py
+	$(BIN)/python benchmarks/report.py --pictures 5000 --at-most 5
 
 attack: setup ## Try damaged pictures and crafted model files for a long time; fails when one gets through
 	nice $(BIN)/python -m tests.attack --seed 1 --pictures 14400 --models 400
