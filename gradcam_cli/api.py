@@ -105,18 +105,19 @@ def explain(
     model: Model | str | os.PathLike[str],
     images: Image | Iterable[Image],
     classes: str | int | Sequence[str | int] = "predicted",
-    layer: str = "auto",
-    method: str = "gradcam",
+    layer: str | Sequence[str] = "auto",
+    method: str | Sequence[str] = "gradcam",
     *,
-    score: str = "logit",
     resize: str = "squash",
     batch_size: int = 16,
+    **more: Any,
 ) -> list[Explanation]:
-    """Explain images: one Explanation an image and class, in order.
+    """Explain images: one Explanation an image, method, class and layer, in order.
 
     ``images`` are paths, or uint8 RGB arrays ``[H, W, 3]``, one or several. ``classes`` are
-    ``predicted``, ``topN``, indices, WordNet ids or names. Everything is kept in memory; ``run`` is
-    for many images.
+    ``predicted``, ``topN``, indices, WordNet ids or names. ``layer`` and ``method`` are one or
+    several; ``more`` are the other settings of ExplainSpec, such as ``score`` or ``smooth``.
+    Everything stays in memory; ``run`` is for many images.
 
     Raises ImageError for an image that cannot be used, ModelError for a layer, class or method that
     the model does not allow, GradcamError for values that are not valid.
@@ -126,7 +127,10 @@ def explain(
     spec = RunSpec(
         images=ImageSpec(resize=cast("Any", resize), batch_size=int(batch_size)),
         explain=ExplainSpec(
-            classes=tuple(map(str, asked)), layer=layer, method=method, score=cast("Any", score)
+            classes=tuple(map(str, asked)),
+            layers=_several(layer),
+            methods=_several(method),
+            **plain(ExplainSpec, more),
         ),
     )
     one = isinstance(images, str | os.PathLike | np.ndarray)
@@ -135,6 +139,7 @@ def explain(
     if not prepared:
         return []
     explainer = decided(loaded, spec, len(prepared))
+    loaded = explainer.model
     answers = explainer.many([item.input for item in prepared])
     return [
         each
@@ -179,7 +184,12 @@ def run(
             return _explanations(model, prepared, answer, pixels)
 
     explainer = decided(model, spec, len(found))
+    model = explainer.model
     yield from stream(found, explainer, spec.images, sink or explanations)
+
+
+def _several(named: str | Sequence[str]) -> tuple[str, ...]:
+    return (named,) if isinstance(named, str) else tuple(named)
 
 
 def _prepared(image: Image, place: int, model: Model, spec: ImageSpec) -> Prepared:

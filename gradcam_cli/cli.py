@@ -32,8 +32,6 @@ from gradcam_cli.errors import ExitCode, GradcamError
 from gradcam_cli.process.streams import output_fault, prepare_streams, silence_output
 from gradcam_cli.process.supervisor import supervised
 
-__all__ = ["app", "main", "set_up"]
-
 _NUMPY_THREADS = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")
 """What OpenBLAS goes by, in this order."""
 
@@ -156,12 +154,12 @@ def _defaults(config: str) -> Defaults:
 def set_up() -> None:
     """Choose how libraries compute, before they are imported; the user's own choice comes first.
 
-    What bounds the pictures that OpenCV and libjpeg read is not the user's choice but ours.
+    What bounds the images that OpenCV and libjpeg read is not the user's choice but ours.
     """
     for name in _PICTURE_BOUNDS:
         os.environ.pop(name, None)
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    # Each picture has a thread; NumPy's own would wait for work beside the network, at full speed.
+    # Each image has a thread; NumPy's own would wait for work beside the network, at full speed.
     if not any(name in os.environ for name in _NUMPY_THREADS):
         os.environ["OPENBLAS_NUM_THREADS"] = "1"
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # others may use the GPU as well

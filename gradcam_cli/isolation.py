@@ -14,8 +14,6 @@ from typing import Any
 
 from gradcam_cli.errors import ModelError
 
-__all__ = ["keras", "own_settings", "tf"]
-
 _NOWHERE = os.devnull
 """As ``KERAS_HOME``: no keras.json lies in it, and none can be written."""
 

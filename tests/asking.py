@@ -12,4 +12,7 @@ def ask(top: int = 0, fixed: Sequence[int] = (), **more: Any) -> ExplainSpec | N
     """Ask for the ``top`` likeliest classes and some by index; for none, predictions only."""
     classes = [f"top{top}"] if top else []
     classes += [f"index:{index}" for index in fixed]
+    for name in ("layer", "method"):
+        if name in more:
+            more[f"{name}s"] = (more.pop(name),)
     return ExplainSpec(tuple(classes), **more) if classes else None

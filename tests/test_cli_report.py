@@ -68,6 +68,39 @@ def test_the_numbers_as_json(run: Path) -> None:
     assert linked.is_file()
 
 
+def test_truth_and_one_file_to_mail(run: Path) -> None:
+    (record,) = records(run / "out")
+    name = Path(record["source"]).name
+    best = record["predictions"][0]["name"].replace("_", " ").upper()
+    (run / "truth.csv").write_text(f"file,class\n{name},{best}\nnone.jpg,x\n", encoding="utf-8")
+    words = ("report", "out", "--truth", "truth.csv", "--embed", "-o", "mail.html")
+    result = gradcam(*words, cwd=run)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.splitlines() == [
+        "warning: truth.csv names pictures that the run has not: none.jpg",
+        "1 picture, 100.0% right; the report is mail.html",
+    ]
+    (row,) = read(run / "mail.html").data()["records"]
+    assert [row[8][:23], row[4][0][7][:23]] == 2 * ["data:image/webp;base64,"]
+    assert row[7] == ""
+    numbers = json.loads(gradcam(*words, "--json", cwd=run).stdout)
+    assert numbers["truth"]["accuracy"] == 1
+    assert numbers["truth"]["confused"] == []
+
+
+def test_a_run_compared_with_itself(run: Path) -> None:
+    result = gradcam("report", "out", "out", cwd=run)
+    assert result.stderr == "1 picture; the report is out/compare.html\n"
+    data = read(run / "out" / "compare.html").data()
+    assert data["runs"] == ["out", "out"]
+    assert data["records"][0][10][2] == 0
+
+
+def test_a_third_run_is_refused(tmp_path: Path) -> None:
+    said = problem(gradcam("report", "a", "b", "c", cwd=tmp_path))
+    assert "name one or two folders" in said
+
+
 def test_shards_become_one_page(tmp_path: Path) -> None:
     out = manifest(tmp_path / "out", failed("a"), done("b"), name="manifest-1-of-2.jsonl")
     manifest(out, done("c", maps=[heatmap(reason="all negative")]), name="manifest-2-of-2.jsonl")

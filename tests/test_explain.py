@@ -320,6 +320,8 @@ def test_every_reason_for_an_empty_map_is_explained() -> None:
     certain = small_head([[9.0, 0.0], [0.0, 0.0]])
     saturated = explain(certain, twelve, (0,), score="probability")[0].maps[0]
     reasons |= {saturated.empty_reason, "all negative", "not finite", "no cell won"}
+    reasons |= {"nothing against", "contrast with itself", "no overlap"}
+    reasons |= {"the same as the reference"}  # tests/explaining, fusion
     assert reasons == set(CAUSES)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +15,16 @@ __all__ = ["Answer", "ClassMap", "Facts", "LayerFacts"]
 
 @dataclass(frozen=True, slots=True)
 class LayerFacts:
-    """A layer that is explained: its path, its grid ``(u, v)``, and where the grid's cells lie."""
+    """A layer that is explained: its path, its grid ``(u, v)``, where that lies, its channels K.
+
+    ``tokens`` tells that the grid is folded from the tokens of a transformer.
+    """
 
     path: str
     grid: tuple[int, int]
     cells: Cells | None
+    channels: int = 0
+    tokens: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +33,8 @@ class Facts:
 
     ``head`` is the kind of head; ``logits_found`` tells that its scores are logits behind a visible
     softmax or sigmoid. ``precision`` is what the layers that are explained are computed in;
-    predictions alone have no ``layers``.
+    predictions alone have no ``layers``. ``passes`` are how many times methods that need more than
+    one pass run the network for each image.
     """
 
     batch_size: int
@@ -35,6 +42,7 @@ class Facts:
     logits_found: bool
     precision: str = ""
     layers: tuple[LayerFacts, ...] = ()
+    passes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

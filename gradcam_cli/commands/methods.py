@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.commands import say
 from gradcam_cli.commands.options import Json
 
-__all__ = ["methods"]
-
 
 def methods(json: Json = False) -> None:
-    """List the methods, their formulas and papers."""
+    """List the methods: what each answers and costs, its formula and paper."""
+    from gradcam_cli.cam.methods import COSTS, METHODS
+
     if json:
         for name, method in METHODS.items():
-            row = {
-                "name": name,
-                "title": method.title,
-                "formula": method.formula,
-                "paper": method.paper,
-                "needs_pooled_head": method.needs_pooled_head,
-            }
-            say.json_line(row)
+            say.json_line(
+                {
+                    "name": name,
+                    "title": method.title,
+                    "needs": method.needs,
+                    "cost": COSTS[method.needs],
+                    "formula": method.formula,
+                    "paper": method.paper,
+                    "answers": method.answers,
+                    "misleads": method.misleads,
+                    "tokens": method.tokens,
+                    "needs_pooled_head": method.needs_pooled_head,
+                }
+            )
         return
-    rows = [(name, method.title, method.formula, method.paper) for name, method in METHODS.items()]
-    say.table(("name", "title", "map", "paper"), rows)
+    rows = [
+        (name, method.title, method.answers, COSTS[method.needs], method.paper)
+        for name, method in METHODS.items()
+    ]
+    say.table(("name", "title", "shows", "cost", "paper"), rows)

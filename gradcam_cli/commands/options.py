@@ -13,16 +13,6 @@ from gradcam_cli.spec.explain import RUNNING
 from gradcam_cli.spec.parsers import part
 from gradcam_cli.spec.setting import setting
 
-__all__ = [
-    "BatchOptions",
-    "Json",
-    "ModelArgument",
-    "OutputOptions",
-    "PrintOptions",
-    "SelectOptions",
-    "Sources",
-]
-
 _CHOOSE = "Which pictures"
 
 Sources = Annotated[
@@ -102,7 +92,7 @@ class BatchOptions:
 
 @dataclass(frozen=True)
 class SelectOptions:
-    """Which of the pictures."""
+    """Which of the images."""
 
     include: tuple[str, ...] = setting(
         (),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from gradcam_cli.commands import say
+from gradcam_cli.commands.costs import costs, say_cautions, say_passes
 from gradcam_cli.commands.flat import flat
 from gradcam_cli.commands.interrupts import heeding, stopping
 from gradcam_cli.commands.listing import listed
@@ -61,13 +62,15 @@ def run(
     found its evidence for the class. Heatmaps and manifest.jsonl go to the output folder; a run
     that was interrupted goes on where it stopped.
     """
-    from gradcam_cli.render.artifacts import check_kinds
+    from gradcam_cli.explaining.methods import check_methods
+    from gradcam_cli.render.artifacts import check_kinds, shows_all_maps
     from gradcam_cli.render.colours import colour_table
     from gradcam_cli.store.folder import open_manifest
     from gradcam_cli.store.names import check_output, stems
 
     check_kinds(draw.save)
     colour_table(draw.colormap)
+    methods = check_methods(explain)
     colour_table(draw.figure_colormap)
     if output.show:
         check_shown(draw.save)
@@ -87,12 +90,15 @@ def run(
         folder,
         settings,
         names,
+        methods=methods,
         shard=select.shard,
         overwrite=batch.overwrite,
         resume=not batch.no_resume,
         made=made,
     ) as store:
         _say_changes(store, printing.quiet)
+        if not shows_all_maps(draw.save):  # of those, each shows all methods' maps
+            spec = replace(spec, explain=replace(explain, methods=store.missing(found)))
         shown = folder if output.show else None
         _go(spec, map(store.place, found), len(found), store, printing, batch, tally, shown)
         _say_displaced(store)
@@ -122,9 +128,13 @@ def predict(
 
 def _settings(spec: RunSpec) -> dict[str, object]:
     """Return all that decides a run's results, files by their content."""
-    from gradcam_cli.models.choice import fingerprint
+    from gradcam_cli.models.choice import deciding_settings
+    from gradcam_cli.render.artifacts import shows_all_maps
 
-    return spec.deciding(fingerprint(spec.model))
+    settings = deciding_settings(spec)
+    if spec.explain and shows_all_maps(spec.draw.save):
+        settings["methods"] = sorted(spec.explain.methods)
+    return settings
 
 
 def _go(
@@ -158,7 +168,8 @@ def _go(
         stack.enter_context(_counted(tally))
         told = {*explainer.model.notes, *explainer.model.warnings}
         behind = chain(before, rest) if before else rest  # the list alone decides the blocks
-        outcomes = stream(behind, explainer, spec.images, recorder, stop, stages)
+        passes = stack.enter_context(costs(count - len(before), printing.quiet))
+        outcomes = stream(behind, explainer, spec.images, recorder, stop, stages, passes)
         for place, outcome in enumerate(stack.enter_context(closing(outcomes))):
             if isinstance(outcome, Done):
                 if place >= len(before):
@@ -168,7 +179,7 @@ def _go(
                 continue
             record = recorder.failed(outcome) if isinstance(outcome, Failed) else outcome
             if store:
-                store.append(record)
+                record = store.append(record)
             tally.add(record)
             _print(record, printing, told, shown)
             tick()
@@ -215,11 +226,14 @@ def _ready(
         spec = _as_before(spec, store.precision)
     explainer = decided(model, spec, count, earlier)
     _say_precision(spec)
+    if not quiet:
+        say_passes(explainer.facts)
+        say_cautions(explainer.facts, explainer.request.methods)
     _say_batch_size(spec, count, explainer, quiet or bool(earlier))
     if store is None:
-        return explainer, Recorder(model, spec, digest(_settings(spec)))
+        return explainer, Recorder(explainer.model, spec, digest(_settings(spec)))
     store.decided(batch_size=explainer.facts.batch_size, precision=explainer.facts.precision)
-    return explainer, Recorder(model, spec, store.settings, store.folder, store.stem)
+    return explainer, Recorder(explainer.model, spec, store.settings, store.folder, store.stem)
 
 
 def _as_before(spec: RunSpec, precision: str) -> RunSpec:

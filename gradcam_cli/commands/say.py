@@ -22,21 +22,6 @@ from gradcam_cli.text import printable
 if TYPE_CHECKING:
     from gradcam_cli.store.records import Prediction, Record
 
-__all__ = [
-    "at_once",
-    "error",
-    "json_line",
-    "line",
-    "note",
-    "predicted",
-    "predictions",
-    "progress",
-    "table",
-    "terminal",
-    "titled",
-    "warn",
-]
-
 _FEW = 3
 
 
@@ -117,7 +102,7 @@ def terminal() -> Console:
 
 
 def predicted(record: Record) -> Table:
-    """Return one picture's top-k as a table."""
+    """Return one image's top-k as a table."""
     rows = [(row.rank, row.name, row.id, _number(row)) for row in record.predictions]
     unit = (
         "score#" if any(row.probability is None for row in record.predictions) else "probability#"
@@ -126,7 +111,7 @@ def predicted(record: Record) -> Table:
 
 
 def predictions(record: Record, table: bool = True) -> None:
-    """Print one picture's top-k, or why it failed; without ``table`` only what is wrong with it."""
+    """Print one image's top-k, or why it failed; without ``table`` only what is wrong with it."""
     if record.error is not None:
         warn(f"{printable(record.source)}: {record.error.message}")
         return
@@ -151,9 +136,9 @@ def _number(row: Prediction) -> str:
 
 @contextmanager
 def progress(count: int, before: int, quiet: bool) -> Iterator[Callable[[], None]]:
-    """Show a bar with pictures/s and time left on a terminal; yields what each picture calls.
+    """Show a bar with images/s and time left on a terminal; yields what each image calls.
 
-    ``before`` of the ``count`` pictures are finished already.
+    ``before`` of the ``count`` images are finished already.
     """
     if quiet or count <= _FEW or not sys.stderr.isatty():
         yield lambda: None

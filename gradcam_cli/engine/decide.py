@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
+from numpy.typing import NDArray
+
+from gradcam_cli.engine.reference import reference
 from gradcam_cli.errors import GradcamError, OutOfMemory
 from gradcam_cli.explainer import Explainer, traced
 from gradcam_cli.models.load import Model
@@ -34,18 +38,19 @@ def decided(model: Model, spec: RunSpec, count: int, before: int = 0) -> Explain
     ``before`` is the batch size that an earlier part of the same run chose by itself, or 0. Raises
     GradcamError when not even one image fits.
     """
+    model, compared = reference(model, spec)
     freeze = count >= WORTH_FREEZING
     asked = spec.images.batch_size
     if asked == "auto":
         fresh = not before and count >= WORTH_TRYING
-        found = try_sizes(model, spec.explain, freeze) if fresh else None
+        found = try_sizes(model, spec.explain, freeze, compared) if fresh else None
         if found is not None:
             return found
         asked = before or USUAL
     size = min(asked, count)
     while True:
         try:
-            explainer = traced(model, spec.explain, size, freeze)
+            explainer = traced(model, spec.explain, size, freeze, compared)
             smallest = size == 1 or bool(model.ports.batch)
             if explainer.fits(sparing=not smallest):
                 return explainer
@@ -57,7 +62,12 @@ def decided(model: Model, spec: RunSpec, count: int, before: int = 0) -> Explain
         size //= 2
 
 
-def try_sizes(model: Model, spec: ExplainSpec | None, freeze: bool) -> Explainer | None:
+def try_sizes(
+    model: Model,
+    spec: ExplainSpec | None,
+    freeze: bool,
+    compared: NDArray[np.float32] | None = None,
+) -> Explainer | None:
     """Return the network traced for the batch size that does most images a second.
 
     Growing sizes are traced and timed on blank images: until a size gains nothing, does not fit
@@ -70,7 +80,7 @@ def try_sizes(model: Model, spec: ExplainSpec | None, freeze: bool) -> Explainer
     for size in SIZES:
         began = time.perf_counter()
         try:
-            explainer = traced(model, spec, size, freeze)
+            explainer = traced(model, spec, size, freeze, compared)
             if model.ports.batch:
                 return explainer
             if not explainer.fits():

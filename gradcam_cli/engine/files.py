@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gradcam_cli.cam.answer import Answer, ClassMap
+from gradcam_cli.cam.compact import compact
 from gradcam_cli.cam.maps import normalised
 from gradcam_cli.engine.steps import Failed, Prepared, drawable
 from gradcam_cli.images.fit import peak
@@ -19,8 +20,10 @@ from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.load import Model
 from gradcam_cli.render.artifacts import drawn
 from gradcam_cli.render.drawing import Caption, to_draw
+from gradcam_cli.spec.explain import ExplainSpec
 from gradcam_cli.spec.run import RunSpec
 from gradcam_cli.store.atomic import write_bytes
+from gradcam_cli.store.names import map_part
 from gradcam_cli.store.records import ExplanationRecord, Failure, Prediction, Record, content_digest
 
 __all__ = ["UNPLACED", "Recorder", "does_not_fit"]
@@ -73,7 +76,7 @@ class Recorder:
             notes=(*notes, *does_not_fit(prepared, self.model, self.spec.images.resize)),
             model=self.model.name,
             weights=self.model.weights,
-            score_kind=asked.score if asked and explained else "",
+            score_kind=_score_kind(asked) if asked and explained else "",
             precision=facts.precision,
             batch_size=facts.batch_size,
             settings=self.settings,
@@ -81,7 +84,7 @@ class Recorder:
             sizes={kind: made.size for kind, made in files.get("", {}).items()},
             predictions=_predictions(answer, self.model.labels, self.spec.images.top_k),
             explanations=tuple(
-                _explanation(each, prepared, self.model.labels, files.get(each.slot, {}))
+                _explanation(each, prepared, self.model.labels, files.get(self._part(each), {}))
                 for each in answer.maps
             ),
             digests={made.name: made.digest for each in files.values() for made in each.values()},
@@ -102,10 +105,16 @@ class Recorder:
             settings=self.settings,
         )
 
-    def _files(self, prepared: Prepared, answer: Answer) -> dict[str, dict[str, _Made]]:
-        """Write an answer's files; return them by slot and kind.
+    def _part(self, item: ClassMap) -> str:
+        """Return what the names of a map's files have between the image's stem and the ending."""
+        asked = self.spec.explain
+        several = asked is not None and len(asked.layers) > 1 and asked.fuse == "none"
+        return map_part(item.slot, item.method, item.layer if several else "")
 
-        Those that show all maps at once have no slot.
+    def _files(self, prepared: Prepared, answer: Answer) -> dict[str, dict[str, _Made]]:
+        """Write an answer's files; return them by their part of the name, and by kind.
+
+        Those that show all maps at once have no such part.
         """
         if self.output is None or not answer.maps:
             return {}
@@ -120,14 +129,20 @@ class Recorder:
                 self.spec.images.resize,
                 _captions(answer, self.model.labels),
             )
-            parts = [(each.slot, replace(whole, maps=(each,)), "map") for each in answer.maps]
-            for slot, drawing, per in [*parts, ("", whole, "image")]:
+            parts = [
+                (self._part(each), replace(whole, maps=(each,)), "map") for each in answer.maps
+            ]
+            for part, drawing, per in [*parts, ("", whole, "image")]:
                 for kind, ending, data in drawn(drawing, save, per):
-                    name = f"{stem}.{slot}{ending}" if slot else stem + ending
+                    name = stem + part + ending
                     write_bytes(self.output / name, data)
                     made = _Made(name, len(data), content_digest(data))
-                    files.setdefault(slot, {})[kind] = made
+                    files.setdefault(part, {})[kind] = made
         return files
+
+
+def _score_kind(asked: ExplainSpec) -> str:
+    return asked.score if asked.target is None and asked.like is None else "similarity"
 
 
 def does_not_fit(prepared: Prepared, model: Model, resize: str) -> tuple[str, ...]:
@@ -165,9 +180,10 @@ def _explanation(
     files: dict[str, _Made],
 ) -> ExplanationRecord:
     synset, name = describe(item.index, labels)
-    hottest = None
+    hottest, heat = None, ""
     if not item.empty_reason:
-        hottest = peak(normalised(item.raw), prepared.placement, item.cells)
+        scaled = normalised(item.raw)
+        hottest, heat = peak(scaled, prepared.placement, item.cells), compact(scaled)
     return ExplanationRecord(
         index=item.index,
         id=synset,
@@ -182,4 +198,5 @@ def _explanation(
         slot=item.slot,
         method=item.method,
         layer=item.layer,
+        heat=heat,
     )

@@ -21,6 +21,7 @@ from gradcam_cli.engine.decide import too_large
 from gradcam_cli.engine.steps import Failed, Held, Prepared, Sink, prepare, write
 from gradcam_cli.errors import FailureKind, ImageError, OutOfMemory
 from gradcam_cli.explainer import Explainer
+from gradcam_cli.explaining.passes import Tick
 from gradcam_cli.sources.find import Found
 from gradcam_cli.spec.image import ImageSpec
 from gradcam_cli.store.records import Done
@@ -123,6 +124,7 @@ def stream(
     sink: Sink[R],
     stop: Event | None = None,
     stages: Stages | None = None,
+    tick: Tick | None = None,
 ) -> Generator[R | Failed | Done, None, None]:
     """Yield the outcome of every place of a list, in order.
 
@@ -133,7 +135,8 @@ def stream(
     Decoding, rendering and encoding run in threads (OpenCV lets go of Python's lock), the network
     in the caller's. Memory is bounded by the number of images ahead and by their bytes. Once
     ``stop`` is set no further block is begun; what the network has answered is still finished.
-    ``stages`` collects where the time went.
+    ``stages`` collects where the time went; ``tick`` is told how many passes of how many an image
+    has behind it, by methods that take many.
     """
     stop, stages, held = stop or Event(), stages or Stages(), Held()
 
@@ -148,7 +151,7 @@ def stream(
     read = ordered(read_one, unstopped, 2 * size, weigh=_weight)
     arrived = (_timed_out(item) if isinstance(item, TimedOut) else item for item in read)
     blocks = _blocks(_timed(arrived, stages), size)
-    answers = _answers(takewhile(lambda _: not stop.is_set(), blocks), explainer, stages)
+    answers = _answers(takewhile(lambda _: not stop.is_set(), blocks), explainer, stages, tick)
     # Whoever leaves early, by an error or on purpose, leaves no thread behind that still writes.
     with closing(read), closing(ordered(write_one, answers, size + 2, patience=None)) as ends:
         before = stages.reading + stages.network
@@ -195,7 +198,7 @@ def _blocks(items: Iterable[Read], size: int) -> Iterator[list[Read]]:
 
 
 def _answers(
-    blocks: Iterable[list[Read]], explainer: Explainer, stages: Stages
+    blocks: Iterable[list[Read]], explainer: Explainer, stages: Stages, tick: Tick | None
 ) -> Iterator[Answered]:
     """Run the network over blocks; all that is not for it passes by in its place."""
     ports, size = explainer.model.ports, explainer.facts.batch_size
@@ -207,7 +210,8 @@ def _answers(
         start = time.perf_counter()
         inputs = [item.input if isinstance(item, Prepared) else blank for item in block]
         try:
-            answers = explainer(np.stack(inputs))
+            wanted = [isinstance(item, Prepared) for item in block]
+            answers = explainer(np.stack(inputs), wanted, tick)
         except OutOfMemory as error:
             raise too_large(size) from error
         stages.network += time.perf_counter() - start

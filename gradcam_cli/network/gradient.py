@@ -1,13 +1,14 @@
-"""The gradient of a score with respect to a layer's output, in a traced graph."""
+"""Gradients of a score with respect to layers' outputs, and their change along these outputs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.isolation import tf
 
-__all__ = ["gradient"]
+__all__ = ["gradient", "gradients", "gradients_and_products"]
 
 _FLOAT16_SCALE = 1024.0
 """Keeps float16 gradients above the smallest number that float16 can hold."""
@@ -19,11 +20,65 @@ def gradient(score: Any, activations: Any) -> Any:
     ``score`` is the sum over the images, so that each image's gradient is its own. Raises
     ModelError when the score does not depend on the activations.
     """
-    scale = _FLOAT16_SCALE if activations.dtype == tf.float16 else 1.0
-    slope = tf.gradients(score * scale, activations)[0]
-    if slope is None:
+    return gradients(score, [activations])[0]
+
+
+def gradients(score: Any, layers: Sequence[Any]) -> list[Any]:
+    """Return the gradient of each of several layers' outputs, on one way back through the network.
+
+    Raises ModelError as ``gradient`` does.
+    """
+    scale = _scale(score)
+    return [_float32(slope, scale) for slope in _slopes(score * scale, layers)]
+
+
+def gradients_and_products(score: Any, layers: Sequence[Any]) -> list[tuple[Any, Any]]:
+    """Return each layer's gradient G, and the Hessian of the score times its activations.
+
+    The product is the gradient of ``sum(G * A)`` with the A in it held fixed: how G changes when A
+    grows in proportion. It is zero where all behind the layer is linear, or linear in pieces as a
+    ReLU is. Raises ModelError as ``gradient`` does, and when the gradient of the gradient is not
+    known of an operation behind the layer.
+    """
+    scale = _scale(score)
+    slopes = _slopes(score * scale, layers)
+    return [
+        (_float32(slope, scale), _float32(_product(slope, layer), scale))
+        for slope, layer in zip(slopes, layers, strict=True)
+    ]
+
+
+def _product(slope: Any, activations: Any) -> Any:
+    fixed = tf.stop_gradient(tf.cast(activations, tf.float32))
+    try:
+        product = tf.gradients(tf.reduce_sum(tf.cast(slope, tf.float32) * fixed), activations)[0]
+    except LookupError as error:
+        raise ModelError(
+            f"the layer's gradient cannot be differentiated once more: {error}",
+            "choose a later layer, or a method that takes the gradient alone",
+        ) from error
+    return tf.zeros_like(activations) if product is None else product
+
+
+def _slopes(score: Any, layers: Sequence[Any]) -> list[Any]:
+    slopes = tf.gradients(score, list(layers))
+    if any(slope is None for slope in slopes):
         raise ModelError(
             "no gradient reaches the layer: something behind it cannot be differentiated",
             "choose a later layer; `gradcam layers MODEL` lists them",
         )
+    return [tf.convert_to_tensor(slope) for slope in slopes]
+
+
+def _float32(slope: Any, scale: float) -> Any:
     return tf.cast(tf.convert_to_tensor(slope), tf.float32) / scale
+
+
+def _scale(score: Any) -> float:
+    """Return what a score is multiplied by while its gradient is taken: a power of two."""
+    half = any(
+        value.dtype == tf.float16
+        for operation in score.graph.get_operations()
+        for value in operation.outputs
+    )
+    return _FLOAT16_SCALE if half else 1.0

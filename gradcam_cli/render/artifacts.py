@@ -13,7 +13,7 @@ from gradcam_cli.spelling import suggestion
 if TYPE_CHECKING:
     from gradcam_cli.render.drawing import Drawing
 
-__all__ = ["ARTIFACTS", "Artifact", "artifacts_help", "check_kinds", "drawn"]
+__all__ = ["ARTIFACTS", "Artifact", "artifacts_help", "check_kinds", "drawn", "shows_all_maps"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,11 @@ def check_kinds(kinds: Iterable[str]) -> None:
             raise GradcamError(
                 f"--save does not know {kind!r}", suggestion(kind, ARTIFACTS, ", ".join(ARTIFACTS))
             )
+
+
+def shows_all_maps(kinds: Iterable[str]) -> bool:
+    """Return whether one of the kinds shows all maps of an image at once."""
+    return any(ARTIFACTS[kind].per == "image" for kind in kinds)
 
 
 def drawn(drawing: Drawing, kinds: Iterable[str], per: str) -> Iterator[tuple[str, str, bytes]]:

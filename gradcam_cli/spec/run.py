@@ -26,15 +26,17 @@ class RunSpec:
     explain: ExplainSpec | None = field(default_factory=ExplainSpec)
     draw: DrawSpec = field(default_factory=DrawSpec)
 
-    def deciding(self, model: Mapping[str, object]) -> dict[str, Any]:
+    def deciding(
+        self, model: Mapping[str, object], files: Mapping[str, object] | None = None
+    ) -> dict[str, Any]:
         """Return all settings that decide numbers or pixels, as JSON values.
 
-        ``model`` is what stands for the model's own settings: its fingerprint, with files by their
-        content.
+        ``model`` is what stands for the model's own settings, its fingerprint, and ``files`` for
+        those that name other files: each by its content.
         """
         values: dict[str, Any] = {"model": dict(model), **deciding(self.images)}
         if self.explain is not None:
-            values |= deciding(self.explain) | deciding(self.draw)
+            values |= deciding(self.explain) | deciding(self.draw) | dict(files or {})
         parsed: dict[str, Any] = json.loads(json.dumps(values))
         return parsed
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ def open_manifest(
     settings: Mapping[str, Any],
     stems: Mapping[str, str],
     *,
+    methods: Sequence[str] = (),
     shard: tuple[int, int] | None = None,
     overwrite: bool = False,
     resume: bool = True,
@@ -35,7 +36,8 @@ def open_manifest(
 ) -> Iterator[Manifest]:
     """Open the manifest of an output folder, which is made and locked for this process.
 
-    ``settings`` are all that decide a run's results, ``stems`` say where each source's files go.
+    ``settings`` are all that decide a run's results, ``stems`` say where each source's files go,
+    and ``methods`` are those that every image gets maps of.
     ``overwrite`` forgets what is there; a shard forgets only its own part. Without ``resume`` a
     folder with anything in it, but for other shards' parts, is refused. Files half-written by a
     process that was killed are removed; ``made`` says that the folder was made for this run, so
@@ -45,7 +47,7 @@ def open_manifest(
     name = manifest_name(shard)
     if not resume:
         _check_unused(folder, name)
-    manifest = Manifest(folder, name, settings, stems)
+    manifest = Manifest(folder, name, settings, stems, methods)
     running = folder / f".{name}.running"
     with ExitStack() as stack:
         try:

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import FileIO
@@ -44,6 +44,7 @@ class _Known:
     size: int
     mtime_ns: int
     empty: bool
+    methods: frozenset[str]
     files: tuple[tuple[str, int, str], ...]
     written_ns: int
     manifest: str
@@ -53,27 +54,35 @@ class _Known:
 class Manifest:
     """An output folder's manifest, open for appending; made by ``folder.open_manifest``.
 
-    ``settings`` is the digest that a finished record must carry, ``batch_size`` and ``precision``
-    what an earlier part of the same run decided on, if any. ``changed`` says what differs from the
-    run before, ``warnings`` are sentences on lines that were damaged. ``displaced`` are sources of
+    ``settings`` is the digest that a finished record must carry, and ``methods`` are those that it
+    must have maps of; one that has others too keeps them. ``batch_size`` and ``precision`` are what
+    an earlier part of the same run decided on, if any. ``changed`` says what differs from the run
+    before, ``warnings`` are sentences on lines that were damaged. ``displaced`` are sources of
     other lists whose files were replaced.
     """
 
     def __init__(
-        self, folder: Path, name: str, settings: Mapping[str, Any], stems: Mapping[str, str]
+        self,
+        folder: Path,
+        name: str,
+        settings: Mapping[str, Any],
+        stems: Mapping[str, str],
+        methods: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.path = folder / name
         self.settings = digest(settings)
         self.displaced: list[str] = []
         self.warnings: list[str] = []
-        self._run = RunFile(settings, self.settings)
+        self._methods = frozenset(methods)
         self._stems = stems
         self._owners: dict[str, str] = {}
         before = read_run(folder / run_name(name))
         self.changed = differences(before.settings, settings) if before else []
         same = before is not None and before.digest == self.settings
         self._before = before if same else None
+        had = before.methods if same and before else ()
+        self._run = RunFile(settings, self.settings, tuple(dict.fromkeys((*had, *methods))))
         self._known: dict[str, _Known] = {}
         self._superseded = False
         self._doomed: list[Path] = []
@@ -127,6 +136,7 @@ class Manifest:
         the files that are not made again.
         """
         self._before, self.changed = None, []
+        self._run = replace(self._run, methods=tuple(self._methods))
         self._doomed = manifests(self.folder) if self.path.name == MANIFEST else [self.path]
         with suppress(GradcamError):  # a manifest that cannot be read is a reason to start anew
             for path in self._doomed:
@@ -136,12 +146,35 @@ class Manifest:
     def place(self, found: Found) -> Found | Done:
         """Return a picture as Done if it is finished with the same settings, else as it is.
 
-        Its record must be whole, the picture unchanged (size and time, else content), and its
-        files there, under the names that this list gives them and as they were written.
+        Its record must be whole and have all methods, the picture unchanged (size and time, else
+        content), and its files there, under the names that this list gives them and as they were
+        written.
         """
         record = self._known.get(found.source)
         if record is None or record.settings != self.settings:
             return found
+        return self._placed(found, record) if self._methods <= record.methods else found
+
+    def missing(self, every: Iterable[Found]) -> tuple[str, ...]:
+        """Return the methods that at least one of the pictures has no maps of, or not any more."""
+        gone: set[str] = set()
+        for found in every if len(self._methods) > 1 else ():
+            missing = self._missing(found.source)
+            if missing != self._methods:
+                record = self._known[found.source]
+                missing = missing if self._placed(found, record) is not found else self._methods
+            gone |= missing
+            if gone == self._methods:
+                break
+        return tuple(name for name in self._methods if name in gone) or tuple(self._methods)
+
+    def _missing(self, source: str) -> frozenset[str]:
+        record = self._known.get(source)
+        if record is None or record.settings != self.settings:
+            return self._methods
+        return self._methods - record.methods
+
+    def _placed(self, found: Found, record: _Known) -> Found | Done:
         if not _same_picture(found.path, record):
             return found
         stem = self._stems[found.source]
@@ -160,15 +193,19 @@ class Manifest:
         except ValueError as error:  # a number beyond all bounds
             raise GradcamError(f"a record in {path} is damaged: {error}", "remove it") from error
 
-    def append(self, record: Record) -> None:
+    def append(self, record: Record) -> Record:
         """Write one record whole, and hand it to the operating system at once.
 
-        The files that an earlier run made of the picture, and this one did not, are removed. What
-        was done with the same settings stays where a disk or a picture is only out of reach.
+        Maps by other methods that an earlier run with the same settings made of the picture are
+        part of it, as it is returned. Other files that an earlier run made of the picture, and this
+        one did not, are removed. What was done with the same settings stays where a disk or a
+        picture is only out of reach.
         """
         before = self._known.get(record.source)
-        if before and before.settings == self.settings and _may_pass(record):
-            return
+        if before and before.settings == self.settings:
+            if _may_pass(record):
+                return record
+            record = self._joined(record, before)
         self._superseded |= before is not None and not self._doomed
         line = record.to_json().encode() + b"\n"
         self.check()
@@ -192,6 +229,23 @@ class Manifest:
             self._end += len(line)
         except OSError as error:
             raise cannot_write(self.path, error) from error
+        return record
+
+    def _joined(self, record: Record, before: _Known) -> Record:
+        """Return a record with the maps by other methods that its picture has from before."""
+        made = {each.method for each in record.explanations}
+        if record.failed or before.methods <= made or before.sha256.hex() != record.sha256:
+            return record
+        old = record_at(self.folder / before.manifest, before.start, record.source)
+        others = [each for each in old.explanations if each.method not in made]
+        every = (*others, *record.explanations)
+        names = {name for each in every for name in each.files.values()} | {*record.files.values()}
+        digests = {**old.digests, **record.digests}
+        return replace(
+            record,
+            explanations=every,
+            digests={name: each for name, each in digests.items() if name in names},
+        )
 
     def check(self) -> None:
         """Raise GradcamError when somebody else has changed the file that the records go to."""
@@ -261,6 +315,7 @@ class Manifest:
             size=record.size,
             mtime_ns=record.mtime_ns,
             empty=record.empty,
+            methods=frozenset(each.method for each in record.explanations),
             files=tuple((*each, record.digests.get(each[0], "")) for each in record.every_file()),
             written_ns=record.written_ns,
             manifest=sys.intern(manifest),

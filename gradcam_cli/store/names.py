@@ -15,10 +15,13 @@ from gradcam_cli.sources.endings import ending
 from gradcam_cli.sources.find import Found, fixed_part, own_name
 from gradcam_cli.store.atomic import part_of
 
-__all__ = ["both_stems", "check_output", "stems"]
+__all__ = ["both_stems", "check_output", "map_part", "stems"]
 
 _WRITTEN = {".jpg", ".png", ".webp", ".npy", ".jsonl", ".json"}
 _LONGEST = 150  # bytes of a name; leaves room in 255 for a class, a kind and an extension
+_LONGEST_LAYER = 40
+USUAL = "gradcam"
+"""The method whose files do not carry its name."""
 _MARK = re.compile(r"~[0-9a-f]{8}$", re.IGNORECASE)
 _FORBIDDEN = frozenset('<>:"|?*\\/')  # on Windows' disks
 
@@ -38,6 +41,19 @@ def stems(sources: Iterable[Found]) -> dict[str, str]:
         source: stem if whole and taken[_alike(stem)] == 1 else f"{stem}~{_hash(source)}"
         for source, (stem, whole) in plain.items()
     }
+
+
+def map_part(slot: str, method: str, layer: str = "") -> str:
+    """Return what a map's files are called behind the image's stem: ``.top1.layercam``.
+
+    Grad-CAM is not named, unless the ``layer`` is, where there are several of them.
+    """
+    if not layer:
+        return f".{slot}" if method == USUAL else f".{slot}.{method}"
+    plain = re.sub(r"[^\w-]+", "-", layer)
+    if len(plain.encode()) > _LONGEST_LAYER or plain != layer.replace("/", "-"):
+        plain = f"{_cut(plain, _LONGEST_LAYER)}~{_hash(layer)}"
+    return f".{slot}.{method}.{plain}"
 
 
 def both_stems(source: str, stems: Mapping[str, str]) -> tuple[str, str]:
@@ -78,10 +94,10 @@ def _clean(part: str, folder: bool) -> str:
     return name
 
 
-def _cut(name: str) -> str:
+def _cut(name: str, most: int = _LONGEST) -> str:
     """Return a name that leaves room for a suffix."""
     raw = name.encode()
-    return name if len(raw) < _LONGEST else raw[: _LONGEST - 1].decode(errors="ignore") + "_"
+    return name if len(raw) < most else raw[: most - 1].decode(errors="ignore") + "_"
 
 
 def check_output(

@@ -23,12 +23,14 @@ class RunFile:
     """What a run's folder says of how it was made.
 
     ``settings`` are all that decide numbers or pixels, with the model's files by their content;
-    ``digest`` stands for them in every record. ``decided`` has what was left to the machine:
+    ``digest`` stands for them in every record. ``methods`` are those whose maps the folder has, of
+    this run and earlier ones. ``decided`` has what was left to the machine:
     ``batch_size`` and ``precision``. ``versions`` are those of the program and its libraries.
     """
 
     settings: Mapping[str, Any]
     digest: str
+    methods: tuple[str, ...] = ()
     decided: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -45,6 +47,7 @@ def read_run(path: Path) -> RunFile | None:
         return RunFile(
             settings=dict(values["settings"]),
             digest=str(values["digest"]),
+            methods=tuple(map(str, values.get("methods", ()))),
             decided=dict(values["decided"]),
             versions=dict(values["versions"]),
         )
@@ -58,6 +61,7 @@ def write_run(path: Path, run: RunFile) -> None:
         "schema_version": SCHEMA_VERSION,
         "settings": run.settings,
         "digest": run.digest,
+        "methods": list(run.methods),
         "decided": run.decided,
         "versions": {
             "gradcam-cli": __version__,

@@ -43,7 +43,7 @@ class Tracing:
         self.sizes: list[int] = []
         self.frozen: list[bool] = []
 
-    def __call__(self, model: Model, spec: Any, size: int, freeze: bool) -> Explainer:
+    def __call__(self, model: Model, spec: Any, size: int, freeze: bool, _: Any) -> Explainer:
         self.sizes.append(size)
         self.frozen.append(freeze)
         if size > self.most:
@@ -67,7 +67,7 @@ def leave_memory_for(
     size: int, model: Model, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     """Make the machine say that it has room for batches of ``size``, and for no more."""
-    need = 2 * working_bytes(traced(model, ask(1), size).function.graph)
+    need = 2 * working_bytes(traced(model, ask(1), size).traced.predict.graph)
     (folder / "meminfo").write_text(f"MemAvailable: {need // 1024 + 1} kB\n", encoding="ascii")
     monkeypatch.setattr(footprint, "_MEMINFO", folder / "meminfo")
     monkeypatch.setattr(footprint, "_CGROUP", folder)
@@ -150,7 +150,7 @@ def test_long_lists_are_frozen_and_short_ones_are_not(
     for count, frozen in ((WORTH_FREEZING - 1, False), (WORTH_FREEZING, True)):
         explainer = decided(model, of(2), count)
         assert watched.frozen[-1] == frozen
-        kinds = {each.type for each in explainer.function.graph.get_operations()}
+        kinds = {each.type for each in explainer.traced.predict.graph.get_operations()}
         assert ("ReadVariableOp" in kinds) == (not frozen)
 
 

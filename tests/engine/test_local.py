@@ -255,9 +255,9 @@ class Watched:
         self.batches: list[Any] = []
         self._explainer = explainer
 
-    def __call__(self, pixels: Any) -> Any:
+    def __call__(self, pixels: Any, *more: Any) -> Any:
         self.batches.append(pixels)
-        return self._explainer(pixels)
+        return self._explainer(pixels, *more)
 
 
 def test_blocks_are_cut_by_the_list_and_those_without_work_are_not_run(

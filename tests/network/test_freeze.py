@@ -48,7 +48,9 @@ def explained(network: Any, freeze: bool) -> tuple[Explainer, list[Answer]]:
 
 
 def reads(explainer: Explainer) -> int:
-    return sum(op.type == "ReadVariableOp" for op in explainer.function.graph.get_operations())
+    return sum(
+        op.type == "ReadVariableOp" for op in explainer.traced.predict.graph.get_operations()
+    )
 
 
 def test_freezing_changes_no_number() -> None:

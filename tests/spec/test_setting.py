@@ -12,7 +12,7 @@ import pytest
 from gradcam_cli.commands import bench, run, scalings
 from gradcam_cli.commands.flat import flat
 from gradcam_cli.errors import GradcamError
-from gradcam_cli.models.choice import fingerprint
+from gradcam_cli.models.choice import deciding_settings, fingerprint
 from gradcam_cli.spec.draw import DrawSpec
 from gradcam_cli.spec.explain import ExplainSpec
 from gradcam_cli.spec.image import ImageSpec
@@ -40,9 +40,17 @@ OTHERS: dict[str, Any] = {
     "custom_objects": "FILE",
     "unsafe_load": True,
     "classes": ("top2",),
-    "layer": "block5_conv3",
+    "layers": ("block5_conv3",),
+    "fuse": "mean",
     "call": 1,
-    "method": "cam",
+    "methods": ("cam",),
+    "counterfactual": True,
+    "contrast": "cat",
+    "smooth": ("flips",),
+    "samples": 3,
+    "noise": 0.3,
+    "target": "FILE",
+    "like": "FILE",
     "score": "probability",
     "precision": "bfloat16",
     "top_k": 3,
@@ -60,7 +68,7 @@ OTHERS: dict[str, Any] = {
 }
 """Another value than the default of every setting there is."""
 
-INDIFFERENT = {"batch_size", "unsafe_load"}
+INDIFFERENT = {"batch_size", "methods", "unsafe_load"}
 """Settings that decide no pixel, and of a number the last bits at most."""
 
 
@@ -84,7 +92,7 @@ def spec_with(group: Any, **values: Any) -> RunSpec:
 
 
 def digest_of(spec: RunSpec) -> str:
-    return digest(spec.deciding(fingerprint(spec.model)))
+    return digest(deciding_settings(spec))
 
 
 # -- the digest

@@ -25,6 +25,7 @@ from gradcam_cli.store.folder import open_manifest
 from gradcam_cli.store.manifest import Manifest
 from gradcam_cli.store.reading import MANIFEST, manifest_name, read_folder, read_manifest
 from gradcam_cli.store.records import Done, ExplanationRecord, Failure, Record, content_digest
+from gradcam_cli.store.runfile import read_run
 
 NOW, OTHER = {"intensity": 0.4}, {"intensity": 0.5}
 ONE, TWO = manifest_name((1, 2)), manifest_name((2, 2))
@@ -82,6 +83,23 @@ def finished(found: Found, out: Path = Path("out"), settings: Mapping[str, Any] 
         mtime_ns=facts.st_mtime_ns,
         settings=digest(settings),
         explanations=(explanation,),
+    )
+
+
+def by(method: str, found: Found, settings: Mapping[str, Any] = NOW) -> Record:
+    """Return the record of a run with one method, whose file is written."""
+    record = finished(found, settings=settings)
+    name = f"{found.source}.top1.{method}.jpg"
+    write_bytes(Path("out") / name, method.encode())
+    (item,) = record.explanations
+    item = replace(
+        item, method=method, slot="top1", files={"overlay": name}, sizes={"overlay": len(method)}
+    )
+    return replace(
+        record,
+        explanations=(item,),
+        digests={name: content_digest(method.encode())},
+        written_ns=time.time_ns(),
     )
 
 
@@ -793,3 +811,68 @@ def test_what_is_out_of_reach_for_once_stays_done(kind: str, stays: bool) -> Non
     found.path.write_bytes(content)
     os.utime(found.path, ns=(0, facts.st_mtime_ns))
     assert bool(is_done(found)) == stays
+
+
+# -- several methods
+
+
+def test_one_more_method_does_only_what_is_missing() -> None:
+    a, b = picture("a.jpg"), picture("b.jpg", b"other")
+    with opened(methods=("gradcam",)) as manifest:
+        for each in (a, b):
+            manifest.append(by("gradcam", each))
+    with opened(methods=("gradcam",)) as manifest:
+        assert [done(manifest, each) is not None for each in (a, b)] == [True, True]
+    with opened(methods=("gradcam", "layercam")) as manifest:
+        assert manifest.missing([a, b]) == ("layercam",)
+        assert done(manifest, a) is None
+        joined = manifest.append(by("layercam", a))
+    assert [each.method for each in joined.explanations] == ["gradcam", "layercam"]
+    assert set(joined.digests) == {
+        f"{a.source}.top1.{name}.jpg" for name in ("gradcam", "layercam")
+    }
+    assert all((Path("out") / name).is_file() for name, _ in joined.every_file())
+    assert next(iter(read_manifest(Path("out")))) == joined
+    with opened(methods=("gradcam", "layercam")) as manifest:
+        assert [done(manifest, each) is not None for each in (a, b)] == [True, False]
+    assert read_run(Path("out/run.json")).methods == ("gradcam", "layercam")  # type: ignore[union-attr]
+
+
+def test_a_picture_that_lost_a_file_is_done_by_all_methods() -> None:
+    a, b = picture("a.jpg"), picture("b.jpg", b"other")
+    with opened(methods=("gradcam",)) as manifest:
+        for each in (a, b):
+            manifest.append(by("gradcam", each))
+    (Path("out") / f"{b.source}.top1.gradcam.jpg").unlink()
+    with opened(methods=("gradcam", "layercam")) as manifest:
+        assert set(manifest.missing([a])) == {"layercam"}
+        assert set(manifest.missing([a, b])) == {"gradcam", "layercam"}
+
+
+def test_fewer_methods_leave_the_others_in_place() -> None:
+    a = picture()
+    with opened(methods=("gradcam",)) as manifest:
+        manifest.append(by("gradcam", a))
+    with opened(methods=("layercam",)) as manifest:
+        assert done(manifest, a) is None
+        manifest.append(by("layercam", a))
+    with opened(methods=("gradcam",)) as manifest:
+        assert done(manifest, a) is not None
+    assert {each.method for each in next(read_manifest(Path("out"))).explanations} == {
+        "gradcam",
+        "layercam",
+    }
+
+
+def test_maps_of_a_changed_picture_or_of_other_settings_are_not_joined() -> None:
+    a = picture()
+    with opened(methods=("gradcam",)) as manifest:
+        manifest.append(by("gradcam", a))
+    a = picture(content=b"changed")
+    with opened(methods=("layercam",)) as manifest:
+        assert [each.method for each in manifest.append(by("layercam", a)).explanations] == [
+            "layercam"
+        ]
+    assert not (Path("out") / f"{a.source}.top1.gradcam.jpg").exists()
+    with opened(OTHER, methods=("gradcam",)) as manifest:
+        assert len(manifest.append(by("gradcam", a, OTHER)).explanations) == 1

@@ -27,11 +27,14 @@ def test_it_lies_beside_its_manifest(manifest: str, name: str) -> None:
 
 def test_it_says_what_was_asked_and_decided_and_by_which_versions(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
-    run = RunFile(SETTINGS, digest(SETTINGS), {"batch_size": 16, "precision": "float32"})
+    run = RunFile(
+        SETTINGS, digest(SETTINGS), ("gradcam",), {"batch_size": 16, "precision": "float32"}
+    )
     write_run(path, run)
     found = read_run(path)
     assert found is not None
     assert (found.settings, found.digest, found.decided) == (run.settings, run.digest, run.decided)
+    assert found.methods == ("gradcam",)
     assert digest(found.settings) == run.digest
     assert found.versions["gradcam-cli"] == __version__
     assert (found.versions["keras"], found.versions["numpy"]) == (keras.__version__, np.__version__)
@@ -88,4 +91,4 @@ def test_what_differs_is_named_with_both_values() -> None:
         "save overlay, now array,overlay",
     ]
     predicted = RunSpec(explain=None).deciding({"model": "vgg16"})
-    assert "method gradcam, now none" in differences(plain, predicted)
+    assert "score logit, now none" in differences(plain, predicted)

@@ -1,0 +1,42 @@
+"""Many passes over one image run in full batches, and their scores come out in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradcam_cli.errors import OutOfMemory
+from gradcam_cli.isolation import tf
+
+__all__ = ["sweep"]
+
+
+def sweep(
+    run: Callable[[Any], Any],
+    count: int,
+    batch_size: int,
+    tick: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float32]:
+    """Return the scores of the passes ``0..count - 1``, float32 ``[count, C]``.
+
+    ``run`` takes the numbers of a batch of passes, int32 ``[batch_size]``, and returns their scores
+    ``[batch_size, C]``; the last batch is filled up with its last pass. ``tick`` is told after
+    every batch how many of all are done. Raises OutOfMemory when a batch does not fit.
+    """
+    parts: list[NDArray[np.float32]] = []
+    for first in range(0, count, batch_size):
+        at = np.minimum(np.arange(first, first + batch_size, dtype=np.int32), count - 1)
+        done = min(first + batch_size, count)
+        try:
+            parts.append(run(tf.constant(at)).numpy()[: done - first])
+        except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+            raise OutOfMemory(
+                f"{batch_size} passes at a time need more memory than there is",
+                "a smaller --batch-size takes less",
+            ) from error
+        if tick is not None:
+            tick(done, count)
+    return np.concatenate(parts)

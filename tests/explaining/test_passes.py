@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gradcam_cli.cam.passes import occlusion_cells
+from gradcam_cli.explaining.passes import counted
+from tests import oracles_passes
+from tests.explaining.networks import (
+    SIZE,
+    activations,
+    asked,
+    behind,
+    explainer,
+    images,
+    maps,
+    network,
+    one,
+)
+
+MANY = ("ablationcam", "reciprocam", "scorecam", "occlusion")
+
+
+@pytest.fixture(scope="module")
+def made() -> Any:
+    return network()
+
+
+def score(made: Any, index: int) -> Any:
+    """The logit of a scaled input ``[h, w, 3]``."""
+    return lambda x: float(
+        behind(made, "last", activations(made, "last", np.asarray(x, np.float32)[None]))[0, index]
+    )
+
+
+def rest(made: Any, index: int) -> Any:
+    """The logit of what the layer gives, ``[u, v, K]``."""
+    return lambda A: float(behind(made, "last", tf.constant(A[None], tf.float32))[0, index])
+
+
+def close(found: Any, expected: Any) -> None:
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=2e-4 * np.abs(expected).max())
+
+
+def test_methods_of_many_passes_are_their_loops(made: Any) -> None:
+    found = explainer(made, asked(methods=MANY), 4)
+    answers = found(images())
+    A = activations(made, "last", images()).numpy()
+    layer = found.facts.layers[0]
+    assert layer.cells is not None
+    spans = [(each.first, each.step) for each in layer.cells]
+    for index in (2, 0):
+        for row, x in enumerate(images()):
+            alone = {name: maps(answers, name, index)[row] for name in MANY[:3]}
+            close(alone["ablationcam"], oracles_passes.ablation_cam(A[row], rest(made, index)))
+            close(alone["reciprocam"], oracles_passes.recipro_cam(A[row], rest(made, index)))
+            expected = oracles_passes.score_cam(A[row], x, score(made, index), spans)
+            close(alone["scorecam"], expected)
+
+
+def test_occlusion_hides_a_patch_of_the_input_at_a_time(made: Any) -> None:
+    (answer,) = explainer(made, asked(("1",), methods=("occlusion",)), 1)(images(1))
+    found = one(answer, "occlusion", 1, layer="")
+    expected = oracles_passes.occlusion(images(1)[0], score(made, 1), patch=3, stride=1)
+    close(found.raw, expected)
+    assert found.cells == occlusion_cells(SIZE)[1]
+
+
+def test_passes_are_counted_before_they_are_run(made: Any) -> None:
+    spec = asked(methods=(*MANY, "gradcam", "smoothgradcampp", "guidedbackprop"), samples=3)
+    found = explainer(made, spec, 2)
+    u, v = found.facts.layers[0].grid
+    patches = np.prod(occlusion_cells(SIZE)[0])
+    assert found.facts.passes == {
+        "ablationcam": 5,
+        "reciprocam": u * v,
+        "scorecam": 5,
+        "occlusion": patches,
+        "smoothgradcampp": 4,
+        "guidedbackprop": 2,
+    }
+    told: list[tuple[int, int]] = []
+    found(images(2), [True, False], lambda done, total: told.append((done, total)))
+    assert told[-1] == (10 + u * v + patches, 10 + u * v + patches)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert counted(found.request, ()) != found.facts.passes
+
+
+def test_what_is_not_wanted_is_not_run(made: Any) -> None:
+    found = explainer(made, asked(methods=("reciprocam",)), 2)
+    both = found(images(2))
+    first, second = found(images(2), [True, False])
+    np.testing.assert_array_equal(maps([first], "reciprocam", 2), maps(both[:1], "reciprocam", 2))
+    assert (maps([second], "reciprocam", 2) == 0).all()
+
+
+def test_signs_reach_the_methods_of_many_passes(made: Any) -> None:
+    plain = explainer(made, asked(methods=("ablationcam",)), 1)(images(1))
+    negated = explainer(made, asked(methods=("ablationcam",), counterfactual=True), 1)(images(1))
+    close(maps(negated, "ablationcam", 2), -maps(plain, "ablationcam", 2))
+
+    def difference(A: Any) -> float:
+        return float(rest(made, 2)(A) - rest(made, 0)(A))
+
+    (A,) = activations(made, "last", images(1)).numpy()
+    spec = asked(("2",), methods=("ablationcam",), contrast="ant")
+    against = explainer(made, spec, 1)(images(1))
+    close(maps(against, "ablationcam", 2)[0], oracles_passes.ablation_cam(A, difference))
+
+
+def test_guided_gradients_are_multiplied_with_grad_cam(made: Any) -> None:
+    spec = asked(methods=("guidedgradcam", "guidedbackprop", "gradcam"))
+    found = explainer(made, spec)
+    answers = found(images())
+    cells = found.facts.layers[0].cells
+    assert cells is not None
+    spans = [(each.first, each.step) for each in cells]
+    for row in range(3):
+        g = maps(answers[row : row + 1], "guidedbackprop", 2, layer="")[0]
+        heat = maps(answers, "gradcam", 2)[row]
+        expected = oracles_passes.guided_grad_cam(heat, g[..., None], spans)
+        close(maps(answers, "guidedgradcam", 2)[row], expected)
+    alone = explainer(made, asked(methods=("guidedgradcam",)))(images())
+    close(maps(alone, "guidedgradcam", 2), maps(answers, "guidedgradcam", 2))
+    assert {each.method for each in alone[0].maps} == {"guidedgradcam"}
