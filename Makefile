@@ -14,8 +14,9 @@ $(VENV)/ready: pyproject.toml
 setup: $(VENV)/ready ## Make .venv and install the package with its development tools
 
 demo: setup ## Explain the sample pictures with the embedded model
-	$(BIN)/gradcam run sample_images --model efficientnet-lite0
-	@echo "The heatmaps lie in $(CURDIR)/gradcam_output"
+	$(BIN)/gradcam run sample_images --model efficientnet-lite0 --save overlay,panel
+	$(BIN)/gradcam sheet gradcam_output -o gradcam_output/sheet.png
+	@echo "Heatmaps, panels and sheet.png lie in $(CURDIR)/gradcam_output"
 
 test: setup ## Run the test suite, offline
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
