@@ -150,11 +150,12 @@ def traced(
     freeze = freeze and can_freeze(model.network)
     with blaming(model.name, "traced", model.own):
         found = trace_request(request, freeze)
-        facts = found.facts
+        facts, lowered = found.facts, list[Any]()
         if spec is not None and spec.precision != "float32" and found.lowered and has_bfloat16():
             with in_bfloat16(found.lowered):
                 other = trace_request(request, freeze)
             if spec.precision == "bfloat16" or _seconds(other.predict) < _seconds(found.predict):
+                lowered = found.lowered
                 found, facts = other, replace(other.facts, precision="bfloat16")
         _check(request, facts)
     binary = len(model.labels.names) == 2
@@ -166,6 +167,7 @@ def traced(
         binary,
         freeze or (many and can_freeze(model.network)),
         _at_once(found, passes) if many else 0,
+        lowered,
     )
     return Explainer(request, functions, found, facts)
 

@@ -16,6 +16,7 @@ from gradcam_cli.network.guided import check_rectified, guided_activations
 from gradcam_cli.network.head import Head, find_head
 from gradcam_cli.network.paths import named_operations
 from gradcam_cli.network.ports import Ports, run
+from gradcam_cli.network.precision import in_bfloat16
 from gradcam_cli.network.tap import recording, trace
 
 __all__ = ["Functions", "LayerCall", "ScoreKind"]
@@ -39,7 +40,8 @@ class Functions:
     unless ``score`` says otherwise; features and gradients are float32 ``[n, u, v, K]``, whatever
     their layout in the network. ``binary`` says that one linear unit is a two-class logit;
     ``freeze`` traces the weights as constants, where the network allows it. ``passes`` is how many
-    altered copies P of one image run at a time, N unless it is given.
+    altered copies P of one image run at a time, N unless it is given. The layers ``lowered``
+    compute in bfloat16.
 
     All raise ModelError for a layer that cannot be explained.
     """
@@ -52,11 +54,13 @@ class Functions:
         binary: bool = False,
         freeze: bool = False,
         passes: int = 0,
+        lowered: Sequence[Any] = (),
     ) -> None:
         self._network = network
         self._ports = ports
         self._binary = binary
         self._freeze = freeze
+        self._lowered = lowered
         self.batch_size = ports.batch or batch_size
         self.passes = ports.batch or passes or batch_size
         self._traced: dict[Hashable, Any] = {}
@@ -251,7 +255,7 @@ class Functions:
     def _trace(self, function: Callable[..., Any], given: list[Any], freeze: bool) -> Any:
         def traced(*values: Any) -> Any:
             constants = weights_as_constants(self._network) if freeze else nullcontext()
-            with constants, weights_in_order():
+            with constants, weights_in_order(), in_bfloat16(self._lowered):
                 return function(*values)
 
         try:
