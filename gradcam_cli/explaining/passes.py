@@ -122,7 +122,7 @@ class _Sweep(NamedTuple):
     passes: Passes
     found: Found
     A: Any
-    count: int
+    total: int
     numbers: NDArray[np.intp]
 
 
@@ -160,7 +160,7 @@ def _ahead(tick: Tick, done: int, total: int, more: int, _: int) -> None:
 
 
 def _scores(batch: Batch, each: _Sweep, row: int, before: Numbers, tick: Tick | None) -> Numbers:
-    """Return the scores of all of a method's passes over an image, ``[count, C]``.
+    """Return the scores of all of a method's passes over an image, ``[P, C]``.
 
     Those that are not run get the score ``before`` anything is altered.
     """
@@ -173,7 +173,7 @@ def _scores(batch: Batch, each: _Sweep, row: int, before: Numbers, tick: Tick | 
         call = _call(batch.request, layer)
         return functions.altered_rest(image, A, at, call, passes.alter, batch.kind)
 
-    scores = np.repeat(before[None], each.count, axis=0)
+    scores = np.repeat(before[None], each.total, axis=0)
     if len(each.numbers):
         found = sweep(run, each.numbers, functions.passes, tick)
         scores[each.numbers] = _compared(batch.request, found)
