@@ -40,13 +40,11 @@ class Explainer:
     """A model traced for batches of one fixed shape, and what tracing told of it.
 
     Calling it with uint8 pixels ``[n, h, w, channels]``, n up to the batch size, gives one Answer
-    an image; smaller batches are padded, so that nothing is traced again. ``functions`` take such
-    batches as well, ``passes`` those that many passes over one image are run in.
+    an image; smaller batches are padded, so that nothing is traced again.
     """
 
     request: Request
     functions: Functions
-    passes: Functions
     traced: Traced
     facts: Facts
 
@@ -92,8 +90,7 @@ class Explainer:
         if request.of_kinds("rest", "network", "input", "pixels"):
             scaled = self.model.scaling.apply(tf.cast(tf.constant(pixels), tf.float32))
             kind = "probabilities" if request.spec and request.spec.score != "logit" else "scores"
-            functions = self.functions, self.passes
-            batch = Batch(request, *functions, layers, scaled, values[kind], values["classes"])
+            batch = Batch(request, self.functions, layers, scaled, values[kind], values["classes"])
             found |= swept(batch, rows, tick)
             found |= of_pixels(batch, found)
         for name in request.of_kinds("nothing"):
@@ -118,10 +115,8 @@ class Explainer:
             except OutOfMemory:
                 return False
             return True
-        free, size = free_bytes(), self.facts.batch_size
+        free = free_bytes()
         needed = max(working_bytes(each.graph) for each in self.traced[:3] if each is not None)
-        if self.request.of_kinds("rest", "network", "input"):
-            needed = needed * max(self.passes.batch_size, size) // size
         return free is None or (_SPARE if sparing else 1) * needed <= free
 
     def seconds(self) -> float:
@@ -136,7 +131,7 @@ def traced(
     batch_size: int,
     freeze: bool = False,
     reference: NDArray[np.float32] | None = None,
-    many: int = 0,
+    passes: int = 0,
 ) -> Explainer:
     """Trace a model for what is asked of every image; without ``spec``, for predictions only.
 
@@ -144,7 +139,8 @@ def traced(
     run; the last bits are then others. A precision of ``bfloat16`` holds up to the layer, not
     behind it, and only where the machine has it; ``auto`` keeps the faster of the two.
     ``reference`` is the vector that the network's output is compared with in place of its classes.
-    ``many`` is how many passes over one image are run at once, 0 as many as there are images.
+    ``passes`` is how many passes of a method of many run at a time, as far as there is memory for
+    more than the batch.
 
     Raises ModelError for a layer, class or method that the model does not allow and for a file
     whose network fails, OutOfMemory for a batch that does not fit.
@@ -154,18 +150,35 @@ def traced(
     freeze = freeze and can_freeze(model.network)
     with blaming(model.name, "traced", model.own):
         found = trace_request(request, freeze)
-        facts = found.facts
+        facts, lowered = found.facts, list[Any]()
         if spec is not None and spec.precision != "float32" and found.lowered and has_bfloat16():
             with in_bfloat16(found.lowered):
                 other = trace_request(request, freeze)
             if spec.precision == "bfloat16" or _seconds(other.predict) < _seconds(found.predict):
+                lowered = found.lowered
                 found, facts = other, replace(other.facts, precision="bfloat16")
         _check(request, facts)
     binary = len(model.labels.names) == 2
-    network, ports, size = model.network, model.ports, request.batch_size
-    functions = Functions(network, ports, size, binary, freeze)
-    passes = Functions(network, ports, many or size, binary, can_freeze(network))
-    return Explainer(request, functions, passes, found, facts)
+    many = any(METHODS[name].passes is not None for name in facts.passes)
+    functions = Functions(
+        model.network,
+        model.ports,
+        request.batch_size,
+        binary,
+        freeze or (many and can_freeze(model.network)),
+        _at_once(found, passes) if many else 0,
+        lowered,
+    )
+    return Explainer(request, functions, found, facts)
+
+
+def _at_once(traced: Traced, passes: int) -> int:
+    """Return how many passes at a time the machine has memory for, a batch at least."""
+    batch, free = traced.facts.batch_size, free_bytes()
+    each = _SPARE * working_bytes(traced.predict.graph) / batch
+    while passes > batch and not on_gpu() and free is not None and passes * each > free:
+        passes //= 2
+    return max(passes, batch)
 
 
 def _check(request: Request, facts: Facts) -> None:

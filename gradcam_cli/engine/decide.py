@@ -7,7 +7,6 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.engine.reference import reference
 from gradcam_cli.errors import GradcamError, OutOfMemory
 from gradcam_cli.explainer import Explainer, traced
@@ -36,7 +35,8 @@ _WORTHWHILE = 1.05
 def decided(model: Model, spec: RunSpec, count: int, before: int = 0) -> Explainer:
     """Trace a model for a list of ``count`` images, with the largest batch that fits into memory.
 
-    ``before`` is the batch size that an earlier part of the same run chose by itself, or 0. Raises
+    ``before`` is the batch size that an earlier part of the same run chose by itself, or 0. Methods
+    of many passes run as many of them at a time as a batch has, however short the list. Raises
     GradcamError when not even one image fits.
     """
     model, compared = reference(model, spec)
@@ -49,27 +49,19 @@ def decided(model: Model, spec: RunSpec, count: int, before: int = 0) -> Explain
             return found
         asked = before or USUAL
     size = min(asked, count)
-    many = asked if _takes_passes(spec.explain) else size
     while True:
         try:
-            explainer = traced(model, spec.explain, size, freeze, compared, many)
-            smallest = many == 1 or bool(model.ports.batch)
+            explainer = traced(model, spec.explain, size, freeze, compared, asked)
+            smallest = size == 1 or bool(model.ports.batch)
             if explainer.fits(sparing=not smallest):
                 return explainer
             if smallest:
                 raise too_large(1)
         except OutOfMemory as error:
-            if many == 1:
+            if size == 1:
                 raise too_large(1) from error
-        many //= 2
-        size = min(size, many)
-
-
-def _takes_passes(spec: ExplainSpec | None) -> bool:
-    """Return whether a method runs the network many times over one image, in full batches."""
-    return spec is not None and any(
-        name in METHODS and METHODS[name].passes is not None for name in spec.methods
-    )
+        size //= 2
+        asked = size
 
 
 def try_sizes(
