@@ -40,6 +40,8 @@ def say_cautions(facts: Facts, methods: tuple[str, ...]) -> None:
             say.warn(f"{row.title}: {row.caution}")
         if tokens and row.misleads_on_tokens:
             say.warn(f"{row.title} can mislead on the tokens of a transformer: {row.tokens}")
+    for caution in facts.cautions:
+        say.warn(caution)
 
 
 def duration(seconds: float) -> str:
