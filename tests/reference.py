@@ -124,4 +124,4 @@ if __name__ == "__main__":
         np.savez_compressed(PATH, **{name: each.astype(np.float16) for name, each in new.items()})
     old = stored()
     for name in new:
-        print(f"{name:18} {apart(old[name], new[name]):.1e}  {new[name].shape}")
+        sys.stdout.write(f"{name:18} {apart(old[name], new[name]):.1e}  {new[name].shape}\n")

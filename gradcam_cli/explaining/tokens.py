@@ -32,8 +32,8 @@ def layer_cautions(
         better = behind[each.path]
         if (each.path, each.step.call) in unreached:
             sentences.append(
-                f"behind layer {each.path!r} the score reads the class token alone, so the gradient "
-                "of all others is zero"
+                f"behind layer {each.path!r} the score reads the class token alone, so the "
+                "gradient of all others is zero"
                 + (f"; --layer {found.default} lies before that" if found.default else "")
             )
         elif better and (better.path, better.step.call) not in unreached:
