@@ -14,8 +14,9 @@ $(VENV)/ready: pyproject.toml
 setup: $(VENV)/ready ## Make .venv and install the package with its development tools
 
 demo: setup ## Explain the sample pictures with the embedded model
-	$(BIN)/gradcam run sample_images --model efficientnet-lite0
-	@echo "The heatmaps lie in $(CURDIR)/gradcam_output"
+	$(BIN)/gradcam run sample_images --model efficientnet-lite0 --save overlay,panel
+	$(BIN)/gradcam sheet gradcam_output -o gradcam_output/sheet.png
+	@echo "Heatmaps, panels and sheet.png lie in $(CURDIR)/gradcam_output"
 
 test: setup ## Run the test suite, offline
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
@@ -47,6 +48,7 @@ bench: setup ## Measure this machine against bare prediction and the usual scrip
 	$(BIN)/python benchmarks/photos.py --at-least 0.6
 	$(BIN)/python benchmarks/startup.py --at-most 1.6
 	$(BIN)/python benchmarks/agreement.py
+	$(BIN)/python benchmarks/report.py --pictures 5000 --at-most 5
 
 attack: setup ## Try damaged pictures and crafted model files for a long time; fails when one gets through
 	nice $(BIN)/python -m tests.attack --seed 1 --pictures 14400 --models 400

@@ -16,8 +16,6 @@ from gradcam_cli.store.reading import manifests
 from gradcam_cli.store.runfile import RunFile, read_run, run_name
 from gradcam_cli.text import printable
 
-__all__ = ["command_line", "differing", "read_settings", "setting_rows", "white_level"]
-
 _KINDS = (ModelSpec, ExplainSpec, DrawSpec, ImageSpec)
 
 
