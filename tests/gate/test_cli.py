@@ -233,6 +233,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "code of its own": ({"asked__model__custom_objects": "./evil.py"}, "'custom_objects'"),
     "trust": ({"asked__model__unsafe_load": True}, "'unsafe_load'"),
     "an address": ({"asked__model__model": "https://example.org/m"}, "no address"),
+    "a huge input": ({"asked__model__input_size": [99999, 99999]}, "--input-size"),
     "inputs of text": ({"asked__model__inputs": "ab"}, "--input|not valid"),
     "inputs of numbers": ({"asked__model__inputs": [1]}, "not valid"),
     "a model that has gone": ({"asked__model__model": "./gone.keras"}, "gate/gone.keras"),
