@@ -14,8 +14,9 @@ $(VENV)/ready: pyproject.toml
 setup: $(VENV)/ready ## Make .venv and install the package with its development tools
 
 demo: setup ## Explain the sample pictures with the embedded model
-	$(BIN)/gradcam run sample_images --model efficientnet-lite0
-	@echo "The heatmaps lie in $(CURDIR)/gradcam_output"
+	$(BIN)/gradcam run sample_images --model efficientnet-lite0 --save overlay,panel
+	$(BIN)/gradcam sheet gradcam_output -o gradcam_output/sheet.png
+	@echo "Heatmaps, panels and sheet.png lie in $(CURDIR)/gradcam_output"
 
 test: setup ## Run the test suite, offline
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
@@ -39,6 +40,7 @@ lowest: ## Try the program with the lowest versions that pyproject.toml allows
 	build/lowest/bin/gradcam run --help > build/lowest/help.txt
 	build/lowest/bin/gradcam run sample_images --model efficientnet-lite0 -o build/lowest/out
 	build/lowest/bin/gradcam report build/lowest/out
+	build/lowest/bin/gradcam check tests/gate/samples.json
 
 bench: setup ## Measure this machine against bare prediction and the usual script, with bounds
 	$(BIN)/python benchmarks/compare.py --model MobileNetV2 --at-least 0.85 --at-most 0.9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from enum import Enum
 from pathlib import Path
@@ -96,6 +97,7 @@ def sheet(
     from gradcam_cli.sheet.pages import check_file, class_rows, grid_for, rows, write_pages
     from gradcam_cli.sheet.thumbs import Thumbs, problems
 
+    gc.enable()  # pages that are drawn hold each other
     path = output_file or folder / "sheet.png"
     check_file(path)
     records, seen = _records(folder)

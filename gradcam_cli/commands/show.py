@@ -12,14 +12,14 @@ from gradcam_cli.commands import say
 from gradcam_cli.errors import GradcamError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from gradcam_cli.store.records import Record
 
 __all__ = ["check_shown", "show"]
 
 _ROWS, _COLUMNS = 22, 60
 """The most of the terminal that an overlay takes."""
+_LEAST, _BETWEEN = 16, 2
+"""Columns beside a table that are worth an overlay, and those between them."""
 _PIXELS = 1200
 """More than that many columns' worth; larger overlays are made smaller before they are sent."""
 
@@ -49,9 +49,16 @@ def show(record: Record, folder: Path) -> bool:
         return False
     from rich.table import Table
 
+    table = say.predicted(record)
+    room = console.width - console.measure(table).maximum - 2 * _BETWEEN
+    beside = Table.grid(padding=(0, _BETWEEN))
     with _asking():
-        beside = Table.grid(padding=(0, 2))
-        beside.add_row(_image(overlay, console), say.predicted(record))
+        image = _image(overlay, room if room >= _LEAST else console.width)
+        if room >= _LEAST:
+            beside.add_row(image, table)
+        else:
+            beside.add_row(image)
+            beside.add_row(table)
         say.titled(console, record.source)
         console.print(beside)
     return True
@@ -68,12 +75,12 @@ def _opened(path: Path) -> Any:
     return None
 
 
-def _image(overlay: Any, console: Console) -> Any:
+def _image(overlay: Any, room: int) -> Any:
     """Return what draws an overlay with the best that the terminal can, which is asked for it."""
     from textual_image.renderable import Image
 
     across = 2 * _ROWS * overlay.width // overlay.height
-    columns = max(1, min(across, _COLUMNS, console.width // 2))
+    columns = max(1, min(across, _COLUMNS, room))
     return Image(overlay, width=columns, height="auto")
 
 

@@ -18,7 +18,7 @@ from gradcam_cli.spec.explain import ExplainSpec
 from gradcam_cli.spec.image import ImageSpec
 from gradcam_cli.spec.model import ModelSpec
 from gradcam_cli.spec.run import RunSpec
-from gradcam_cli.spec.setting import deciding, plain, settings
+from gradcam_cli.spec.setting import plain, settings
 
 __all__ = ["Given", "asked_of", "from_folder", "spec_of", "to_folder"]
 
@@ -26,12 +26,14 @@ Given = Mapping[str, Mapping[str, Any]]
 """Settings by group (``model``, ``images``, ``explain``) and name."""
 
 _GROUPS: Mapping[str, type] = {"model": ModelSpec, "images": ImageSpec, "explain": ExplainSpec}
-_RUNS_CODE = ("custom_objects", "unsafe_load")
+_LEFT_OUT = ("custom_objects", "unsafe_load", "batch_size")
+"""What runs code, and what decides the last bits only."""
 _OF_ONE_MODEL = ("weights", "seed", "architecture")
 """Settings that belong to the model that they were given with, and to no other."""
 
 _FILES = ("./", "../", "/")
 """How the path of a file begins in a head; a model's name never does."""
+_MAY_BE_FILES = ("model", "weights", "labels", "architecture", "target", "like")
 
 
 def to_folder(path: str | Path, folder: Path) -> str:
@@ -46,7 +48,7 @@ def from_folder(path: str, folder: Path) -> Path:
 
 
 def asked_of(spec: RunSpec, folder: Path) -> dict[str, dict[str, Any]]:
-    """Return all settings that decide numbers, as JSON values; files as seen from ``folder``."""
+    """Return all settings of a check, as JSON values; files as seen from ``folder``."""
 
     def value(name: str, given: Any) -> Any:
         own_file = (name == "model" and is_file(given)) or (
@@ -61,8 +63,9 @@ def asked_of(spec: RunSpec, folder: Path) -> dict[str, dict[str, Any]]:
     return {
         group: {
             name: value(name, given)
-            for name, given in deciding(values).items()
-            if name not in _RUNS_CODE
+            for name in settings(type(values))
+            if name not in _LEFT_OUT
+            for given in [getattr(values, name)]
         }
         for group, values in groups.items()
         if values is not None
@@ -82,7 +85,7 @@ def spec_of(asked: Given, folder: Path, given: Given) -> RunSpec:
         spec = RunSpec(
             model=ModelSpec(**_values("model", _found(model, folder))),
             images=ImageSpec(**_values("images", asked.get("images", {}))),
-            explain=ExplainSpec(**_values("explain", asked.get("explain", {}))),
+            explain=ExplainSpec(**_values("explain", _found(asked.get("explain", {}), folder))),
         )
     except (TypeError, ValueError) as error:
         raise GradcamError(
@@ -96,27 +99,27 @@ def spec_of(asked: Given, folder: Path, given: Given) -> RunSpec:
     )
 
 
-def _found(model: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return a model's settings with the paths of its files as seen from here."""
+def _found(group: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return a group's settings with the paths of its files as seen from here."""
 
     def value(name: str, given: Any) -> Any:
         if name == "inputs" and isinstance(given, list):
             return tuple((str(key), from_folder(str(path), folder)) for key, path in given)
-        if isinstance(given, str) and given.startswith(_FILES):
+        if name in _MAY_BE_FILES and isinstance(given, str) and given.startswith(_FILES):
             return os.fspath(from_folder(given, folder))
         return given
 
-    name = str(model.get("model", ""))
+    name = str(group.get("model", ""))
     if "://" in name or is_handle(name):
         raise GradcamError(
             f"the baseline was made with the model at {name[:200]}",
             "name it with -m: no address is taken from a file",
         )
-    return {name: value(name, given) for name, given in model.items()}
+    return {name: value(name, given) for name, given in group.items()}
 
 
 def _values(group: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    known = set(settings(_GROUPS[group])) - set(_RUNS_CODE)
+    known = set(settings(_GROUPS[group])) - set(_LEFT_OUT)
     unknown = sorted(set(values) - known)
     if unknown:
         raise GradcamError(

@@ -10,7 +10,7 @@ import numpy as np
 
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.gate.baseline import Classes, ClassMapEntry, Entry, Named, Predicted
-from gradcam_cli.gate.compare import Likeness, compared
+from gradcam_cli.gate.compare import Likeness, compared, same_frame
 from gradcam_cli.gate.packed import unpack
 from gradcam_cli.gate.recorder import labels_digest
 from gradcam_cli.models.classes import resolve
@@ -234,7 +234,7 @@ def _likeness(one: ClassMapEntry, other: ClassMapEntry, now: Entry) -> tuple[Lik
         return None, False
     frames = one.map.frame, other.map.frame
     found = compared(before, after, frames, (now.height, now.width))
-    return found, one.map.grid != other.map.grid or one.map.shape != other.map.shape
+    return found, one.map.grid != other.map.grid or not same_frame(*frames)
 
 
 def _emptiness(name: str, one: ClassMapEntry, other: ClassMapEntry) -> Iterable[tuple[float, str]]:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from gradcam_cli.cam.answer import Answer
 from gradcam_cli.engine.decide import decided
 from gradcam_cli.engine.local import stream
+from gradcam_cli.engine.reference import reference
 from gradcam_cli.engine.steps import Failed, Prepared, Sink
 from gradcam_cli.errors import FailureKind
 from gradcam_cli.explainer import Explainer
@@ -124,7 +125,7 @@ class Checking:
         Raises GradcamError for a model that cannot be had or whose classes are others, and for
         limits of classes that are not there.
         """
-        self.model = self.model or load_model(self.spec.model)
+        self.model, _ = reference(self.model or load_model(self.spec.model), self.spec)
         count, classes = max(self.model.classes, 2), self.baseline.head.classes
         self._judge = Judge(self.gate, classes, self.model.labels, count)
         for entry in self.baseline.entries.values():
@@ -140,12 +141,13 @@ class Checking:
         One more of the likeliest is explained than the baseline has, so that a class that another
         one just overtakes is still compared.
         """
-        model, classes = self.ready(), self.baseline.head.classes
+        model, classes, explain = self.ready(), self.baseline.head.classes, self.spec.explain
+        assert explain is not None  # noqa: S101  a baseline always explains
+        if explain.target is not None or explain.like is not None:  # a similarity has no classes
+            return decided(model, self.spec, len(self.found))
         top = min(classes.top + 1, max(model.classes, 2))
         terms = [f"top{top}"] if classes.top else []
         terms += [f"index:{self._judge.index(named)}" for named in classes.fixed]
-        explain = self.spec.explain
-        assert explain is not None  # noqa: S101  a baseline always explains
         spec = replace(self.spec, explain=replace(explain, classes=tuple(terms)))
         return decided(model, spec, len(self.found))
 
@@ -190,6 +192,10 @@ class Checking:
     def result(self, path: Path, explainer: Explainer, cases: Sequence[Case]) -> Result:
         """Return all that came out, with what differs in model and settings from the baseline."""
         now = head_of(self.spec, explainer, self.folder)
+        said = changes(self.baseline.head, now)
+        count = sum(any(pair.resampled for pair in case.maps) for case in cases)
+        if count:
+            said.append(f"maps of other grids were resampled to be compared: {count} pictures'")
         limits = {**_plain(self.gate), **_plain(self.audit)}
         return Result(
             kind="check",
@@ -197,7 +203,7 @@ class Checking:
             places=self.places,
             baseline=str(path),
             model=now.model,
-            changes=changes(self.baseline.head, now),
+            changes=said,
             limits=limits,
         )
 

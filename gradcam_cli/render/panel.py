@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,10 +63,10 @@ def panel(drawing: Drawing) -> bytes:
 
 def panel_page(drawing: Drawing) -> Page:
     """Return the panel, to be painted with ``DOTS`` pixels a point."""
-    groups = [
-        (key, list(maps))
-        for key, maps in groupby(drawing.maps, lambda each: (each.method, each.layer))
-    ]
+    rows: dict[tuple[str, str], list[ClassMap]] = {}
+    for each in drawing.maps:
+        rows.setdefault((each.method, each.layer), []).append(each)
+    groups = list(rows.items())
     grid = _grid(drawing, max(len(maps) for _, maps in groups))
     small = sized(drawing, grid.width, grid.height)
     page, top = Page(drawing.spec.panel_width, 0), _MARGIN * grid.scale
@@ -105,6 +104,8 @@ def _mapped(small: Drawing, shown: ClassMap, grid: _Grid) -> _Cell:
     """Return a map on the image, with its class's name, rank and probability."""
     caption, room = small.captions.get(shown.index), grid.cell / DOTS
     name = plain_name(caption.name if caption else "") or f"class {shown.index}"
+    if shown.slot == "similarity":  # to another image: no class speaks
+        caption, name = None, "similarity"
     number = shown_number(shown.probability, shown.score)
     below = [f"rank {caption.rank}: {number}" if caption else number]
     if shown.empty_reason:

@@ -22,7 +22,7 @@ Class = tuple[int, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A map that is shown: its class, and the files that it can be drawn from, or ''."""
+    """A map that is shown: its class, and what it is drawn from: files, or the record's heat."""
 
     source: str
     shown: Class
@@ -31,6 +31,7 @@ class Shown:
     empty: bool
     overlay: str
     array: str
+    heat: str = ""
 
     @property
     def name(self) -> str:
@@ -114,6 +115,7 @@ def _shown(source: str, item: ExplanationRecord) -> Shown:
         item.empty,
         _inside(item.files.get("overlay", "")),
         _inside(item.files.get("array", "")),
+        item.heat,
     )
 
 

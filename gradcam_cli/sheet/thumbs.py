@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gradcam_cli.cam.compact import expanded
 from gradcam_cli.cam.maps import normalised
 from gradcam_cli.errors import GradcamError, ImageError
 from gradcam_cli.images.files import read_picture
-from gradcam_cli.images.fit import RESIZES, place, strips
+from gradcam_cli.images.fit import place, strips
 from gradcam_cli.models.arrays import read_array
 from gradcam_cli.render.colours import COLORMAPS, blended
 from gradcam_cli.sheet.choose import Shown
@@ -43,7 +45,7 @@ class Look:
         sound = (
             values["colormap"] in COLORMAPS
             and values["blend"] in ("add", "mix")
-            and values["resize"] in RESIZES
+            and values["resize"] in ("squash", "crop", "pad")
             and isinstance(values["intensity"], int | float)
             and 0 <= values["intensity"] <= 1
         )
@@ -55,7 +57,7 @@ class Thumbs:
     """Makes small pictures of a run's maps, ``beside`` the original or alone.
 
     ``redrawn``, ``left_out`` and ``moved`` collect the pictures whose overlay was drawn again from
-    its array, could not be, and those that are not where they were.
+    its map, could not be, and those that are not where they were.
     """
 
     folder: Path
@@ -94,27 +96,30 @@ class Thumbs:
             return None
 
     def _again(self, shown: Shown, original: Pixels | None) -> Pixels | None:
-        """Return an overlay drawn from its array, whose cells are taken to tile the input."""
-        if original is None or not shown.array:
-            return None
-        try:
-            raw = read_array("map", self.folder / shown.array)
-        except GradcamError:
-            return None
-        if raw.ndim != 2 or not raw.size:
+        """Return an overlay drawn from its map, whose cells are taken to tile the input."""
+        heat = self._heat(shown)
+        if original is None or heat is None:
             return None
         size = original.shape[:2]
-        placement = place((size[0], size[1]), (raw.shape[0], raw.shape[1]), self.look.resize)
-        heat = strips(normalised(raw.astype(np.float32)), placement)
-        look = self.look
-        return blended(original, heat, placement.covered, look.intensity, look.blend, look.colormap)
+        placement = place((size[0], size[1]), (heat.shape[0], heat.shape[1]), self.look.resize)
+        look, warm = self.look, strips(heat, placement)
+        return blended(original, warm, placement.covered, look.intensity, look.blend, look.colormap)
+
+    def _heat(self, shown: Shown) -> NDArray[np.float32] | None:
+        """Return a map in 0..1, from its array or its record."""
+        if shown.array:
+            with suppress(GradcamError):
+                raw = read_array("map", self.folder / shown.array)
+                if raw.ndim == 2 and raw.size:
+                    return normalised(raw.astype(np.float32))
+        return expanded(shown.heat)
 
 
 def problems(thumbs: Thumbs) -> Iterable[str]:
     """Yield what there is to say of pictures that are not shown as they should be."""
     for sources, sentence in (
-        (thumbs.left_out, "left out: their overlays are gone, and no array to draw them from"),
-        (thumbs.redrawn, "drawn again from their arrays, as if the cells tiled the whole input"),
+        (thumbs.left_out, "left out: overlay and picture are gone, or the map"),
+        (thumbs.redrawn, "drawn again from the map, as if its cells tiled the whole input"),
         (thumbs.moved, "shown as overlays alone: the pictures are not where they were"),
     ):
         if sources:

@@ -78,10 +78,10 @@ def test_an_empty_map_is_called_so() -> None:
 def test_each_method_and_layer_has_rows_of_its_own() -> None:
     maps = [
         a_map(index, seed, method=method, layer=layer)
+        for index in (3, 5)
         for seed, (method, layer) in enumerate(
             [("gradcam", "block_4"), ("gradcam", "block_5"), ("cam", "block_5")]
         )
-        for index in (3, 5)
     ]
     drawing = a_drawing(maps)
     whole = opened(panel(drawing))
@@ -103,8 +103,7 @@ def test_many_classes_fill_rows_of_the_same_length() -> None:
     assert [tops.count(top) for top in sorted(set(tops))] == [6, 6]
 
 
-@pytest.mark.parametrize("width", [120, 455, 960])
-@pytest.mark.parametrize("kind", ["jpg", "png", "webp"])
+@pytest.mark.parametrize(("width", "kind"), [(120, "jpg"), (455, "png"), (960, "webp")])
 def test_a_panel_is_as_wide_as_asked_for_and_three_times_as_sharp(width: int, kind: str) -> None:
     drawing = a_drawing([a_map(0)], spec=DrawSpec(format=kind, panel_width=width))  # type: ignore[arg-type]
     assert opened(panel(drawing)).shape[1] == 3 * width

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import re
 import subprocess
 import sys
@@ -144,8 +145,9 @@ def test_beside_shows_the_picture_left_of_its_overlay(
     assert spots("d.jpg.281.png", whole)
 
 
-def test_a_missing_overlay_is_drawn_from_its_array(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("stored", ["array", "heat"])
+def test_a_missing_overlay_is_drawn_from_its_map(
+    stored: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(1)
@@ -155,19 +157,24 @@ def test_a_missing_overlay_is_drawn_from_its_array(
     raw = rng.normal(size=(4, 4)).astype(np.float32)
     Image.fromarray(pixels).save("a.png")
     np.save("a.npy", raw)
-    files = {"overlay": "gone.png", "array": "a.npy"}
-    row = explained(Path(), "a.png", 281, 0.5, files=files, sizes={"overlay": 1, "array": 1})
+    cells = np.rint(255 * np.clip(raw, 0, None) / raw.max()).astype(np.uint8)
+    heat = f"4x4:{base64.b64encode(cells).decode()}"
+    files = {"overlay": "gone.png", **({"array": "a.npy"} if stored == "array" else {})}
+    sizes = dict.fromkeys(files, 1)
+    row = explained(Path(), "a.png", 281, 0.5, files=files, sizes=sizes, heat=heat)
+    shown = normalised(raw) if stored == "array" else np.float32(cells) / np.float32(255)
     left = explained(
         Path(), "b.png", 281, 0.5, files={"overlay": "never.png"}, sizes={"overlay": 1}
     )
     whole = png(made(tmp_path, {"a.png": [row], "b.png": [left]}), "--columns", "2")
-    heat = strips(normalised(raw), place((50, 60), (4, 4)))
-    drawn = blended(pixels, heat, (0, 0, 60, 50), 0.3, "mix", "turbo")
+    drawn = blended(
+        pixels, strips(shown, place((50, 60), (4, 4))), (0, 0, 60, 50), 0.3, "mix", "turbo"
+    )
     wide = int((595 - 48 - 8) / 2 * 3)
     size = (wide, round(50 * wide / 60))
     assert places(np.asarray(cv2.resize(drawn, size, interpolation=cv2.INTER_CUBIC)), whole)
     said = " ".join(capsys.readouterr().err.split())
-    assert "a.png drawn again from their arrays" in said
+    assert "a.png drawn again from the map" in said
     assert "b.png left out" in said
     assert "1 map on" in said
 
