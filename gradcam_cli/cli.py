@@ -15,7 +15,10 @@ from typing import Annotated, Any
 import typer
 
 from gradcam_cli import __version__
+from gradcam_cli.commands.audit import audit
+from gradcam_cli.commands.baseline import baseline
 from gradcam_cli.commands.bench import bench
+from gradcam_cli.commands.check import check
 from gradcam_cli.commands.classes import classes
 from gradcam_cli.commands.config import CONFIG, Defaults, read_config
 from gradcam_cli.commands.doctor import doctor
@@ -50,19 +53,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (
-    run,
-    predict,
-    scalings,
-    report,
-    sheet,
-    models,
-    layers,
-    classes,
-    methods,
-    doctor,
-    bench,
-):
+_VERBS = (
+    *(run, predict, baseline, check, audit, scalings, report, sheet),
+    *(models, layers, classes, methods, doctor, bench),
+)
+for _verb in _VERBS:
     app.command()(_verb)
 
 

@@ -131,6 +131,7 @@ def traced(
     batch_size: int,
     freeze: bool = False,
     reference: NDArray[np.float32] | None = None,
+    passes: int = 0,
 ) -> Explainer:
     """Trace a model for what is asked of every image; without ``spec``, for predictions only.
 
@@ -138,6 +139,8 @@ def traced(
     run; the last bits are then others. A precision of ``bfloat16`` holds up to the layer, not
     behind it, and only where the machine has it; ``auto`` keeps the faster of the two.
     ``reference`` is the vector that the network's output is compared with in place of its classes.
+    ``passes`` is how many passes of a method of many run at a time, as far as there is memory for
+    more than the batch.
 
     Raises ModelError for a layer, class or method that the model does not allow and for a file
     whose network fails, OutOfMemory for a batch that does not fit.
@@ -147,16 +150,35 @@ def traced(
     freeze = freeze and can_freeze(model.network)
     with blaming(model.name, "traced", model.own):
         found = trace_request(request, freeze)
-        facts = found.facts
+        facts, lowered = found.facts, list[Any]()
         if spec is not None and spec.precision != "float32" and found.lowered and has_bfloat16():
             with in_bfloat16(found.lowered):
                 other = trace_request(request, freeze)
             if spec.precision == "bfloat16" or _seconds(other.predict) < _seconds(found.predict):
+                lowered = found.lowered
                 found, facts = other, replace(other.facts, precision="bfloat16")
         _check(request, facts)
     binary = len(model.labels.names) == 2
-    functions = Functions(model.network, model.ports, request.batch_size, binary, freeze)
+    many = any(METHODS[name].passes is not None for name in facts.passes)
+    functions = Functions(
+        model.network,
+        model.ports,
+        request.batch_size,
+        binary,
+        freeze or (many and can_freeze(model.network)),
+        _at_once(found, passes) if many else 0,
+        lowered,
+    )
     return Explainer(request, functions, found, facts)
+
+
+def _at_once(traced: Traced, passes: int) -> int:
+    """Return how many passes at a time the machine has memory for, a batch at least."""
+    batch, free = traced.facts.batch_size, free_bytes()
+    each = _SPARE * working_bytes(traced.predict.graph) / batch
+    while passes > batch and not on_gpu() and free is not None and passes * each > free:
+        passes //= 2
+    return max(passes, batch)
 
 
 def _check(request: Request, facts: Facts) -> None:

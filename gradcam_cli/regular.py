@@ -24,11 +24,13 @@ _KB, _MB, _GB = 1000, 1000**2, 1000**3
 
 MOST_BYTES = {
     "--architecture": 32 * _MB,
+    "BASELINE": 512 * _MB,
     "--config": 100 * _KB,
     "--custom-objects": 16 * _MB,
     "--input": _GB,
     "--labels": 32 * _MB,
     "--model": 64 * _GB,
+    "--regions": 256 * _MB,
     "--target": 16 * _MB,
     "--truth": 32 * _MB,
     "--weights": 64 * _GB,

@@ -10,8 +10,6 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MOST_CELLS", "compact", "expanded", "resampled"]
-
 MOST_CELLS = 32
 """Rows or columns of a map in a record; finer ones are averaged."""
 

@@ -38,12 +38,15 @@ class Passes:
     where the ``whole`` network is; ``at`` is int32 ``[B]``, and ``cells`` say where the grid lies
     in the input (None: it tiles it). ``combine(A, before, scores, xp)`` takes the score of the
     untouched image and those of all passes, ``[P]``, and returns the signed map ``[u, v]``.
+    ``needless(A, xp)`` says of which passes, bool ``[P]``, the score need not be found: the change
+    changes nothing, so it is that of the untouched image, or the map does not depend on it.
     """
 
     count: Callable[[int, int, int], int]
     alter: Callable[..., Any]
     combine: Callable[[Any, Any, Any, Any], Any]
     whole: bool = False
+    needless: Callable[[Any, Any], Any] | None = None
 
 
 def _a_channel(_u: int, _v: int, K: int) -> int:
@@ -58,6 +61,10 @@ def without_channel(A: Any, at: Any, xp: Any) -> Any:
     """Return the activations without channel ``at``: ``[B, u, v, K]``, one channel of each zero."""
     ablated = xp.equal(xp.arange(A.shape[-1])[None], at[:, None])
     return xp.where(ablated[:, None, None], 0.0, A[None])
+
+
+def _silent(A: Any, xp: Any) -> Any:
+    return xp.all(A == 0, axis=(0, 1))
 
 
 def ablation_cam(A: Any, before: Any, scores: Any, xp: Any) -> Any:
@@ -129,11 +136,15 @@ def score_cam(A: Any, before: Any, scores: Any, xp: Any) -> Any:
     Networks", definition 2 (the increase of confidence), eq. 6 and algorithm 1.
     """
     del before
-    flat = xp.max(A, axis=(0, 1)) <= xp.min(A, axis=(0, 1))
+    flat = _flat(A, xp)
     most = xp.max(xp.where(flat, xp.min(scores), scores))
     powers = xp.where(flat, 0.0, xp.exp(xp.where(flat, most, scores) - most))
     total = xp.sum(powers)
     return xp.einsum("uvk,k->uv", A, powers / xp.where(total > 0, total, 1.0))
+
+
+def _flat(A: Any, xp: Any) -> Any:
+    return xp.max(A, axis=(0, 1)) <= xp.min(A, axis=(0, 1))
 
 
 def _drop(A: Any, before: Any, scores: Any, xp: Any) -> Any:
@@ -200,7 +211,7 @@ def _covered(number: Any, count: int, side: int, length: int, step: int, xp: Any
     return xp.logical_and(pixels >= start, pixels < start + length)
 
 
-ABLATION_CAM = Passes(_a_channel, without_channel, ablation_cam)
+ABLATION_CAM = Passes(_a_channel, without_channel, ablation_cam, needless=_silent)
 RECIPRO_CAM = Passes(_a_cell, only_cell, recipro_cam)
-SCORE_CAM = Passes(_a_channel, masked_by_channel, score_cam, whole=True)
+SCORE_CAM = Passes(_a_channel, masked_by_channel, score_cam, whole=True, needless=_flat)
 OCCLUSION = occlusion()

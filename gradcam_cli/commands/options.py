@@ -54,6 +54,13 @@ class OutputOptions:
         "--show",
         panel=OUTPUT,
     )
+    report: bool = setting(
+        False,
+        "Write report.html into the folder at the end, as `gradcam report` does.",
+        "--report",
+        panel=OUTPUT,
+    )
+    open: bool = setting(False, "The same, and open it in the browser.", "--open", panel=OUTPUT)
 
 
 @dataclass(frozen=True)

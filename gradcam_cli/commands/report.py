@@ -89,6 +89,24 @@ def report(
         show(page)
 
 
+def page_after(folder: Path) -> Path:
+    """Return the page of a run to come; raises GradcamError where another file is in its place."""
+    from gradcam_cli.report.page import check_place
+
+    page = folder / _PAGE
+    check_place(page)
+    return page
+
+
+def report_after(folder: Path, page: Path, quiet: bool, opened: bool) -> None:
+    """Write the page of a run that has just ended, and say where it is, or open it."""
+    write_report([folder], page, quiet=quiet)
+    if not quiet:
+        say.note(f"the report is {page}")
+    if opened:
+        show(page)
+
+
 def write_report(
     folders: list[Path],
     page: Path,

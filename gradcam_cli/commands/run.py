@@ -24,6 +24,7 @@ from gradcam_cli.commands.options import (
     SelectOptions,
     Sources,
 )
+from gradcam_cli.commands.report import page_after, report_after
 from gradcam_cli.commands.scalings import try_scalings
 from gradcam_cli.commands.show import check_shown, show
 from gradcam_cli.commands.tally import Tally
@@ -75,6 +76,7 @@ def run(
     if output.show:
         check_shown(draw.save)
     folder = output.output_dir
+    page = page_after(folder) if output.report or output.open else None
     every, found, unread = listed(sources, select, folder)
     tally = Tally(folder, unread=unread)
     if model.preprocess == "try":
@@ -103,7 +105,10 @@ def run(
         _go(spec, map(store.place, found), len(found), store, printing, batch, tally, shown)
         _say_displaced(store)
     _say_letters(draw)
-    raise typer.Exit(tally.end(printing.quiet, batch.fail_on_empty))
+    code = tally.end(printing.quiet, batch.fail_on_empty)
+    if page and not tally.interrupted:
+        report_after(folder, page, printing.quiet, output.open)
+    raise typer.Exit(code)
 
 
 @flat

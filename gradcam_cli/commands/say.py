@@ -57,6 +57,12 @@ def at_once(sentence: str) -> None:
         os.write(sys.stderr.fileno(), f"{sentence}\n".encode())
 
 
+def command(text: str) -> None:
+    """Print a line for GitHub's runner, as it is: it reads standard error as well."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
 def _one_line(text: str) -> str:
     return printable(" ".join(text.split()))
 

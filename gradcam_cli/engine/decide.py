@@ -35,7 +35,8 @@ _WORTHWHILE = 1.05
 def decided(model: Model, spec: RunSpec, count: int, before: int = 0) -> Explainer:
     """Trace a model for a list of ``count`` images, with the largest batch that fits into memory.
 
-    ``before`` is the batch size that an earlier part of the same run chose by itself, or 0. Raises
+    ``before`` is the batch size that an earlier part of the same run chose by itself, or 0. Methods
+    of many passes run as many of them at a time as a batch has, however short the list. Raises
     GradcamError when not even one image fits.
     """
     model, compared = reference(model, spec)
@@ -50,7 +51,7 @@ def decided(model: Model, spec: RunSpec, count: int, before: int = 0) -> Explain
     size = min(asked, count)
     while True:
         try:
-            explainer = traced(model, spec.explain, size, freeze, compared)
+            explainer = traced(model, spec.explain, size, freeze, compared, asked)
             smallest = size == 1 or bool(model.ports.batch)
             if explainer.fits(sparing=not smallest):
                 return explainer
@@ -60,6 +61,7 @@ def decided(model: Model, spec: RunSpec, count: int, before: int = 0) -> Explain
             if size == 1:
                 raise too_large(1) from error
         size //= 2
+        asked = size
 
 
 def try_sizes(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from gradcam_cli.explaining.found import Found
 from gradcam_cli.explaining.request import Request
 from gradcam_cli.images.fit import Cells, Span
 from gradcam_cli.isolation import tf
-from gradcam_cli.network.functions import Functions, LayerCall
+from gradcam_cli.network.functions import Functions, LayerCall, ScoreKind
 from gradcam_cli.network.sweep import sweep
 
 __all__ = ["Batch", "Tick", "counted", "of_pixels", "swept"]
@@ -45,6 +45,11 @@ class Batch:
     scores: Numbers
     classes: NDArray[np.int32]
 
+    @property
+    def kind(self) -> ScoreKind:
+        """Return which score of a class is explained."""
+        return self.request.spec.score if self.request.spec else "logit"
+
     def weights(self) -> Numbers:
         """Return the weights ``[N, T, C]`` of the scores that are explained."""
         spec = self.request.spec
@@ -56,7 +61,7 @@ class Batch:
 
 
 def counted(request: Request, layers: Iterable[LayerFacts]) -> dict[str, int]:
-    """Return how many passes through the network each method takes for an image, beyond one."""
+    """Return how many passes through the network each method takes for an image at most."""
     spec = request.spec
     if spec is None:
         return {}
@@ -83,63 +88,96 @@ def swept(batch: Batch, rows: Iterable[int], tick: Tick | None) -> dict[str, lis
     if not methods:
         return {}
     size = request.model.ports.size
-    calls = [_call(request, each) for each in batch.layers]
-    features = batch.functions.features(batch.inputs, calls)[1] if batch.layers else []
+    features, before = _untouched(batch)
     weights = batch.weights()
-    places = {name: _placed(METHODS[name], batch.layers, size) for name in methods}
     shape = batch.classes.shape
     found = {
         name: [
             Found(each, np.zeros((*shape, *each.grid), np.float32), np.zeros(shape, bool))
-            for each in places[name]
+            for each in _placed(METHODS[name], batch.layers, size)
         ]
         for name in methods
     }
-    total = sum(counted(request, batch.layers)[name] for name in methods)
     for row in rows:
-        done = 0
-        for name, passes in methods.items():
-            for at, each in enumerate(places[name]):
-                A = features[at][row] if each.path else tf.zeros((*each.grid, 1))
-                count = passes.count(*each.grid, each.channels)
-                ticking = partial(_ahead, tick, done, total) if tick else None
-                scores = _scores(batch, passes, row, A, each, count, ticking)
-                done += count
-                for t, weight in enumerate(weights[row]):
-                    found[name][at].maps[row, t] = passes.combine(
-                        A.numpy(), batch.scores[row] @ weight, scores @ weight, np
-                    )
+        sweeps = [
+            _needed(passes, each, features[at][row] if each.layer.path else None)
+            for name, passes in methods.items()
+            for at, each in enumerate(found[name])
+        ]
+        total, done = sum(len(each.numbers) for each in sweeps), 0
+        for each in sweeps:
+            ticking = partial(_ahead, tick, done, total) if tick else None
+            scores = _scores(batch, each, row, before[row], ticking)
+            done += len(each.numbers)
+            for t, weight in enumerate(weights[row]):
+                each.found.maps[row, t] = each.passes.combine(
+                    each.A.numpy(), before[row] @ weight, scores @ weight, np
+                )
     return found
+
+
+class _Sweep(NamedTuple):
+    """A method's passes over one image: what is altered, how many there are, which have to run."""
+
+    passes: Passes
+    found: Found
+    A: Any
+    total: int
+    numbers: NDArray[np.intp]
+
+
+def _needed(passes: Passes, found: Found, A: Any) -> _Sweep:
+    """Return a method's passes over an image with activations A, or None without a layer."""
+    layer = found.layer
+    A = tf.zeros((*layer.grid, 1)) if A is None else A
+    count = passes.count(*layer.grid, layer.channels)
+    idle = False if passes.needless is None else passes.needless(A.numpy(), np)
+    return _Sweep(passes, found, A, count, np.flatnonzero(~np.broadcast_to(idle, count)))
+
+
+def _untouched(batch: Batch) -> tuple[list[Any], Numbers]:
+    """Return the layers' activations and the scores ``[N, C]``, computed as the passes are."""
+    request, kind = batch.request, batch.kind
+    calls = [_call(request, each) for each in batch.layers]
+    scores, features = (
+        batch.functions.features(batch.inputs, calls) if calls else (None, list[Any]())
+    )
+    if kind == "probability" or scores is None:
+        scores = batch.functions.scores(batch.inputs, kind)
+    return features, _compared(request, scores.numpy())
+
+
+def _compared(request: Request, scores: Numbers) -> Numbers:
+    """Return scores, or what is explained in their place: their similarity with a reference."""
+    if request.reference is None:
+        return scores
+    alike: Numbers = cosine_similarity(scores, request.reference, np)
+    return alike[:, None]
 
 
 def _ahead(tick: Tick, done: int, total: int, more: int, _: int) -> None:
     tick(done + more, total)
 
 
-def _scores(
-    batch: Batch,
-    passes: Passes,
-    row: int,
-    A: Any,
-    layer: LayerFacts,
-    count: int,
-    tick: Tick | None,
-) -> Numbers:
-    """Return the scores of all of a method's passes over an image, ``[count, C]``."""
+def _scores(batch: Batch, each: _Sweep, row: int, before: Numbers, tick: Tick | None) -> Numbers:
+    """Return the scores of all of a method's passes over an image, ``[P, C]``.
+
+    Those that are not run get the score ``before`` anything is altered.
+    """
     functions, image = batch.functions, batch.inputs[row]
-    kind = batch.request.spec.score if batch.request.spec else "logit"
+    passes, A, layer = each.passes, each.A, each.found.layer
 
     def run(at: Any) -> Any:
         if passes.whole:
-            return functions.altered_scores(image, A, at, passes.alter, layer.cells, kind)
+            return functions.altered_scores(image, A, at, passes.alter, layer.cells, batch.kind)
         call = _call(batch.request, layer)
-        return functions.altered_rest(image, A, at, call, passes.alter, kind)
+        return functions.altered_rest(image, A, at, call, passes.alter, batch.kind)
 
-    scores = sweep(run, count, functions.batch_size, tick)
-    if batch.request.reference is None:
-        return scores
-    alike: Numbers = cosine_similarity(scores, batch.request.reference, np)
-    return alike[:, None]
+    scores = np.repeat(before[None], each.total, axis=0)
+    if len(each.numbers):
+        found = sweep(run, each.numbers, functions.passes, tick)
+        scores[each.numbers] = _compared(batch.request, found)
+    return scores
 
 
 def _call(request: Request, layer: LayerFacts) -> LayerCall:
@@ -163,7 +201,7 @@ def of_pixels(batch: Batch, found: dict[str, list[Found]]) -> dict[str, list[Fou
     methods = request.of_kinds("pixels")
     if not methods:
         return {}
-    size, kind = request.model.ports.size, request.spec.score if request.spec else "logit"
+    size, kind = request.model.ports.size, batch.kind
     weights = batch.weights()
     slopes = [
         batch.functions.guided(batch.inputs, tf.constant(weights[:, t]), kind).numpy()

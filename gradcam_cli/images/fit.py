@@ -41,6 +41,8 @@ class Cells(NamedTuple):
     columns: Span
 
 
+RESIZES = ("squash", "crop", "pad")
+
 INTERPOLATIONS = {
     "bilinear": cv2.INTER_LINEAR,
     "bicubic": cv2.INTER_CUBIC,

@@ -16,6 +16,7 @@ from gradcam_cli.network.guided import check_rectified, guided_activations
 from gradcam_cli.network.head import Head, find_head
 from gradcam_cli.network.paths import named_operations
 from gradcam_cli.network.ports import Ports, run
+from gradcam_cli.network.precision import in_bfloat16
 from gradcam_cli.network.tap import recording, trace
 
 __all__ = ["Functions", "LayerCall", "ScoreKind"]
@@ -38,7 +39,9 @@ class Functions:
     than N are filled up, so that nothing is traced again. Scores are float32 ``[n, C]``, logits
     unless ``score`` says otherwise; features and gradients are float32 ``[n, u, v, K]``, whatever
     their layout in the network. ``binary`` says that one linear unit is a two-class logit;
-    ``freeze`` traces the weights as constants, where the network allows it.
+    ``freeze`` traces the weights as constants, where the network allows it. ``passes`` is how many
+    altered copies P of one image run at a time, N unless it is given. The layers ``lowered``
+    compute in bfloat16.
 
     All raise ModelError for a layer that cannot be explained.
     """
@@ -50,12 +53,16 @@ class Functions:
         batch_size: int,
         binary: bool = False,
         freeze: bool = False,
+        passes: int = 0,
+        lowered: Sequence[Any] = (),
     ) -> None:
         self._network = network
         self._ports = ports
         self._binary = binary
         self._freeze = freeze
+        self._lowered = lowered
         self.batch_size = ports.batch or batch_size
+        self.passes = ports.batch or passes or batch_size
         self._traced: dict[Hashable, Any] = {}
         self._chosen: dict[LayerCall, tuple[FeatureMap, int]] = {}
 
@@ -149,18 +156,18 @@ class Functions:
         alter: Callable[[Any, Any, Any], Any],
         score: ScoreKind = "logit",
     ) -> Any:
-        """Return the scores ``[N, C]`` of one image when a layer gives altered features.
+        """Return the scores ``[P, C]`` of one image when a layer gives altered features.
 
         ``image`` is ``[h, w, channels]``, ``features`` its own ``[u, v, K]``, and ``alter(features,
-        at, keras.ops)`` makes ``[N, u, v, K]`` of them, for the numbers ``at``, int32 ``[N]``.
+        at, keras.ops)`` makes ``[P, u, v, K]`` of them, for the numbers ``at``, int32 ``[P]``.
         It is traced once a layer and function. What lies before the layer is computed for one image
         where the network needs it elsewhere, not for the whole batch.
         """
 
         def function(x: Any, A: Any, at: Any) -> Any:
-            altered = tf.ensure_shape(alter(A, at, keras.ops), (self.batch_size, *A.shape))
+            altered = tf.ensure_shape(alter(A, at, keras.ops), (self.passes, *A.shape))
             alone = None if self._ports.batch else self._alone(x, altered, layer)
-            batch = tf.tile(x[None], (self.batch_size, 1, 1, 1))
+            batch = tf.tile(x[None], (self.passes, 1, 1, 1))
             return _values(alone or self._replaced(batch, altered, layer), score)
 
         key = ("altered rest", layer, alter, score)
@@ -175,15 +182,15 @@ class Functions:
         cells: Hashable = None,
         score: ScoreKind = "logit",
     ) -> Any:
-        """Return the scores ``[N, C]`` of one image that is altered itself.
+        """Return the scores ``[P, C]`` of one image that is altered itself.
 
-        ``alter(image, features, at, cells, keras.ops)`` makes ``[N, h, w, channels]`` of it; the
+        ``alter(image, features, at, cells, keras.ops)`` makes ``[P, h, w, channels]`` of it; the
         arguments are those of ``altered_rest``. It is traced once a function and ``cells``.
         """
 
         def function(x: Any, A: Any, at: Any) -> Any:
             altered = alter(x, A, at, cells, keras.ops)
-            altered = tf.ensure_shape(altered, (self.batch_size, *x.shape))
+            altered = tf.ensure_shape(altered, (self.passes, *x.shape))
             return _values(self._dissected(altered).head, score)
 
         key = ("altered scores", alter, cells, score, tuple(features.shape))
@@ -209,7 +216,7 @@ class Functions:
             raise
         except Exception:  # noqa: BLE001  whatever a layer says of batches that differ
             return None
-        return head if head.logits.shape[0] == self.batch_size else None
+        return head if head.logits.shape[0] == self.passes else None
 
     def _replaced(self, inputs: Any, features: Any, layer: LayerCall) -> Head:
         """Return the head when a layer gives float32 ``[n, u, v, K]`` instead of its own output."""
@@ -248,7 +255,7 @@ class Functions:
     def _trace(self, function: Callable[..., Any], given: list[Any], freeze: bool) -> Any:
         def traced(*values: Any) -> Any:
             constants = weights_as_constants(self._network) if freeze else nullcontext()
-            with constants, weights_in_order():
+            with constants, weights_in_order(), in_bfloat16(self._lowered):
                 return function(*values)
 
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,19 +16,20 @@ __all__ = ["sweep"]
 
 def sweep(
     run: Callable[[Any], Any],
-    count: int,
+    numbers: Sequence[int] | NDArray[np.integer],
     batch_size: int,
     tick: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float32]:
-    """Return the scores of the passes ``0..count - 1``, float32 ``[count, C]``.
+    """Return the scores of the passes with these numbers (one at least), float32 ``[P, C]``.
 
     ``run`` takes the numbers of a batch of passes, int32 ``[batch_size]``, and returns their scores
     ``[batch_size, C]``; the last batch is filled up with its last pass. ``tick`` is told after
     every batch how many of all are done. Raises OutOfMemory when a batch does not fit.
     """
+    every, count = np.asarray(numbers, np.int32), len(numbers)
     parts: list[NDArray[np.float32]] = []
     for first in range(0, count, batch_size):
-        at = np.minimum(np.arange(first, first + batch_size, dtype=np.int32), count - 1)
+        at = every[np.minimum(np.arange(first, first + batch_size), count - 1)]
         done = min(first + batch_size, count)
         try:
             parts.append(run(tf.constant(at)).numpy()[: done - first])

@@ -6,8 +6,6 @@ import os
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
-__all__ = ["address", "inside", "way_to"]
-
 
 def address(name: str) -> str:
     """Return the relative URL of a file in the output folder, '' for what may not be linked.

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 
 from gradcam_cli.store.records import ExplanationRecord, Record
 
-__all__ = ["Others", "counterpart"]
-
 
 @dataclass(slots=True)
 class Others:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.report.addresses import way_to
 from gradcam_cli.report.compare import Others, counterpart
 from gradcam_cli.report.maps import Means, border, colours, difference, heat_of
@@ -16,8 +17,6 @@ from gradcam_cli.report.thumbnails import Shown, Thumbnails, ahead
 from gradcam_cli.report.truth import Truth, Verdicts
 from gradcam_cli.store.records import Record
 from gradcam_cli.store.runfile import RunFile
-
-__all__ = ["Gathered", "Run", "gather"]
 
 _MOST_SOURCES = 100_000  # whose common folder is looked for
 
@@ -92,6 +91,7 @@ class Gathered:
         settings = self.run.settings.settings if self.run.settings else {}
         more: dict[str, object] = {
             "colours": colours(settings),
+            "titles": {name: each.title for name, each in METHODS.items()},
             "squashed": settings.get("resize", "squash") == "squash",
             "means": [
                 [self.rows.class_number(key), self.rows.maker_number(maker), count, heat]

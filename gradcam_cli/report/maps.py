@@ -18,8 +18,6 @@ from gradcam_cli.regular import open_regular
 from gradcam_cli.report.addresses import inside
 from gradcam_cli.store.records import ExplanationRecord
 
-__all__ = ["BORDER", "Means", "border", "colours", "difference", "heat_of"]
-
 BORDER = 0.1
 """How wide the border is on each side, as a share of the map's side: 36 % of the area in all."""
 

@@ -34,7 +34,7 @@ class Rows:
     """The records of a page, each as one piece of JSON; data.js reads them again.
 
     A record is ``[source, width, height, predictions, maps, warning, failure, original, image,
-    truth, other]``, a prediction ``[class, probability]`` or ``[class, null, score]``, a map
+    truth, other]``, a prediction ``[class, probability, score]``, a map
     ``[class, probability, score, peak, reason, overlay, heatmap, small, border, heat, maker]``, a
     failure ``[kind, message]``, ``other`` is ``[predictions, maps, difference]``. Classes, reasons
     and makers (a method and a layer) are numbers of rows in lists, since they come again and again;
@@ -117,8 +117,8 @@ class Rows:
 
     def _prediction(self, item: Prediction) -> list[object]:
         number = self.class_number((item.index, item.id, item.name))
-        known = _rounded(item.probability)
-        return [number, known] if known is not None else _cut([number, None, _rounded(item.score)])
+        score = _rounded(item.score, _FEW_PLACES)
+        return _cut([number, _rounded(item.probability), score])
 
     def _map(self, item: ExplanationRecord, small: str, border: float | None) -> list[object]:
         reason = None

@@ -16,8 +16,6 @@ from gradcam_cli.store.reading import manifests
 from gradcam_cli.store.runfile import RunFile, read_run, run_name
 from gradcam_cli.text import printable
 
-__all__ = ["command_line", "differing", "read_settings", "setting_rows", "white_level"]
-
 _KINDS = (ModelSpec, ExplainSpec, DrawSpec, ImageSpec)
 
 
@@ -49,12 +47,12 @@ def command_line(run: RunFile, sources: Iterable[str]) -> str:
 
 def setting_rows(run: RunFile) -> list[tuple[str, str]]:
     """Return all that a run's file says, for people: names and values."""
-    return [*_flat(run.settings), *_flat(run.decided), *_flat(run.versions)]
+    return [*_asked(run), *_flat(run.decided), *_flat(run.versions)]
 
 
 def differing(one: RunFile, other: RunFile) -> list[tuple[str, str, str]]:
     """Return the settings in which two runs differ, with the value of each."""
-    first, second = dict(_flat(one.settings)), dict(_flat(other.settings))
+    first, second = dict(_asked(one)), dict(_asked(other))
     return [
         (name, first.get(name, ""), second.get(name, ""))
         for name in sorted({*first, *second})
@@ -69,6 +67,8 @@ def white_level(run: RunFile | None) -> int:
 
 
 def _value(run: RunFile, name: str) -> object:
+    if name == "methods":
+        return list(run.methods) or None
     model = run.settings.get("model")
     if isinstance(model, Mapping) and name in model:
         value: object = model[name]
@@ -106,6 +106,11 @@ def _common(sources: Iterable[str]) -> str:
         return PurePath(os.path.commonpath(parents)).as_posix()
     except ValueError:  # some are absolute, some are not
         return "SOURCES"
+
+
+def _asked(run: RunFile) -> Iterator[tuple[str, str]]:
+    yield from _flat({"methods": list(run.methods)})
+    yield from _flat(run.settings)
 
 
 def _flat(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:

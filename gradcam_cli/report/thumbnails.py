@@ -22,8 +22,6 @@ from gradcam_cli.report.addresses import inside, way_to
 from gradcam_cli.store.atomic import write_bytes
 from gradcam_cli.store.records import ExplanationRecord, Record
 
-__all__ = ["FOLDER", "Shown", "Thumbnails", "ahead"]
-
 FOLDER = "report_files"
 """Where the small pictures lie in the output folder."""
 

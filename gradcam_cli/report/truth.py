@@ -15,8 +15,6 @@ from gradcam_cli.regular import read_bounded
 from gradcam_cli.store.records import Prediction, Record
 from gradcam_cli.text import NotTextError, decoded
 
-__all__ = ["BY_FOLDER", "Judged", "Truth", "Verdicts", "read_truth"]
-
 BY_FOLDER = "folder"
 """What is typed for: the folder that a picture lies in is named after its class."""
 

@@ -43,7 +43,7 @@ class Tracing:
         self.sizes: list[int] = []
         self.frozen: list[bool] = []
 
-    def __call__(self, model: Model, spec: Any, size: int, freeze: bool, _: Any) -> Explainer:
+    def __call__(self, model: Model, spec: Any, size: int, freeze: bool, *_: Any) -> Explainer:
         self.sizes.append(size)
         self.frozen.append(freeze)
         if size > self.most:

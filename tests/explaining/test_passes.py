@@ -89,6 +89,36 @@ def test_passes_are_counted_before_they_are_run(made: Any) -> None:
     assert counted(found.request, ()) != found.facts.passes
 
 
+def test_channels_that_do_nothing_are_not_run() -> None:
+    made = network()
+    kernel, bias = made.get_layer("last").get_weights()
+    bias[3] = -1e6  # behind the ReLU nothing is left of it
+    made.get_layer("last").set_weights([kernel, bias])
+    found = explainer(made, asked(("1",), methods=("ablationcam", "scorecam")), 1)
+    told: list[tuple[int, int]] = []
+    answers = found(images(1), tick=lambda done, total: told.append((done, total)))
+    assert [total for _, total in told] == [8] * 8
+    (A,) = activations(made, "last", images(1)).numpy()
+    assert (A[..., 3] == 0).all()
+    close(maps(answers, "ablationcam", 1)[0], oracles_passes.ablation_cam(A, rest(made, 1)))
+    (cells,) = [each.cells for each in found.facts.layers]
+    assert cells is not None
+    spans = [(each.first, each.step) for each in cells]
+    expected = oracles_passes.score_cam(A, images(1)[0], score(made, 1), spans)
+    close(maps(answers, "scorecam", 1)[0], expected)
+
+
+def test_passes_over_one_image_run_several_at_a_time(made: Any) -> None:
+    told: list[int] = []
+    spec = asked(methods=("ablationcam", "scorecam"))
+    found = explainer(made, spec, 1, passes=4)
+    answers = found(images(1), tick=lambda done, _: told.append(done))
+    assert told == [4, 5, 9, 10]
+    alone = explainer(made, spec, 1)(images(1))
+    for name in spec.methods:
+        close(maps(answers, name, 2), maps(alone, name, 2))
+
+
 def test_what_is_not_wanted_is_not_run(made: Any) -> None:
     found = explainer(made, asked(methods=("reciprocam",)), 2)
     both = found(images(2))

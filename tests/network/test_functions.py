@@ -245,6 +245,23 @@ def test_frozen_weights_give_the_same_numbers() -> None:
     assert "ReadVariableOp" not in operations(frozen._traced["scores", "logit"])
 
 
+def test_lowered_layers_compute_in_bfloat16_in_every_function() -> None:
+    network = small()
+    lowered = [network.get_layer("second")]
+    plain = of_small(network)
+    made = Functions(network, find_ports(network), 3, passes=2, lowered=lowered)
+    x, layer = tf.random.stateless_uniform((3, 12, 12, 3), (1, 2)), LayerCall("second")
+    scores, (A,) = made.features(x, [layer])
+    assert A.dtype == tf.float32
+    np.testing.assert_array_equal(A, tf.cast(tf.cast(A, tf.bfloat16), tf.float32))
+    close(scores, plain.scores(x), 3e-2)
+    np.testing.assert_array_equal(made.scores(x), scores)
+    K = A.shape[-1]  # a channel that is not there: nothing is altered
+    untouched = made.altered_rest(x[1], A[1], tf.constant([K, K]), layer, ABLATION_CAM.alter)
+    close(untouched, tf.stack([scores[1]] * 2), 1e-5)
+    assert lowered[0].dtype_policy.name == "float32"
+
+
 def test_a_layer_that_is_not_there_is_refused() -> None:
     made = of_small(small())
     with pytest.raises(ModelError, match="third"):

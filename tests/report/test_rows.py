@@ -46,7 +46,7 @@ def test_a_record_in_few_characters() -> None:
         "base": "../out/",
         "records": [
             [
-                *("a.jpg", 40, 30, [[0, 0.797312], [1, None, 2.5]]),
+                *("a.jpg", 40, 30, [[0, 0.797312, 2.5], [1, None, 2.5]]),
                 [
                     [
                         *(0, 0.5, 2.5, [3, 4], None, "a.jpg.top1.jpg", "a.jpg.top1.heatmap.jpg"),
@@ -70,7 +70,7 @@ def test_the_same_picture_of_another_run() -> None:
     rows.add(done("a", guess("cat")), other=compared)
     (row,) = read(rows)["records"]
     overlay = [2, 0.5, 2.5, [3, 4], None, "o.jpg", "", "0123456789abcdef"]
-    assert row[10] == [[[1, 0.25]], [overlay], 0.1235]
+    assert row[10] == [[[1, 0.25, 2.5]], [overlay], 0.1235]
     assert read(rows)["classes"] == [[1, "n1", "cat"], [2, "n2", "dog"], [1, "n1", "dog"]]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from gradcam_cli.report.gather import Run, gather
 from gradcam_cli.report.page import write_page
@@ -21,6 +21,7 @@ from tests.report.made import HEATS, HOSTILE, done, explained, failed, guess, he
 pytestmark = [needs_browser, pytest.mark.xdist_group("browser")]
 
 CLASSES = (("tabby_cat", 1), ("Great_Dane", 2), ("sea_lion", 3))
+_TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 SETTINGS = RunFile({"model": {"model": "efficientnet-lite0"}, "top_k": 2}, "0" * 16)
 
 
@@ -182,7 +183,7 @@ def test_a_class_and_a_range_of_confidence(page: Page, every: list[Record]) -> N
     button(page, "Remove filter: confidence").click()
     assert order(page) == names(kept)
     page.go_back()
-    assert page.locator("#range").inner_text() == "20 % to 61 %"
+    expect(page.locator("#range")).to_have_text("20 % to 61 %")
 
 
 def test_the_bars_are_the_pictures(page: Page, every: list[Record]) -> None:
@@ -216,8 +217,7 @@ def test_a_picture_is_linked_and_arrows_go_on(browser: Browser, report: Path) ->
         assert page.locator("#viewname").inner_text() == "img_5.png"
         page.keyboard.press("Escape")
         assert not dialog.is_visible()
-        focused = "document.activeElement.getAttribute('href')"
-        assert page.evaluate(focused) == "#tabby_cat/img_5.png"
+        expect(page.locator(":focus")).to_have_attribute("href", "#tabby_cat/img_5.png")
 
 
 def test_one_picture_with_all_that_is_known(browser: Browser, report: Path) -> None:
@@ -330,8 +330,7 @@ PLACES = ("#?", "#tabby_cat/img_6.png", "#?view=classes", "#?view=confusion", "#
 
 def visited(page: Page) -> Iterator[str]:
     for place in PLACES:
-        page.evaluate(f"location.hash = '{place}'")
-        page.wait_for_timeout(50)
+        page.evaluate(f"go('{place}')")
         yield place
 
 
@@ -399,7 +398,7 @@ def test_cards_exist_only_where_they_are_seen(
         page.evaluate(f"gallery.tallest = {tallest}; layOut(); paint()")
         for share in (0, 0.31, 0.77, 1):
             page.evaluate(f"window.scrollTo(0, {share} * document.documentElement.scrollHeight)")
-            page.wait_for_timeout(100)
+            page.evaluate(_TWO_FRAMES)
             assert 0 < page.locator(".card").count() < 80
             seen = page.evaluate(
                 "[...document.querySelectorAll('.card')].filter((card) => {"

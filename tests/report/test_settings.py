@@ -25,11 +25,12 @@ from tests.report.made import HOSTILE, done, manifest
 
 
 def ran(**more: Any) -> RunFile:
+    explain = ExplainSpec(**more.get("explain", {}))
     spec = RunSpec(
-        ModelSpec(**more.pop("model", {})),
-        ImageSpec(**more.pop("images", {})),
-        ExplainSpec(**more.pop("explain", {})),
-        DrawSpec(**more.pop("draw", {})),
+        ModelSpec(**more.get("model", {})),
+        ImageSpec(**more.get("images", {})),
+        explain,
+        DrawSpec(**more.get("draw", {})),
     )
     fingerprint = {
         "model": spec.model.model,
@@ -38,7 +39,7 @@ def ran(**more: Any) -> RunFile:
         "mean": spec.model.mean,
         "input_size": spec.model.input_size,
     }
-    return RunFile(spec.deciding(fingerprint), "0" * 16)
+    return RunFile(spec.deciding(fingerprint), "0" * 16, explain.methods)
 
 
 def test_defaults_are_not_said() -> None:
@@ -49,7 +50,7 @@ def test_what_was_asked_can_be_copied_into_a_shell() -> None:
     run = ran(
         model={"model": "my model.keras", "mean": (1.0, 2.5, 3.0), "input_size": (96, 128)},
         images={"resize": "pad", "top_k": 3},
-        explain={"classes": ("top3", "it's")},
+        explain={"classes": ("top3", "it's"), "methods": ("cam", "gradcam")},
         draw={"intensity": 0.7, "save": ("overlay", "array")},
     )
     words = shlex.split(command_line(run, ["my photos/a/1.jpg", "my photos/b/2.jpg"]))
@@ -60,6 +61,8 @@ def test_what_was_asked_can_be_copied_into_a_shell() -> None:
             ("--model", "my model.keras"),
             ("--mean", "1.0,2.5,3.0"),
             ("--input-size", "96,128"),
+            ("--method", "cam"),
+            ("--method", "gradcam"),
             ("--class", "top3"),
             ("--class", "it's"),
             ("--intensity", "0.7"),
@@ -100,11 +103,12 @@ def test_the_latest_run_of_a_folder_is_read(tmp_path: Path) -> None:
 
 
 def test_all_that_is_known_is_listed() -> None:
-    run = RunFile(
-        {"a_b": 1, "none": None, "model": {"c": [1, 2]}}, "", (), {"d": 0.5}, {"keras": "3"}
-    )
-    assert setting_rows(run) == [("a b", "1"), ("c", "1,2"), ("d", "0.5"), ("keras", "3")]
-    other = RunFile({"a_b": 2, "model": {"c": [1, 2]}, "e": True}, "")
+    settings = {"a_b": 1, "none": None, "model": {"c": [1, 2]}}
+    run = RunFile(settings, "", ("cam",), decided={"d": 0.5}, versions={"keras": "3"})
+    assert setting_rows(run) == [
+        *(("methods", "cam"), ("a b", "1"), ("c", "1,2"), ("d", "0.5"), ("keras", "3"))
+    ]
+    other = RunFile({"a_b": 2, "model": {"c": [1, 2]}, "e": True}, "", ("cam",))
     assert differing(run, other) == [("a b", "1", "2"), ("e", "", "True")]
 
 

@@ -67,10 +67,14 @@ function differs(record) {
   return Boolean(one && two && one[0] !== two[0]);
 }
 
-// What a map is called beside others of its image.
-function makerName(number) {
+// What made a map: the method and, where it matters, the layer.
+const LAYERS = new Set(DATA.makers.map(([, layer]) => layer));
+
+function makerName(number, whole = false) {
   const [method, layer] = DATA.makers[number] || ["", ""];
-  return [visible(method), visible(layer)].filter(Boolean).join(" \u00b7 ");
+  const title = Object.hasOwn(DATA.titles, method) ? DATA.titles[method] : visible(method);
+  const shown = whole || LAYERS.size > 1 ? visible(layer) : "";
+  return [title, shown].filter(Boolean).join(" \u00b7 ");
 }
 
 function percent(value, digits = 0) {

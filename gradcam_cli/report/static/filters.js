@@ -63,11 +63,21 @@ function chosen(state, confident = true) {
   return places;
 }
 
+let ranks = null;
+
+function ranksByName() {
+  const compare = new Intl.Collator("en", { numeric: true }).compare;
+  const names = RECORDS.map(source);
+  const made = new Uint32Array(names.length);
+  const inOrder = names.map((_, place) => place).sort((a, b) => compare(names[a], names[b]) || a - b);
+  inOrder.forEach((place, rank) => (made[place] = rank));
+  return made;
+}
+
 function ordered(places, sort) {
   if (sort === "name") {
-    const keys = new Map(places.map((place) => [place, source(RECORDS[place])]));
-    const compare = new Intl.Collator("en", { numeric: true }).compare;
-    return [...places].sort((a, b) => compare(keys.get(a), keys.get(b)) || a - b);
+    ranks = ranks || ranksByName();
+    return [...places].sort((a, b) => ranks[a] - ranks[b]);
   }
   const [, number, down] = SORTS[sort];
   if (!number) return places;

@@ -116,7 +116,8 @@ function frame(record, map, base = DATA.base) {
   const over = map ? overlayOf(map, false, base) : [];
   if (under.length) made.append(image(under, "", (lost) => lost.remove(), "under"));
   if (over.length && !(map && isEmpty(map) && under.length)) {
-    made.append(image(over, "", (lost) => lost.remove(), "over"));
+    const gone = (lost) => lost.replaceWith(element("p", { class: "absent" }, "the heatmap is not in the folder"));
+    made.append(image(over, "", gone, "over"));
   }
   if (!made.children.length || (map && isEmpty(map))) made.append(element("p", { class: "absent" }, absence(record, map)));
   made.classList.toggle("alone", !under.length);

@@ -8,9 +8,14 @@ let overlay = 100;
 const A_MOMENT = 150;
 
 function ask(change, replacing = false) {
-  const hash = hashOf({ ...state, ...change });
+  go(hashOf({ ...state, ...change }), replacing);
+}
+
+// The browser tells of a new address only later.
+function go(hash, replacing) {
   if (replacing) location.replace(hash);
   else location.hash = hash;
+  follow();
 }
 
 function follow() {
@@ -20,7 +25,7 @@ function follow() {
     if ($("view").open) $("view").close();
   }
   draw();
-  if (place !== null) open(place);
+  if (place !== null && !(place === view.place && $("view").open)) open(place);
 }
 
 function draw() {

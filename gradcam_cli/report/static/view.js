@@ -52,7 +52,7 @@ function spotOf(place) {
 
 function turn(by) {
   const [spot, list] = spotOf(view.place);
-  if (spot + by in list) location.replace(linkOf(RECORDS[list[spot + by]]));
+  if (spot + by in list) go(linkOf(RECORDS[list[spot + by]]), true);
 }
 
 // ---- picture, overlay and bare heat side by side
@@ -182,12 +182,17 @@ function ranking(rowsOf, record) {
 function ranked(row, record) {
   const sure = probability(row);
   const isTrue = TRUTHS && truth(record) !== null && means(truth(record), row[0]);
-  const score = typeof row[2] === "number" ? "score " + decimal(row[2], 3) : "not finite";
+  const score = typeof row[2] === "number" ? "score " + decimal(row[2], 2) : "not finite";
   return element(
     "li",
     {},
     element("span", { class: "label", title: IDS[row[0]] }, NAMES[row[0]], isTrue ? element("span", { class: "good" }, " \u2713 true class") : null),
-    element("span", { class: "number" }, sure === null ? score : percent(sure, 1)),
+    element(
+      "span",
+      { class: "number" },
+      sure === null ? score : percent(sure, 1),
+      sure !== null && typeof row[2] === "number" ? element("small", { title: "score" }, decimal(row[2], 2)) : null,
+    ),
     sure === null ? null : meter(sure),
   );
 }
@@ -222,7 +227,7 @@ function facts(record) {
     if (typeof map[2] === "number") known.push(["score", decimal(map[2], 3)]);
     if (map[3]) known.push(["peak", "x " + map[3][0] + ", y " + map[3][1]]);
     if (typeof map[8] === "number") known.push(["heat in the border", percent(map[8])]);
-    if (makerName(maker(map))) known.push(["method and layer", makerName(maker(map))]);
+    if (makerName(maker(map), true)) known.push(["method and layer", makerName(maker(map), true)]);
   }
   if (apart(record) !== null) known.push(["maps apart", apart(record).toFixed(3)]);
   if (warning(record)) known.push(["warning", warning(record)]);
