@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from gradcam_cli.cam.answer import Answer
+from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cli import app
 from gradcam_cli.errors import ModelError
 from gradcam_cli.explainer import traced
@@ -28,6 +28,7 @@ from tests.asking import ask
 from tests.oracles import grad_cam
 from tests.processes import records
 from tests.zoo import CASES, Built, Case, parts
+from tests.zoo.expected import applicable, distances
 from tests.zoo.table import PAGE, table
 
 Pixels = NDArray[np.uint8]
@@ -70,12 +71,30 @@ def made(network: Any, ports: Ports, case: Case) -> Model:
     )
 
 
-def explain(network: Any, ports: Ports, case: Case, pixels: Pixels) -> list[Answer]:
-    model = made(network, ports, case)
-    question = ask(0, case.classes, layer=case.layer, call=case.call)
-    explainer = traced(model, question, len(pixels))
+def explain(
+    network: Any, ports: Ports, case: Case, pixels: Pixels
+) -> tuple[dict[str, NDArray[Any]], str]:
+    """The maps ``[classes, N, u, v]`` of every method of one pass, and the kind of head."""
+    methods = applicable(case)
+    spec = ask(0, case.classes, layer=case.layer, call=case.call, methods=methods)
+    explainer = traced(made(network, ports, case), spec, len(pixels))
     assert explainer.facts.layers[0].grid == case.grid
-    return list(explainer.many(list(pixels)))
+    answers = list(explainer.many(list(pixels)))
+    maps = {
+        name: np.stack([[m.raw for m in each.maps if m.method == name] for each in answers], axis=1)
+        for name in methods
+    }
+    return maps, explainer.facts.head
+
+
+def check_refusals(network: Any, ports: Ports, case: Case) -> None:
+    """Whatever is not defined for a case is refused, and the hint names what is."""
+    for name in {"cam", "finercam"} - set(applicable(case)):
+        spec = ask(0, case.classes, layer=case.layer, call=case.call, method=name)
+        with pytest.raises(ModelError) as caught:
+            traced(made(network, ports, case), spec, case.batch or 1)
+        assert METHODS[name].title in caught.value.message
+        assert "--method gradcam" in caught.value.hint or "--layer" in caught.value.hint
 
 
 def state(network: Any) -> tuple[str, list[bytes], dict[str, set[str]]]:
@@ -126,14 +145,17 @@ def test_every_structure(case: Case, tmp_path: Path) -> None:
     assert (found.default, found.inside) == (case.default, case.inside)
     run(network, ports, tf.constant(pixels, tf.float32))  # layers may set up something lazily
     remembered = state(network)
-    explained = explain(network, ports, case, pixels)
+    maps, head = explain(network, ports, case, pixels)
+    check_refusals(network, ports, case)
     check = check_gradient(made(network, ports, case), case.layer, seed=len(case.name))
     assert check.passed, check
     assert check.clear
     assert state(network) == remembered
-    raw = np.stack([[item.raw for item in each.maps] for each in explained], axis=1)
     expected = reference(built, case, pixels)
-    assert apart(raw, expected) <= case.tolerance
+    assert apart(maps["gradcam"], expected) <= case.tolerance
+    far = distances(built, case, pixels, head == "softmax", maps)
+    assert {name: far[name] for name in far if far[name] > case.tolerance} == {}
+    assert {"gradcam", "hirescam", "layercam"} <= set(far)
 
     # The same by the command line, from an HDF5 file where there can be one.
     if case.no_h5:

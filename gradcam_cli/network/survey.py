@@ -33,8 +33,9 @@ _MEMORY = 2
 class LayerRow:
     """One layer that can be explained: its path, class, call number, grid and channels.
 
-    ``tokens`` says that the grid is folded from the tokens of a transformer. ``places`` say where
-    its rows and columns lie in the network's input, None where that is not known.
+    ``tokens`` says that the grid is folded from the tokens of a transformer, and ``reached`` that
+    the score depends on more than one of them. ``places`` say where its rows and columns lie in the
+    network's input, None where that is not known.
     """
 
     path: str
@@ -44,6 +45,7 @@ class LayerRow:
     channels: int
     tokens: bool = False
     places: tuple[Place | None, Place | None] = (None, None)
+    reached: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ def survey(network: Any, ports: Ports) -> Survey:
         chosen = default_map(anatomy)
         if chosen.features.tokens:
             alive = _alive(network, ports, 255.0 if inside else 1.0)
+            described = replace(described, layers=_reached(described.layers, alive))
             chosen = default_map(anatomy, alive)
     except ModelError as error:
         return replace(described, reason=error.message)
@@ -180,6 +183,12 @@ def _alive(network: Any, ports: Ports, level: float) -> set[tuple[str, int]]:
     noise = np.random.default_rng(0).random(shape, dtype=np.float32) * level
     moved = trace(counts, tf.TensorSpec(shape, tf.float32))(tf.constant(noise))
     return {name for name, count in zip(names, moved, strict=True) if count.numpy() > 1}
+
+
+def _reached(rows: tuple[LayerRow, ...], alive: set[tuple[str, int]]) -> tuple[LayerRow, ...]:
+    return tuple(
+        replace(row, reached=not row.tokens or (row.path, row.call) in alive) for row in rows
+    )
 
 
 def _moved(each: FeatureMap, slope: Any) -> Any:
