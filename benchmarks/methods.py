@@ -31,7 +31,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,7 +68,8 @@ class Workers:
         if library not in self.processes:
             return math.nan
         process = self.processes[library]
-        process.stdin.write(f"{method} {count}\n")
+        with suppress(BrokenPipeError):
+            process.stdin.write(f"{method} {count}\n")
         answer = process.stdout.readline()
         if not answer:
             said = (self.folder / f"{library}.txt").read_text()
@@ -105,7 +106,7 @@ def write_inputs(network: str, pictures: int, folder: Path) -> None:
     np.savez(
         folder / "inputs.npz",
         pixels=pixels,
-        x=model.scaling.apply(pixels.astype("float32")),
+        x=np.float32(model.scaling.apply(pixels.astype("float32"))),
         classes=[answer.order[0] for answer in answers],
         logits=np.stack([answer.scores for answer in answers]),
     )
