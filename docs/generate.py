@@ -19,7 +19,8 @@ ROOT = Path(__file__).parent.parent
 
 EXIT_CODES = {
     ExitCode.DONE: "everything was done",
-    ExitCode.GATE_FAILED: "a gate failed: `--fail-on-empty`, or `doctor` found a wrong gradient",
+    ExitCode.GATE_FAILED: "a gate failed: `check` or `audit` found a difference, `--fail-on-empty` "
+    "an empty map, or `doctor` a wrong gradient",
     ExitCode.USAGE: "wrong usage, configuration or model, or an output that cannot be written",
     ExitCode.SOME_FAILED: "finished, but some pictures failed; their records say why",
     ExitCode.NO_PICTURE: "no usable picture",

@@ -117,7 +117,7 @@ def explain(
     ``images`` are paths, or uint8 RGB arrays ``[H, W, 3]``, one or several. ``classes`` are
     ``predicted``, ``topN``, indices, WordNet ids or names. ``layer`` and ``method`` are one or
     several; ``more`` are the other settings of ExplainSpec, such as ``score`` or ``smooth``.
-    Everything is kept in memory; ``run`` is for many images.
+    Everything stays in memory; ``run`` is for many images.
 
     Raises ImageError for an image that cannot be used, ModelError for a layer, class or method that
     the model does not allow, GradcamError for values that are not valid.

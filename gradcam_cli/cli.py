@@ -15,7 +15,10 @@ from typing import Annotated, Any
 import typer
 
 from gradcam_cli import __version__
+from gradcam_cli.commands.audit import audit
+from gradcam_cli.commands.baseline import baseline
 from gradcam_cli.commands.bench import bench
+from gradcam_cli.commands.check import check
 from gradcam_cli.commands.classes import classes
 from gradcam_cli.commands.config import CONFIG, Defaults, read_config
 from gradcam_cli.commands.doctor import doctor
@@ -27,11 +30,10 @@ from gradcam_cli.commands.models import models
 from gradcam_cli.commands.report import report
 from gradcam_cli.commands.run import predict, run
 from gradcam_cli.commands.scalings import scalings
+from gradcam_cli.commands.sheet import sheet
 from gradcam_cli.errors import ExitCode, GradcamError
 from gradcam_cli.process.streams import output_fault, prepare_streams, silence_output
 from gradcam_cli.process.supervisor import supervised
-
-__all__ = ["app", "main", "set_up"]
 
 _NUMPY_THREADS = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")
 """What OpenBLAS goes by, in this order."""
@@ -51,7 +53,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (run, predict, scalings, report, models, layers, classes, methods, doctor, bench):
+_VERBS = (
+    *(run, predict, baseline, check, audit, scalings, report, sheet),
+    *(models, layers, classes, methods, doctor, bench),
+)
+for _verb in _VERBS:
     app.command()(_verb)
 
 
@@ -143,12 +149,12 @@ def _defaults(config: str) -> Defaults:
 def set_up() -> None:
     """Choose how libraries compute, before they are imported; the user's own choice comes first.
 
-    What bounds the pictures that OpenCV and libjpeg read is not the user's choice but ours.
+    What bounds the images that OpenCV and libjpeg read is not the user's choice but ours.
     """
     for name in _PICTURE_BOUNDS:
         os.environ.pop(name, None)
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    # Each picture has a thread; NumPy's own would wait for work beside the network, at full speed.
+    # Each image has a thread; NumPy's own would wait for work beside the network, at full speed.
     if not any(name in os.environ for name in _NUMPY_THREADS):
         os.environ["OPENBLAS_NUM_THREADS"] = "1"
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # others may use the GPU as well

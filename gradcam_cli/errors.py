@@ -4,22 +4,13 @@
 
     GradcamError            a sentence for the user and a hint; exit code 2
     ├── ModelError          the model, its weights, a layer or a class
-    │   └── OutOfMemory     the model does not fit into memory, or not with so many pictures
-    └── ImageError          one picture: becomes a failed record, the run goes on
+    │   └── OutOfMemory     the model does not fit into memory, or not with so many images
+    └── ImageError          one image: becomes a failed record, the run goes on
 """
 
 from __future__ import annotations
 
 from enum import Enum, IntEnum
-
-__all__ = [
-    "ExitCode",
-    "FailureKind",
-    "GradcamError",
-    "ImageError",
-    "ModelError",
-    "OutOfMemory",
-]
 
 
 class ExitCode(IntEnum):
@@ -37,7 +28,7 @@ class ExitCode(IntEnum):
 
 
 class FailureKind(str, Enum):
-    """Why one image could not be used, as a word for grouping."""
+    """Why one image could not be used, as a name for grouping."""
 
     CHANGED = "changed"
     EMPTY = "empty"

@@ -14,8 +14,6 @@ from typing import Any
 
 from gradcam_cli.errors import ModelError
 
-__all__ = ["keras", "own_settings", "tf"]
-
 _NOWHERE = os.devnull
 """As ``KERAS_HOME``: no keras.json lies in it, and none can be written."""
 
@@ -30,8 +28,9 @@ def _import_keras() -> Any:
         theirs = {name: os.environ.pop(name) for name in named}
         os.environ |= {"KERAS_BACKEND": "tensorflow", "KERAS_HOME": _NOWHERE}
         try:
-            importlib.import_module("tensorflow")
-            importlib.import_module("keras")
+            with _without_matplotlib():
+                importlib.import_module("tensorflow")
+                importlib.import_module("keras")
         finally:
             del os.environ["KERAS_BACKEND"], os.environ["KERAS_HOME"]
             os.environ |= theirs
@@ -43,6 +42,22 @@ def _import_keras() -> Any:
             "import gradcam_cli before Keras, or set KERAS_BACKEND=tensorflow",
         )
     return found
+
+
+@contextmanager
+def _without_matplotlib() -> Iterator[None]:
+    """Keep Keras's galleries from importing matplotlib, half a second that no command has use for.
+
+    In a program of somebody else's they work as ever.
+    """
+    hidden = "gradcam_cli.cli" in sys.modules and "matplotlib" not in sys.modules
+    if hidden:
+        sys.modules["matplotlib"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if hidden:
+            del sys.modules["matplotlib"]
 
 
 keras: Any = _import_keras()

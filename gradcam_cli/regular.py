@@ -13,21 +13,26 @@ import re
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["MOST_BYTES", "check_regular", "open_regular", "pieces", "read_bounded"]
+from gradcam_cli.errors import GradcamError, ModelError
+from gradcam_cli.spelling import nearby
 
 _KB, _MB, _GB = 1000, 1000**2, 1000**3
 
 MOST_BYTES = {
     "--architecture": 32 * _MB,
+    "BASELINE": 512 * _MB,
     "--config": 100 * _KB,
     "--custom-objects": 16 * _MB,
     "--input": _GB,
     "--labels": 32 * _MB,
     "--model": 64 * _GB,
+    "--regions": 256 * _MB,
     "--target": 16 * _MB,
+    "--truth": 32 * _MB,
     "--weights": 64 * _GB,
 }
 """How large a file each option takes; tens of times what was ever seen."""
@@ -51,6 +56,20 @@ _KINDS = (
 )
 _PIPED: dict[tuple[str, int, int], bytes] = {}
 """What came out of pipes: it comes once, and is asked for again."""
+
+
+@contextmanager
+def readable(
+    path: Path, option: str, hint: str, kind: type[GradcamError] = ModelError
+) -> Iterator[None]:
+    """Turn an OSError of a file that ``option`` names into an error of a ``kind``, with a hint."""
+    named = f"{option}: " if option else ""
+    try:
+        yield
+    except FileNotFoundError:
+        raise kind(f"{named}there is no file {path}", nearby(path)) from None
+    except OSError as error:
+        raise kind(f"{named}cannot read {path}: {error.strerror}", hint) from error
 
 
 def check_regular(path: Path, option: str = "") -> None:
@@ -111,7 +130,7 @@ def _facts(path: Path) -> os.stat_result:
 
 
 def _opened(path: Path, option: str = "", *, pipe: bool = False) -> BinaryIO:
-    """Open what was looked at before, and look again: it may be another thing by now."""
+    """Open what was checked before, and check again: it may be another thing by now."""
     end = os.open(path, _READ)
     try:
         facts = os.fstat(end)

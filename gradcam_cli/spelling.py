@@ -7,27 +7,25 @@ from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
-__all__ = ["nearby", "nearest", "suggestion"]
-
 _MOST = 10_000
 """Names of a folder; more are not compared."""
 
 
-def nearest(word: str, known: Iterable[str], count: int = 3) -> list[str]:
-    """Return the known names most like ``word``, best first; spelling and case are forgiven."""
+def nearest(typed: str, known: Iterable[str], count: int = 3) -> list[str]:
+    """Return the known names most like ``typed``, best first; spelling and case are forgiven."""
     by_key: dict[str, str] = {}
     for name in known:
         by_key.setdefault(name.casefold(), name)
-    hits = difflib.get_close_matches(word.casefold(), by_key, n=count, cutoff=0.6)
+    hits = difflib.get_close_matches(typed.casefold(), by_key, n=count, cutoff=0.6)
     if len(hits) < count:
-        part = word.casefold()
+        part = typed.casefold()
         hits += [key for key in by_key if part and part in key and key not in hits]
     return [by_key[key] for key in hits[:count]]
 
 
-def suggestion(word: str, known: Iterable[str], otherwise: str = "") -> str:
+def suggestion(typed: str, known: Iterable[str], otherwise: str = "") -> str:
     """Return ``did you mean ...?`` for a misspelt name, or ``otherwise`` when nothing is near."""
-    names = nearest(word, known)
+    names = nearest(typed, known)
     if not names:
         return otherwise
     listed = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " or " + names[-1]

@@ -7,8 +7,6 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-__all__ = ["NotTextError", "decoded", "in_utf8", "is_unmarked_utf16", "line_text", "printable"]
-
 _MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),

@@ -23,14 +23,12 @@ from gradcam_cli.network.survey import is_pooled
 from gradcam_cli.network.tap import Step, recording, trace
 from gradcam_cli.spec.explain import ExplainSpec
 
-__all__ = ["Check", "check_gradient", "self_test"]
-
 _STEPS = (3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4)
 _DIRECTIONS = 3
 _ALIKE = 1e-2
 """Of the usual activation: those that differ by less move together."""
 _ROUNDED = 0.2
-"""How much of a direction may be lost in rounding before a step is too short to tell anything."""
+"""How much of a direction may be lost in rounding before a step is too short to show anything."""
 _FLOAT32 = (2e-2, 1e-3)
 _ALONE = 1e-2
 """Between a batch and its images alone: saturated layers enlarge the rounding of large sums."""
@@ -56,9 +54,9 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class _Probe:
-    """A layer on a test picture: activations and gradient as they are and folded, and the score.
+    """A layer on a test image: activations and gradient as they are and folded, and the score.
 
-    ``score`` runs the network on other activations of that layer. ``pooled`` tells that the head
+    ``score`` runs the network on other activations of that layer. ``pooled`` says that the head
     takes the layer's average over the grid; ``tolerances`` are those of its precision.
     """
 
@@ -75,9 +73,9 @@ class _Probe:
 def self_test(model: Model, layer: str, seed: int = 0) -> list[Check]:
     """Return what a model says when its explanations at ``layer`` are held against themselves.
 
-    The gradient must be that of central differences, a batch must give what its pictures give one
+    The gradient must be that of central differences, a batch must give what its images give one
     by one, and where the head is a global average into a dense layer, the maps must add up to the
-    logit. The pictures are noise from ``seed``. Raises ModelError when the layer cannot be
+    logit. The images are noise from ``seed``. Raises ModelError when the layer cannot be
     explained.
     """
     model = _scaled(model)
@@ -106,7 +104,7 @@ def _noise(model: Model, count: int, seed: int) -> NDArray[np.uint8]:
 
 
 def _probe(model: Model, layer: str, seed: int) -> _Probe:
-    """Run the network on a test picture, and make it run with the layer's output put in."""
+    """Run the network on a test image, and make it run with the layer's output put in."""
     facts: dict[str, Any] = {}
     pictures = model.scaling.apply(tf.cast(_noise(model, model.ports.batch or 1, seed), tf.float32))
 
@@ -140,7 +138,7 @@ def _probe(model: Model, layer: str, seed: int) -> _Probe:
 
 
 def _put_in(model: Model, step: Step, class_axis: int, weights: Any, specs: tuple[Any, Any]) -> Any:
-    """Trace the first picture's score as a function of the pictures and of a layer's output.
+    """Trace the first image's score as a function of the images and of a layer's output.
 
     ``weights`` ``[M, C]`` say what of the logits of M cells makes the score: a map of classes keeps
     the cells that the class won at first, since a sum over others would jump.
@@ -264,7 +262,7 @@ def _rounding(probe: _Probe) -> float:
 
 
 def _against_singles(model: Model, layer: str, probe: _Probe, seed: int) -> Check:
-    """Compare the maps of a batch with those of its pictures alone."""
+    """Compare the maps of a batch with those of its images alone."""
     spec = ExplainSpec(classes=(f"index:{probe.index}",), layers=(layer,))
     count = model.ports.batch or 3
     pictures = _noise(model, count, seed)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gradcam_cli.cli import app
+from gradcam_cli import cli
 from gradcam_cli.errors import GradcamError
 
 SAMPLES = Path(__file__).parent.parent / "sample_images"
@@ -22,11 +24,11 @@ Result = subprocess.CompletedProcess[str]
 
 
 def gradcam(
-    *words: str | Path, cwd: Path, stdin: str = "", env: Mapping[str, str] | None = None
+    *arguments: str | Path, cwd: Path, stdin: str = "", env: Mapping[str, str] | None = None
 ) -> Result:
-    """Run ``gradcam WORDS`` in ``cwd``."""
+    """Run ``gradcam ARGUMENTS`` in ``cwd``."""
     return subprocess.run(
-        [sys.executable, "-m", "gradcam_cli", *map(str, words)],
+        [sys.executable, "-m", "gradcam_cli", *map(str, arguments)],
         cwd=cwd,
         input=stdin,
         env={**os.environ, **(env or {})},
@@ -37,12 +39,25 @@ def gradcam(
     )
 
 
-def refusal(*words: str | Path) -> GradcamError:
+def refusal(*arguments: str | Path) -> GradcamError:
     """Return the error of a refused command, run in this process: TensorFlow is here already."""
     with pytest.raises(GradcamError) as caught:
-        app([str(word) for word in words], standalone_mode=False)
+        cli.app([str(argument) for argument in arguments], standalone_mode=False)
     assert caught.value.exit_code == 2
     return caught.value
+
+
+def inside(*arguments: str | Path) -> Result:
+    """Run ``gradcam ARGUMENTS`` in this process, which has TensorFlow, for what it says and writes.
+
+    Paths are absolute. What belongs to a process (its streams, its start and its end) is not shown.
+    """
+    said = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2)]
+    with redirect_stdout(said[0]), redirect_stderr(said[1]):
+        code = cli._run([str(argument) for argument in arguments], "", debug=False)
+    for stream in said:
+        stream.seek(0)
+    return subprocess.CompletedProcess(arguments, code, said[0].read(), said[1].read())
 
 
 def records(folder: Path) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.processes import LITE0, SAMPLES, gradcam, problem, records
+from tests.processes import LITE0, SAMPLES, gradcam, problem, records, refusal
 from tests.report.made import done, failed, guess, heatmap, manifest
 from tests.report.test_page import Reader
 
@@ -18,8 +18,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose ``out`` holds a run of one picture."""
     place = tmp_path_factory.mktemp("run")
     (place / "sample_images").symlink_to(SAMPLES)
-    result = gradcam("run", "sample_images", *LITE0, "--limit", "1", "-q", "-o", "out", cwd=place)
+    words = ("run", "sample_images", *LITE0, "--limit", "1", "-o", "out", "--report")
+    result = gradcam(*words, cwd=place)
     assert result.returncode == 0, result.stderr
+    assert result.stderr.splitlines()[-1] == "the report is out/report.html"
     return place
 
 
@@ -28,6 +30,7 @@ def read(path: Path) -> Reader:
 
 
 def test_a_run_becomes_a_page(run: Path) -> None:
+    assert read(run / "out" / "report.html").data()["records"]
     result = gradcam("report", "out", cwd=run)
     assert (result.returncode, result.stdout) == (0, "")
     assert result.stderr == "1 picture; the report is out/report.html\n"
@@ -35,7 +38,7 @@ def test_a_run_becomes_a_page(run: Path) -> None:
     (record,) = records(run / "out")
     (row,) = data["records"]
     assert row[0] == record["source"]
-    assert [data["classes"][which][2] for which, _ in row[3]] == [
+    assert [data["classes"][which][2] for which, _, _ in row[3]] == [
         prediction["name"] for prediction in record["predictions"]
     ]
     overlay = run / "out" / unquote(data["base"] + row[4][0][5])
@@ -66,6 +69,57 @@ def test_the_numbers_as_json(run: Path) -> None:
     data = read(run / "pages" / "page.html").data()
     linked = run / "pages" / unquote(data["base"] + data["records"][0][4][0][5])
     assert linked.is_file()
+
+
+def test_truth_and_one_file_to_mail(run: Path) -> None:
+    (record,) = records(run / "out")
+    name = Path(record["source"]).name
+    best = record["predictions"][0]["name"].replace("_", " ").upper()
+    (run / "truth.csv").write_text(f"file,class\n{name},{best}\nnone.jpg,x\n", encoding="utf-8")
+    words = ("report", "out", "--truth", "truth.csv", "--embed", "-o", "mail.html")
+    result = gradcam(*words, cwd=run)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.splitlines() == [
+        "warning: truth.csv names pictures that the run has not: none.jpg",
+        "1 picture, 100.0% right; the report is mail.html",
+    ]
+    (row,) = read(run / "mail.html").data()["records"]
+    assert [row[8][:23], row[4][0][7][:23]] == 2 * ["data:image/webp;base64,"]
+    assert row[7] == ""
+    numbers = json.loads(gradcam(*words, "--json", cwd=run).stdout)
+    assert numbers["truth"]["accuracy"] == 1
+    assert numbers["truth"]["confused"] == []
+
+
+def test_a_run_compared_with_itself(run: Path) -> None:
+    result = gradcam("report", "out", "out", cwd=run)
+    assert result.stderr == "1 picture; the report is out/compare.html\n"
+    data = read(run / "out" / "compare.html").data()
+    assert data["runs"] == ["out", "out"]
+    assert data["records"][0][10][2] == 0
+
+
+def test_the_browser_is_opened(run: Path) -> None:
+    browser = run / "browser.sh"
+    browser.write_text('#!/bin/sh\necho "$1" > opened.txt\n', encoding="utf-8")
+    browser.chmod(0o755)
+    result = gradcam("report", "out", "--open", cwd=run, env={"BROWSER": str(browser)})
+    assert result.returncode == 0, result.stderr
+    opened = (run / "opened.txt").read_text(encoding="utf-8").strip()
+    assert opened == (run / "out" / "report.html").as_uri()
+
+
+def test_a_run_with_another_s_page_in_its_place_is_refused_before_it_starts(tmp_path: Path) -> None:
+    theirs = tmp_path / "report.html"
+    theirs.write_text("mine", encoding="utf-8")
+    error = refusal("run", SAMPLES, *LITE0, "-o", tmp_path, "--report")
+    assert "is not a report of gradcam's" in error.message
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_third_run_is_refused(tmp_path: Path) -> None:
+    said = problem(gradcam("report", "a", "b", "c", cwd=tmp_path))
+    assert "name one or two folders" in said
 
 
 def test_shards_become_one_page(tmp_path: Path) -> None:

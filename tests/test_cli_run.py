@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gradcam_cli.models.labels import imagenet_labels
-from tests.processes import LITE0, SAMPLES, gradcam, problem, records, refusal
+from tests.processes import LITE0, SAMPLES, gradcam, inside, problem, records, refusal
 from tests.tiny import write_pictures
 
 EXPECTED = {
@@ -111,9 +111,9 @@ def test_running_again_does_nothing_again(finished: Path) -> None:
     assert (finished / "gradcam_output" / "manifest.jsonl").read_bytes() == before
 
 
-def test_intensity_zero_gives_back_the_pixels(tmp_path: Path) -> None:
-    words = ("run", SAMPLES / "cat.jpg", *LITE0, "-i", "0", "--format", "png", "-o", "out")
-    assert gradcam(*words, cwd=tmp_path).returncode == 0
+def test_intensity_zero_gives_back_the_pixels(tiny: Path, tmp_path: Path) -> None:
+    words = ("run", SAMPLES / "cat.jpg", "-m", tiny, "-i", "0", "--format", "png")
+    assert inside(*words, "-o", tmp_path / "out").returncode == 0
     (record,) = records(tmp_path / "out")
     drawn = cv2.imread(str(tmp_path / "out" / record["explanations"][0]["files"]["overlay"]))
     np.testing.assert_array_equal(drawn, cv2.imread(str(SAMPLES / "cat.jpg")))
@@ -140,17 +140,20 @@ def test_a_class_has_many_names(tmp_path: Path) -> None:
     assert record["sha256"] == hashlib.sha256((SAMPLES / "coffee.jpg").read_bytes()).hexdigest()
 
 
-def test_predict_writes_nothing(tmp_path: Path) -> None:
-    result = gradcam("predict", SAMPLES / "cat.jpg", *LITE0, "-k", "2", "--json", cwd=tmp_path)
+def test_predict_takes_lists_and_standard_input_and_writes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text(f"{SAMPLES / 'cat.jpg'}\n", encoding="utf-8")
+    words = ("@list.txt", "-", SAMPLES / "p*r*ots.jpg", "-k", "2", "--json")
+    result = gradcam("predict", *words, *LITE0, cwd=tmp_path, stdin=f"{SAMPLES / 'coffee.jpg'}\n")
     assert result.returncode == 0, result.stderr
-    record = json.loads(result.stdout)
-    assert record["predictions"][0]["name"] == "Egyptian_cat"
-    assert len(record["predictions"]) == 2
-    assert record["explanations"] == []
-    assert list(tmp_path.iterdir()) == []
+    found = [json.loads(line) for line in result.stdout.splitlines()]
+    names = [record["predictions"][0]["name"] for record in found]
+    assert names == ["Egyptian_cat", "espresso", "macaw"]
+    assert {len(record["predictions"]) for record in found} == {2}
+    assert not any(record["explanations"] for record in found)
+    assert [path.name for path in tmp_path.iterdir()] == ["list.txt"]
 
 
-def test_bad_pictures_fail_alone(tmp_path: Path) -> None:
+def test_bad_pictures_fail_alone(tiny: Path, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     whole = (SAMPLES / "cat.jpg").read_bytes()
@@ -158,7 +161,7 @@ def test_bad_pictures_fail_alone(tmp_path: Path) -> None:
     (folder / "b-text.jpg").write_text("no picture", encoding="utf-8")
     (folder / "c-cut.jpg").write_bytes(whole[: len(whole) // 2])
     (folder / "d-good.jpg").write_bytes(whole)
-    result = gradcam("run", "in", *LITE0, "-o", "out", cwd=tmp_path)
+    result = gradcam("run", "in", "-m", tiny, "-o", "out", cwd=tmp_path)
     assert result.returncode == 3, result.stderr
     statuses = {
         r["source"]: (r["status"], (r["error"] or {}).get("kind"))
@@ -172,7 +175,7 @@ def test_bad_pictures_fail_alone(tmp_path: Path) -> None:
     }
     assert "1 picture done, 3 failed" in result.stderr
     (folder / "d-good.jpg").unlink()
-    assert gradcam("run", "in", *LITE0, "-o", "none", cwd=tmp_path).returncode == 4
+    assert inside("run", folder, "-m", tiny, "-o", tmp_path / "none").returncode == 4
 
 
 def test_no_picture_at_all_is_4(tmp_path: Path) -> None:
@@ -200,9 +203,14 @@ def test_no_picture_at_all_is_4(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_words_are_refused_before_any_work(
-    words: tuple[str, ...], message: str, hint: str, tmp_path: Path
+    words: tuple[str, ...],
+    message: str,
+    hint: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    said = problem(gradcam("run", SAMPLES, *words, cwd=tmp_path))
+    monkeypatch.chdir(tmp_path)
+    said = problem(inside("run", SAMPLES, *words))
     assert message in said.splitlines()[0]
     assert hint in said.splitlines()[1]
     assert not (tmp_path / "gradcam_output" / "manifest.jsonl").exists()
@@ -230,6 +238,12 @@ def test_wrong_names_are_answered_with_the_nearest(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_wrong_option_ends_a_process_at_once(tmp_path: Path) -> None:
+    said = problem(gradcam("run", SAMPLES, "--modle", "vgg16", cwd=tmp_path))
+    assert "--modle" in said
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_output_folder_is_checked_first(tmp_path: Path) -> None:
     pictures = tmp_path / "in"
     pictures.mkdir()
@@ -242,30 +256,21 @@ def test_the_output_folder_is_checked_first(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
 
 
-def test_sources_are_never_written_to(tmp_path: Path) -> None:
+def test_sources_are_never_written_to(tiny: Path, tmp_path: Path) -> None:
     picture = tmp_path / "cat.jpg"
     picture.write_bytes((SAMPLES / "cat.jpg").read_bytes())
     before = picture.read_bytes(), picture.stat().st_mtime_ns
     output = tmp_path / "out"
-    assert gradcam("run", "cat.jpg", *LITE0, "-o", "out", cwd=tmp_path).returncode == 0
+    words = ("run", picture, "-m", tiny, "-o", output)
+    assert inside(*words).returncode == 0
     (record,) = records(output)
     overlay = output / record["explanations"][0]["files"]["overlay"]
     overlay.unlink()
     overlay.symlink_to(picture)
-    again = gradcam("run", "cat.jpg", *LITE0, "-o", "out", "--overwrite", cwd=tmp_path)
+    again = inside(*words, "--overwrite")
     assert again.returncode == 0, again.stderr
     assert (picture.read_bytes(), picture.stat().st_mtime_ns) == before
     assert not overlay.is_symlink()
-
-
-def test_lists_and_standard_input_name_pictures(tmp_path: Path) -> None:
-    (tmp_path / "list.txt").write_text(f"{SAMPLES / 'cat.jpg'}\n", encoding="utf-8")
-    words = ("@list.txt", "-", SAMPLES / "p*r*ots.jpg")
-    result = gradcam(
-        "predict", *words, *LITE0, "--json", cwd=tmp_path, stdin=f"{SAMPLES / 'coffee.jpg'}\n"
-    )
-    names = [json.loads(line)["predictions"][0]["name"] for line in result.stdout.splitlines()]
-    assert names == ["Egyptian_cat", "espresso", "macaw"]
 
 
 def test_the_labels_are_the_package_s_own() -> None:
@@ -294,6 +299,6 @@ def test_auto_tries_batch_sizes_once_and_goes_on_with_the_one_it_found(
 
 
 @pytest.mark.parametrize("size", ["0", "-1", "many", "1.5", ""])
-def test_a_batch_size_is_a_number_or_auto(size: str, tmp_path: Path) -> None:
-    result = gradcam("run", "x.jpg", f"--batch-size={size}", cwd=tmp_path)
-    assert "neither auto nor a number" in problem(result)
+def test_a_batch_size_is_a_number_or_auto(size: str) -> None:
+    said = problem(inside("run", "x.jpg", f"--batch-size={size}"))
+    assert "neither auto nor a number" in said

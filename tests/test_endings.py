@@ -16,7 +16,7 @@ import pytest
 from gradcam_cli.commands.tally import Tally
 from gradcam_cli.errors import ExitCode
 from gradcam_cli.images.encode import encode
-from tests.processes import gradcam, problem, records
+from tests.processes import gradcam, inside, problem, records
 from tests.tiny import noise
 
 
@@ -166,7 +166,8 @@ def test_numbers_that_are_not_finite(tiny: Path, folder: Path) -> None:
     dense = model.layers[-1]
     dense.set_weights([np.full_like(weight, np.nan) for weight in dense.get_weights()])
     model.save(folder / "nan.keras")
-    result = gradcam("run", "in/1.png", "--model", "nan.keras", "-o", "out", cwd=folder)
+    words = ("run", folder / "in" / "1.png", "--model", folder / "nan.keras")
+    result = inside(*words, "-o", folder / "out")
     assert result.returncode == 0, result.stderr
     (record,) = records(folder / "out")
     assert {row["score"] for row in record["predictions"]} == {None}

@@ -26,10 +26,10 @@ def generator() -> ModuleType:
 
 
 def examples() -> list[str]:
-    """Every pasteable command of the README that needs nothing but the repository."""
+    """Every pasteable run of the README that needs nothing but the repository."""
     blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.S)
     lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line.startswith("gradcam") and "sample_images" in line]
+    return [line for line in lines if line.startswith("gradcam run") and "sample_images" in line]
 
 
 def test_generated_parts_are_up_to_date() -> None:

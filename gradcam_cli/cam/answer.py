@@ -34,7 +34,7 @@ class Facts:
     ``head`` is the kind of head; ``logits_found`` tells that its scores are logits behind a visible
     softmax or sigmoid. ``precision`` is what the layers that are explained are computed in;
     predictions alone have no ``layers``. ``passes`` are how many times methods that need more than
-    one pass run the network for each image.
+    one pass run the network for each image, ``cautions`` what misleads about the layers chosen.
     """
 
     batch_size: int
@@ -43,6 +43,7 @@ class Facts:
     precision: str = ""
     layers: tuple[LayerFacts, ...] = ()
     passes: Mapping[str, int] = field(default_factory=dict)
+    cautions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ large their numbers are. Then each cell is the ``mean`` of the layers, their ``m
 ``product``, which leaves only what all layers show.
 
 LayerCAM's authors take the maximum of maps that went through ``tanh(2 M / max M)`` (Jiang et al.
-2021, "LayerCAM: Exploring Hierarchical Class Activation Maps for Localization", eq. 9). That lifts
-faint heat, and does so for all maps alike: it changes no order, so ``max`` is their map behind one
-curve of brightness, which is left out here. torch-cam takes the curve for its LayerCAM alone and
-stretches maps over one another as if every grid tiled the input; pytorch-grad-cam takes the mean.
+2021, "LayerCAM: Exploring Hierarchical Class Activation Maps for Localization", eq. 9 as torch-cam
+cites it). That lifts faint heat. Taken for every layer it changes no order, so ``max`` is that map
+behind one curve of brightness, which is left out here. torch-cam takes the curve for its LayerCAM
+alone and stretches maps over one another as if every grid tiled the input; pytorch-grad-cam takes
+the mean.
 """
 
 from __future__ import annotations

@@ -70,4 +70,4 @@ def _along(maps: NDArray[Any], axis: int, at: NDArray[np.float64]) -> NDArray[An
         return here
     there = np.take(maps, np.minimum(lower + 1, last), axis)
     share = share.reshape(-1, *(1,) * (-axis - 1))
-    return np.where(share > 0, here * (1 - share) + there * share, here)
+    return np.asarray(here * (1 - share) + there * share)

@@ -25,8 +25,8 @@ __all__ = [
     "occlusion_cells",
 ]
 
-_PATCHES = 7
-"""How many occluding patches lie side by side; of 224 pixels, one takes 32."""
+_PATCHES = 4
+"""How many occluding patches lie side by side; smaller ones hardly move a good network's score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ def _drop(A: Any, before: Any, scores: Any, xp: Any) -> Any:
 def occlusion(patch: int = 0, stride: int = 0, fill: float = 0.0) -> Passes:
     """Return occlusion: ``y - y_ij``, y_ij the score while a patch hides the input around i, j.
 
-    ``patch`` and ``stride`` are pixels of the network's input; by default a patch is a seventh of
+    ``patch`` and ``stride`` are pixels of the network's input; by default a patch is a quarter of
     each side, and patches overlap by half. ``fill`` is what hides, as a number after scaling: 0
     is the mean colour, or grey, where scaling brings that to zero, otherwise black. There is no
     layer: for A it takes zeros ``[u, v, 1]``, a cell a patch (see ``occlusion_cells``).

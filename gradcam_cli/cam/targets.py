@@ -74,9 +74,11 @@ def finer(hot: Any, logits: Any, xp: Any) -> Any:
     own = xp.sum(hot * logits, axis=1, keepdims=True)
     distance = xp.where(hot > 0, float("inf"), xp.abs(logits - own))
     similar = xp.zeros_like(hot)
+    classes = xp.expand_dims(xp.arange(hot.shape[1]), 0)
     for _ in range(taken):
-        nearest = xp.expand_dims(xp.argmin(distance, axis=1), 1)
-        chosen = xp.expand_dims(xp.arange(hot.shape[1]), 0) == nearest
+        # not argmin: Keras's is made of operations that vectorized_map runs one by one
+        nearest = distance == xp.min(distance, axis=1, keepdims=True)
+        chosen = classes == xp.min(xp.where(nearest, classes, hot.shape[1]), axis=1, keepdims=True)
         similar = xp.where(chosen, 1.0, similar)
         distance = xp.where(chosen, float("inf"), distance)
     return hot - similar * (FINER_STRENGTH / max(taken, 1))

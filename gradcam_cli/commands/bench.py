@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from gradcam_cli.engine.bench import Timing
     from gradcam_cli.sources.find import Found
 
-__all__ = ["bench"]
-
 
 @dataclass(frozen=True)
 class BenchOptions:
@@ -67,7 +65,7 @@ def bench(
 
 
 def _pictures(images: Path | None, folder: Path, count: int) -> list[Found]:
-    """Return ``count`` pictures, the same ones over and over where there are fewer."""
+    """Return ``count`` images, the same ones over and over where there are fewer."""
     from gradcam_cli.sources.find import find_pictures
 
     if images is None:
@@ -107,13 +105,8 @@ def _print(timings: list[Timing], json: bool) -> None:
             say.json_line(row)
         return
     rows = [
-        (
-            timing.name,
-            f"{timing.rate:.1f}",
-            "{:.1f} - {:.1f}".format(*timing.spread),
-            f"{timing.share:.2f}",
-        )
-        for timing in timings
+        (each.name, f"{each.rate:.1f}", "{:.1f} - {:.1f}".format(*each.spread), f"{each.share:.2f}")
+        for each in timings
     ]
     say.table(("", "pictures/s#", "slowest - fastest#", "share of bare prediction#"), rows)
     stages = [timing for timing in timings if timing.name.endswith("alone")]

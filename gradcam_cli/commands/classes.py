@@ -12,8 +12,6 @@ from gradcam_cli.commands.options import Json
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.spelling import suggestion
 
-__all__ = ["classes"]
-
 
 def classes(
     query: Annotated[

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gradcam_cli.errors import GradcamError
-from gradcam_cli.regular import read_bounded
+from gradcam_cli.regular import read_bounded, readable
 from gradcam_cli.spelling import suggestion
 from gradcam_cli.text import NotTextError, decoded
 
@@ -16,8 +16,6 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-__all__ = ["CONFIG", "Defaults", "read_config"]
 
 CONFIG = "gradcam.toml"
 """Read from the working folder where no other file is named."""
@@ -34,14 +32,12 @@ def read_config(path: Path, verbs: Mapping[str, Any]) -> Defaults:
     (``batch-size = 8``); those in a table named after a verb go to that verb alone. Raises
     GradcamError for a file that is not valid TOML, and for a key that is not an option.
     """
+    with readable(path, "--config", "it takes a TOML file", GradcamError):
+        data = read_bounded(path, "--config")
     try:
-        text = decoded(read_bounded(path, "--config"))
+        text = decoded(data)
         _check_lines(text, path)
         values = tomllib.loads(text)
-    except OSError as error:
-        raise GradcamError(
-            f"cannot read {path}: {error.strerror}", "--config takes a TOML file"
-        ) from None
     except NotTextError as error:
         raise GradcamError(
             f"{path}, line {error.line}: {error.reason}", "save it as UTF-8"

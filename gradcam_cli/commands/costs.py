@@ -25,7 +25,9 @@ def say_passes(facts: Facts) -> None:
     from gradcam_cli.cam.methods import METHODS
 
     for name, count in facts.passes.items():
-        say.note(f"{METHODS[name].title} runs the network up to {count} times for every picture")
+        if count > 1:
+            title = METHODS[name].title
+            say.note(f"{title} runs the network up to {count} times for every picture")
 
 
 def say_cautions(facts: Facts, methods: tuple[str, ...]) -> None:
@@ -39,6 +41,8 @@ def say_cautions(facts: Facts, methods: tuple[str, ...]) -> None:
             say.warn(f"{row.title}: {row.caution}")
         if tokens and row.misleads_on_tokens:
             say.warn(f"{row.title} can mislead on the tokens of a transformer: {row.tokens}")
+    for caution in facts.cautions:
+        say.warn(caution)
 
 
 def duration(seconds: float) -> str:

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from gradcam_cli.network.survey import Survey
     from gradcam_cli.verify import Check
 
-__all__ = ["doctor"]
-
 _PACKAGES = ("tensorflow", "keras", "opencv-python-headless", "numpy", "typer", "rich", "tqdm")
 
 

@@ -14,8 +14,6 @@ from gradcam_cli.commands.limits import cpu_limit, memory_limit
 from gradcam_cli.errors import ExitCode, GradcamError
 from gradcam_cli.text import printable
 
-__all__ = ["explain_death", "explain_error", "explain_output"]
-
 _SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _DEBUG = "--debug shows where it happened"
 _ALLOW = "allow more, or close other programs"

@@ -14,8 +14,6 @@ import typer
 from gradcam_cli.render.artifacts import artifacts_help
 from gradcam_cli.spec.setting import Setting, choices, settings
 
-__all__ = ["flat"]
-
 
 def flat(command: Callable[..., None]) -> Callable[..., None]:
     """Return the command with each group in its signature spread into single options.

@@ -12,8 +12,6 @@ from typing import Any
 
 from gradcam_cli.commands import say
 
-__all__ = ["Interrupted", "Stop", "heed_signals", "heeding", "stopping"]
-
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 _ECHO = 0.3
 """Seconds; a signal to a whole process group arrives from the parent process as well."""

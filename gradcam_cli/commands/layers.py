@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from gradcam_cli.models.load import Model
     from gradcam_cli.network.survey import LayerRow, Survey
 
-__all__ = ["inspected", "layers"]
-
 
 @flat
 def layers(model: ModelArgument, spec: ModelSpec, json: Json = False) -> None:  # noqa: ARG001
@@ -61,7 +59,7 @@ def _cells(row: LayerRow) -> str:
 
 
 def inspected(spec: ModelSpec) -> tuple[Model, Survey]:
-    """Load a model to be shown rather than used, and return it with what one trace tells."""
+    """Load a model to be shown rather than used, and return it with what one trace shows."""
     from gradcam_cli.models.load import load
     from gradcam_cli.network.survey import survey
 

@@ -9,16 +9,14 @@ try:
 except ImportError:  # Windows has none
     _resource = None  # type: ignore[assignment]
 
-__all__ = ["cpu_limit", "memory_limit"]
-
 _resources: Any = _resource
 
 
 def memory_limit() -> str:
     """Return how much memory this process may have, for people, or nothing where all is allowed."""
-    for name, word in (("RLIMIT_AS", "-v"), ("RLIMIT_DATA", "-d")):
+    for name, flag in (("RLIMIT_AS", "-v"), ("RLIMIT_DATA", "-d")):
         if most := _limit(name):
-            return f"memory is limited to {most / 1e9:.1f} GB (ulimit {word})"
+            return f"memory is limited to {most / 1e9:.1f} GB (ulimit {flag})"
     return ""
 
 

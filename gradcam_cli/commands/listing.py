@@ -19,8 +19,6 @@ from gradcam_cli.sources.find import Found, find_pictures
 from gradcam_cli.sources.lists import piped
 from gradcam_cli.sources.select import selected
 
-__all__ = ["Listed", "listed"]
-
 
 class Listed(NamedTuple):
     """``every`` image that the sources name, those ``found`` that belong to this run.
@@ -51,6 +49,6 @@ def _no_picture(named: str, unread: Counter[str]) -> GradcamError:
         return GradcamError(f"no picture in {named} can be read: {counted(unread)}", advice(unread))
     return GradcamError(
         f"no picture in {named}",
-        "jpg, png, webp, tif, bmp and gif are looked for; --include, --exclude and --shard may "
+        "jpg, png, webp, tif, bmp and gif are taken; --include, --exclude and --shard may "
         "have left none",
     )

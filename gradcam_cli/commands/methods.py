@@ -5,8 +5,6 @@ from __future__ import annotations
 from gradcam_cli.commands import say
 from gradcam_cli.commands.options import Json
 
-__all__ = ["methods"]
-
 
 def methods(json: Json = False) -> None:
     """List the methods: what each answers and costs, its formula and paper."""

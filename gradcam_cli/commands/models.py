@@ -10,8 +10,6 @@ from gradcam_cli.commands import say
 from gradcam_cli.commands.options import Json
 from gradcam_cli.models.catalog import Entry, find, names
 
-__all__ = ["models"]
-
 
 def models(
     download: Annotated[

@@ -13,16 +13,6 @@ from gradcam_cli.spec.explain import RUNNING
 from gradcam_cli.spec.parsers import part
 from gradcam_cli.spec.setting import setting
 
-__all__ = [
-    "BatchOptions",
-    "Json",
-    "ModelArgument",
-    "OutputOptions",
-    "PrintOptions",
-    "SelectOptions",
-    "Sources",
-]
-
 _CHOOSE = "Which pictures"
 
 Sources = Annotated[
@@ -58,6 +48,19 @@ class OutputOptions:
         panel=OUTPUT,
         metavar="DIR",
     )
+    show: bool = setting(
+        False,
+        "Show the overlay beside the predictions in the terminal.",
+        "--show",
+        panel=OUTPUT,
+    )
+    report: bool = setting(
+        False,
+        "Write report.html into the folder at the end, as `gradcam report` does.",
+        "--report",
+        panel=OUTPUT,
+    )
+    open: bool = setting(False, "The same, and open it in the browser.", "--open", panel=OUTPUT)
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ class BatchOptions:
 
 @dataclass(frozen=True)
 class SelectOptions:
-    """Which of the pictures."""
+    """Which of the images."""
 
     include: tuple[str, ...] = setting(
         (),

@@ -1,7 +1,9 @@
-"""``gradcam report``: a run's output folder becomes one page to look through."""
+"""``gradcam report``: a run's output folder, or two, becomes one page to look through."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,18 +11,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradcam_cli.commands import say
+from gradcam_cli.errors import GradcamError
+from gradcam_cli.regular import open_regular
 
 if TYPE_CHECKING:
-    from gradcam_cli.report.summary import Summary
+    from gradcam_cli.report.gather import Gathered, Run
+    from gradcam_cli.report.truth import Truth
 
-__all__ = ["report"]
+_PAGE, _COMPARED = "report.html", "compare.html"
+_MAILED = 18_000_000  # bytes, which mail makes a third more; many servers take 25 million
+_FEW = 3
+_PIECE = 1 << 20
 
 
 def report(
-    folder: Annotated[
-        Path,
+    folders: Annotated[
+        list[Path],
         typer.Argument(
-            help="The output folder of a run, finished or not.", metavar="DIR", show_default=False
+            help="The output folder of a run, finished or not; two are compared.",
+            metavar="DIR [DIR]",
+            show_default=False,
         ),
     ],
     output_file: Annotated[
@@ -28,38 +38,148 @@ def report(
         typer.Option(
             "-o",
             "--output-file",
-            help="The page to write, instead of report.html in the folder.",
+            help="The page to write, instead of report.html (of two runs: compare.html) in the "
+            "first folder.",
             metavar="FILE",
             show_default=False,
         ),
     ] = None,
+    truth: Annotated[
+        str,
+        typer.Option(
+            "--truth",
+            help="What the pictures really show: folder, where each lies in a folder named after "
+            "its class, or a CSV file with a picture and its class in each row.",
+            metavar="folder|FILE",
+            show_default=False,
+        ),
+    ] = "",
+    embed: Annotated[
+        bool,
+        typer.Option("--embed", help="Put all pictures into the page: one file, to be mailed."),
+    ] = False,
+    open_it: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print the page's numbers as one JSON object.")
     ] = False,
 ) -> None:
     """Write one HTML page of a run's pictures, to look through, filter and pass on.
 
-    It needs neither a network nor the model; heatmaps are linked, not copied, so the page belongs
-    beside its folder. A report that is there already is replaced, any other file never.
+    It needs neither a network nor the model. Heatmaps are linked, and small pictures are made once
+    in the folder, so the page belongs beside it. A report that is there already is replaced, any
+    other file never.
     """
-    from gradcam_cli.report.page import check_place, write_page
-    from gradcam_cli.store.reading import Damaged, damage, read_folder
+    from gradcam_cli.report.truth import read_truth
 
-    path = output_file or folder / "report.html"
-    check_place(path)
+    if len(folders) > 2:
+        raise GradcamError("a report shows one run, or compares two", "name one or two folders")
+    page = output_file or folders[0] / (_PAGE if len(folders) == 1 else _COMPARED)
+    known = read_truth(truth) if truth else None
+    found = write_report(folders, page, truth=known, embed=embed, quiet=json)
+    if known is not None:
+        _say_unused(truth, known)
+    if embed and page.stat().st_size > _MAILED:
+        say.warn(f"{page} has {page.stat().st_size / 1e6:.0f} MB, more than most mail servers take")
+    if json:
+        judged = {"truth": found.verdicts.numbers()} if found.verdicts else {}
+        say.json_line({"report": str(page), **asdict(found.summary), **judged})
+    else:
+        say.note(f"{_sentence(found)}; the report is {page}")
+    if open_it:
+        show(page)
+
+
+def page_after(folder: Path) -> Path:
+    """Return the page of a run to come; raises GradcamError where another file is in its place."""
+    from gradcam_cli.report.page import check_place
+
+    page = folder / _PAGE
+    check_place(page)
+    return page
+
+
+def report_after(folder: Path, page: Path, quiet: bool, opened: bool) -> None:
+    """Write the page of a run that has just ended, and say where it is, or open it."""
+    write_report([folder], page, quiet=quiet)
+    if not quiet:
+        say.note(f"the report is {page}")
+    if opened:
+        show(page)
+
+
+def write_report(
+    folders: list[Path],
+    page: Path,
+    *,
+    truth: Truth | None = None,
+    embed: bool = False,
+    quiet: bool = False,
+) -> Gathered:
+    """Write the page of one run or two, say what is amiss, and return what it shows."""
+    from gradcam_cli.report.gather import gather
+    from gradcam_cli.report.page import check_place, write_page
+    from gradcam_cli.store.reading import Damaged, damage
+
+    check_place(page)
     damaged: dict[Path, list[Damaged]] = {}
-    records = read_folder(folder, lambda line: damaged.setdefault(line.path, []).append(line))
-    summary = write_page(records, folder, path)
+
+    def noted(line: Damaged) -> None:
+        damaged.setdefault(line.path, []).append(line)
+
+    runs = [_run(folder, noted) for folder in folders]
+    with say.progress(_lines(folders[0]), 0, quiet) as tick:
+        other = runs[1] if len(runs) > 1 else None
+        found = gather(runs[0], page, other=other, truth=truth, embed=embed, tick=tick)
+    write_page(found)
     for lines in damaged.values():
         say.warn(f"{damage(lines)} and left out; the same run again does those pictures again")
-    if json:
-        say.json_line({"report": str(path), **asdict(summary)})
-    else:
-        say.note(f"{_sentence(summary)}; the report is {path}")
+    if found.missing:
+        say.warn(f"{found.missing} heatmaps are not in {folders[0]} any more")
+    if found.fault:
+        say.warn(f"no small pictures could be made, so large ones are shown: {found.fault}")
+    return found
 
 
-def _sentence(summary: Summary) -> str:
+def show(page: Path) -> None:
+    """Open a page in the browser, or say that there is none."""
+    import webbrowser
+
+    if not webbrowser.open(page.resolve().as_uri()):
+        say.warn(f"no browser could be started; open {page} yourself")
+
+
+def _run(folder: Path, damaged: Callable[..., None]) -> Run:
+    from gradcam_cli.report.gather import Run
+    from gradcam_cli.report.settings import read_settings
+    from gradcam_cli.store.reading import read_folder
+
+    return Run(folder, read_folder(folder, damaged), read_settings(folder))
+
+
+def _lines(folder: Path) -> int:
+    """Return how many lines a folder's manifests have, for the progress bar."""
+    from gradcam_cli.store.reading import manifests
+
+    total = 0
+    with suppress(OSError):  # said where the folder is read
+        for path in manifests(folder):
+            with open_regular(path) as file:
+                total += sum(piece.count(b"\n") for piece in iter(lambda: file.read(_PIECE), b""))
+    return total
+
+
+def _say_unused(name: str, truth: Truth) -> None:
+    unused = truth.unused()
+    if unused:
+        more = f" and {len(unused) - _FEW} more" if len(unused) > _FEW else ""
+        say.warn(f"{name} names pictures that the run has not: {', '.join(unused[:_FEW])}{more}")
+
+
+def _sentence(found: Gathered) -> str:
+    summary = found.summary
     parts = [f"{summary.pictures} picture{'s' * (summary.pictures != 1)}"]
+    if found.verdicts and found.verdicts.accuracy is not None:
+        parts.append(f"{found.verdicts.accuracy:.1%} right")
     if summary.failed:
         parts.append(f"{sum(summary.failed.values())} failed")
     if summary.with_empty:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import typer
@@ -23,7 +24,9 @@ from gradcam_cli.commands.options import (
     SelectOptions,
     Sources,
 )
+from gradcam_cli.commands.report import page_after, report_after
 from gradcam_cli.commands.scalings import try_scalings
+from gradcam_cli.commands.show import check_shown, show
 from gradcam_cli.commands.tally import Tally
 from gradcam_cli.sources.find import Found
 from gradcam_cli.spec.draw import DrawSpec
@@ -69,7 +72,11 @@ def run(
     check_kinds(draw.save)
     colour_table(draw.colormap)
     methods = check_methods(explain)
+    colour_table(draw.figure_colormap)
+    if output.show:
+        check_shown(draw.save)
     folder = output.output_dir
+    page = page_after(folder) if output.report or output.open else None
     every, found, unread = listed(sources, select, folder)
     tally = Tally(folder, unread=unread)
     if model.preprocess == "try":
@@ -94,9 +101,14 @@ def run(
         _say_changes(store, printing.quiet)
         if not shows_all_maps(draw.save):  # of those, each shows all methods' maps
             spec = replace(spec, explain=replace(explain, methods=store.missing(found)))
-        _go(spec, map(store.place, found), len(found), store, printing, batch, tally)
+        shown = folder if output.show else None
+        _go(spec, map(store.place, found), len(found), store, printing, batch, tally, shown)
         _say_displaced(store)
-    raise typer.Exit(tally.end(printing.quiet, batch.fail_on_empty))
+    _say_letters(draw)
+    code = tally.end(printing.quiet, batch.fail_on_empty)
+    if page and not tally.interrupted:
+        report_after(folder, page, printing.quiet, output.open)
+    raise typer.Exit(code)
 
 
 @flat
@@ -138,13 +150,17 @@ def _go(
     printing: PrintOptions,
     batch: BatchOptions,
     tally: Tally,
+    shown: Path | None = None,
 ) -> None:
-    """Take every place of the list to its end, and print and count it."""
+    """Take every place of the list to its end, and print and count it.
+
+    ``shown`` is the folder whose overlays are shown in the terminal.
+    """
     from gradcam_cli.store.records import Done
 
     before, rest = _first_left(iter(places), tally)
     for done in before:
-        _print_again(done, printing, store)
+        _print_again(done, printing, store, shown)
     if rest is None:
         return
     explainer, recorder = _ready(spec, count, store, printing.quiet)
@@ -163,14 +179,14 @@ def _go(
             if isinstance(outcome, Done):
                 if place >= len(before):
                     tally.before(outcome)
-                    _print_again(outcome, printing, store)
+                    _print_again(outcome, printing, store, shown)
                     tick()
                 continue
             record = recorder.failed(outcome) if isinstance(outcome, Failed) else outcome
             if store:
                 record = store.append(record)
             tally.add(record)
-            _print(record, printing, told)
+            _print(record, printing, told, shown)
             tick()
             if batch.max_failures and tally.failures >= batch.max_failures:
                 stop.set()
@@ -255,6 +271,15 @@ def _say_displaced(store: Manifest) -> None:
         say.warn(f"files of the same name were replaced, which showed {first}{more} before")
 
 
+def _say_letters(draw: DrawSpec) -> None:
+    """Say which letters of class names could not be drawn."""
+    if "panel" in draw.save:
+        from gradcam_cli.render.lettering import complaints
+
+        for sentence in complaints():
+            say.warn(sentence)
+
+
 def _say_precision(spec: RunSpec) -> None:
     from gradcam_cli.network.precision import has_bfloat16
 
@@ -307,21 +332,29 @@ def _hash_ahead(spec: ModelSpec) -> None:
         hash_ahead(find(spec.model))
 
 
-def _print(record: Record, printing: PrintOptions, told: set[str]) -> None:
+def _print(
+    record: Record, printing: PrintOptions, told: set[str], shown: Path | None = None
+) -> None:
     """Print a record, and warn of what no record before it said."""
     from gradcam_cli.engine.files import UNPLACED
 
     if printing.json:
         say.line(record.to_json())
     elif not printing.quiet or record.failed:
-        say.predictions(record)
+        say.predictions(record, table=not (shown and show(record, shown)))
     for sentence in record.notes:
         if sentence not in told:
             told.add(sentence)
             say.warn(sentence if sentence == UNPLACED else f"{record.source}: {sentence}")
 
 
-def _print_again(done: Done, printing: PrintOptions, store: Manifest | None) -> None:
+def _print_again(
+    done: Done, printing: PrintOptions, store: Manifest | None, shown: Path | None
+) -> None:
     """Print the record of an earlier run: as JSON, all of them belong together."""
+    from gradcam_cli.store.records import Record
+
     if printing.json and store:
         say.line(store.line(done))
+    elif shown and store and not printing.quiet:
+        show(Record.from_json(store.line(done)), shown)

@@ -22,18 +22,6 @@ from gradcam_cli.text import printable
 if TYPE_CHECKING:
     from gradcam_cli.store.records import Prediction, Record
 
-__all__ = [
-    "at_once",
-    "error",
-    "json_line",
-    "line",
-    "note",
-    "predictions",
-    "progress",
-    "table",
-    "warn",
-]
-
 _FEW = 3
 
 
@@ -69,6 +57,12 @@ def at_once(sentence: str) -> None:
         os.write(sys.stderr.fileno(), f"{sentence}\n".encode())
 
 
+def command(text: str) -> None:
+    """Print a line for GitHub's runner, as it is: it reads standard error as well."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
 def _one_line(text: str) -> str:
     return printable(" ".join(text.split()))
 
@@ -86,6 +80,18 @@ def line(text: str) -> None:
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str = "") -> None:
     """Print a table on standard output; columns whose name ends in ``#`` are numbers."""
+    console = _console()
+    if title:
+        titled(console, title)
+    console.print(_grid(columns, rows))
+
+
+def titled(console: Console, title: str) -> None:
+    """Print what stands above a table; its own title is wrapped to the table's width."""
+    console.print(Text(printable(title), style="italic"), soft_wrap=True)
+
+
+def _grid(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
     grid = Table(box=None, header_style="bold", pad_edge=False)
     for name in columns:
         grid.add_column(
@@ -93,30 +99,32 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str =
         )
     for row in rows:
         grid.add_row(*(Text(printable(str(cell))) for cell in row))
-    console = _console()
-    if title:  # a table's own title is wrapped to the table's width
-        console.print(Text(printable(title), style="italic"), soft_wrap=True)
-    console.print(grid)
+    return grid
 
 
-def predictions(record: Record) -> None:
-    """Print one picture's top-k, or why it failed."""
-    if record.error is not None:
-        warn(f"{printable(record.source)}: {record.error.message}")
-        return
-    rows = [
-        (
-            row.rank,
-            row.name,
-            row.id,
-            _number(row),
-        )
-        for row in record.predictions
-    ]
+def terminal() -> Console:
+    """Return standard output as a console, for what is more than lines and tables."""
+    return _console()
+
+
+def predicted(record: Record) -> Table:
+    """Return one image's top-k as a table."""
+    rows = [(row.rank, row.name, row.id, _number(row)) for row in record.predictions]
     unit = (
         "score#" if any(row.probability is None for row in record.predictions) else "probability#"
     )
-    table(("rank#", "name", "id", unit), rows, title=record.source)
+    return _grid(("rank#", "name", "id", unit), rows)
+
+
+def predictions(record: Record, table: bool = True) -> None:
+    """Print one image's top-k, or why it failed; without ``table`` only what is wrong with it."""
+    if record.error is not None:
+        warn(f"{printable(record.source)}: {record.error.message}")
+        return
+    if table:
+        console = _console()
+        titled(console, record.source)
+        console.print(predicted(record))
     if record.warning:
         warn(f"{printable(record.source)}: {record.warning}")
     for item in record.explanations:
@@ -134,9 +142,9 @@ def _number(row: Prediction) -> str:
 
 @contextmanager
 def progress(count: int, before: int, quiet: bool) -> Iterator[Callable[[], None]]:
-    """Show a bar with pictures/s and time left on a terminal; yields what each picture calls.
+    """Show a bar with images/s and time left on a terminal; yields what each image calls.
 
-    ``before`` of the ``count`` pictures are finished already.
+    ``before`` of the ``count`` images are finished already.
     """
     if quiet or count <= _FEW or not sys.stderr.isatty():
         yield lambda: None

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from gradcam_cli.models.load import Model
     from gradcam_cli.sources.find import Found
 
-__all__ = ["scalings", "try_scalings"]
-
 _IMAGES = 4
 _SHOWN = 3
 _ALSO_BGR = ("none", "unit", "tf", "torch")

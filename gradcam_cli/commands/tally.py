@@ -1,4 +1,4 @@
-"""How a run's pictures ended becomes its last lines and its exit code."""
+"""How a run's images ended becomes its last lines and its exit code."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from gradcam_cli.sources.endings import advice
 if TYPE_CHECKING:
     from gradcam_cli.store.records import Done, Record
 
-__all__ = ["Tally", "counted"]
-
 _FEW = 3
 
 
@@ -26,7 +24,7 @@ def counted(kinds: Counter[str]) -> str:
 
 @dataclass
 class Tally:
-    """How many pictures ended how; decides the last lines and the exit code."""
+    """How many images ended how; decides the last lines and the exit code."""
 
     output: Path | None
     only: str = ""
@@ -43,11 +41,11 @@ class Tally:
 
     @property
     def failures(self) -> int:
-        """Return how many pictures failed."""
+        """Return how many images failed."""
         return sum(self.failed.values())
 
     def before(self, done: Done) -> None:
-        """Count one picture that an earlier run has done."""
+        """Count one image that an earlier run has done."""
         self.resumed += 1
         self.empty += done.empty
 

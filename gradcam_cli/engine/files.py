@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gradcam_cli.cam.answer import Answer, ClassMap
+from gradcam_cli.cam.compact import compact
 from gradcam_cli.cam.maps import normalised
 from gradcam_cli.engine.steps import Failed, Prepared, drawable
 from gradcam_cli.images.fit import peak
@@ -18,7 +19,7 @@ from gradcam_cli.models.classes import describe
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.models.load import Model
 from gradcam_cli.render.artifacts import drawn
-from gradcam_cli.render.drawing import to_draw
+from gradcam_cli.render.drawing import Caption, to_draw
 from gradcam_cli.spec.explain import ExplainSpec
 from gradcam_cli.spec.run import RunSpec
 from gradcam_cli.store.atomic import write_bytes
@@ -126,6 +127,7 @@ class Recorder:
                 answer.maps,
                 self.spec.draw,
                 self.spec.images.resize,
+                _captions(answer, self.model.labels),
             )
             parts = [
                 (self._part(each), replace(whole, maps=(each,)), "map") for each in answer.maps
@@ -150,6 +152,13 @@ def does_not_fit(prepared: Prepared, model: Model, resize: str) -> tuple[str, ..
     return (sentence,) if sentence else ()
 
 
+def _captions(answer: Answer, labels: Labels) -> dict[int, Caption]:
+    """Return the names and ranks of an answer's explained classes."""
+    ranks = {int(index): rank for rank, index in enumerate(answer.order, 1)}
+    indices = {each.index for each in answer.maps}
+    return {index: Caption(describe(index, labels)[1], ranks[index]) for index in indices}
+
+
 def _predictions(answer: Answer, labels: Labels, top_k: int) -> tuple[Prediction, ...]:
     rows = []
     for rank, index in enumerate(answer.ranked(top_k), 1):
@@ -171,9 +180,10 @@ def _explanation(
     files: dict[str, _Made],
 ) -> ExplanationRecord:
     synset, name = describe(item.index, labels)
-    hottest = None
+    hottest, heat = None, ""
     if not item.empty_reason:
-        hottest = peak(normalised(item.raw), prepared.placement, item.cells)
+        scaled = normalised(item.raw)
+        hottest, heat = peak(scaled, prepared.placement, item.cells), compact(scaled)
     return ExplanationRecord(
         index=item.index,
         id=synset,
@@ -188,4 +198,5 @@ def _explanation(
         slot=item.slot,
         method=item.method,
         layer=item.layer,
+        heat=heat,
     )

@@ -46,7 +46,8 @@ def reference(model: Model, spec: RunSpec) -> tuple[Model, NDArray[np.float32] |
             image = read_picture(asked.like, path, white=spec.images.white)
             pixels = fitted(Found(asked.like, path), image, model, spec.images).input
         except ImageError as error:
-            raise GradcamError(f"{source}: {error.message}", error.hint) from error
+            hint = error.hint or "name a picture that can be read"
+            raise GradcamError(f"{source}: {error.message}", hint) from error
         values = alone(pixels[np.newaxis])[0].scores
         length = len(values)
     vector = similarity.reference(values, length, source)

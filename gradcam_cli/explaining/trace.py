@@ -15,6 +15,7 @@ from gradcam_cli.errors import GradcamError
 from gradcam_cli.explaining.checks import check_classes, check_pooled, check_target
 from gradcam_cli.explaining.passes import counted
 from gradcam_cli.explaining.request import Request
+from gradcam_cli.explaining.tokens import layer_cautions
 from gradcam_cli.images.fit import Cells, Span
 from gradcam_cli.isolation import keras, tf
 from gradcam_cli.network.anatomy import Anatomy, FeatureMap, dissect, find_map
@@ -148,6 +149,7 @@ def _facts(request: Request, whole: _Whole) -> Facts:
         precision=str(whole.chosen[0].step.tensor.dtype.name) if whole.chosen else "",
         layers=layers,
         passes=counted(request, layers),
+        cautions=layer_cautions(request, whole.anatomy, whole.chosen),
     )
 
 

@@ -1,4 +1,4 @@
-"""A picture file's bytes become RGB pixels, as its Header says that they are meant."""
+"""An image file's bytes become RGB pixels, as its Header says that they are meant."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gradcam_cli.errors import FailureKind, ImageError
-from gradcam_cli.images.header import Header
+from gradcam_cli.images.header import Header, undecodable
 from gradcam_cli.images.heic import read_heic
 from gradcam_cli.images.jpeg import read_jpeg
 from gradcam_cli.images.levels import darkness, rgb
 from gradcam_cli.images.pillow import pillow_complaint, read_pillow
 from gradcam_cli.images.samples import read_samples, strips_complaint
-
-__all__ = ["decode"]
 
 Pixels = NDArray[np.uint8]
 Levels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -25,7 +22,7 @@ Levels = NDArray[np.uint8] | NDArray[np.uint16]
 def decode(data: bytes, header: Header, white: int = 0) -> tuple[Pixels, str]:
     """Return RGB pixels, not yet upright, and what may be wrong with them.
 
-    ``white`` is the number that is white in 16-bit pictures that do not say it, or 0. Raises
+    ``white`` is the number that is white in 16-bit images that do not say it, or 0. Raises
     ImageError: ``not-a-picture`` for what cannot be decoded, ``truncated`` for a JPEG whose data
     end too early.
     """
@@ -67,9 +64,4 @@ def _decoded(data: bytes, header: Header) -> Levels:
 def _there(decoded: Levels | None, header: Header) -> Levels:
     if decoded is not None and decoded.dtype in (np.uint8, np.uint16):
         return decoded
-    kind = f" ({header.detail})" if header.detail else ""
-    raise ImageError(
-        FailureKind.NOT_A_PICTURE,
-        f"the {header.format} file is damaged, or of a kind that cannot be read{kind}",
-        "convert it to JPEG or PNG first",
-    )
+    raise undecodable(header.format, header.detail)

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from gradcam_cli.errors import FailureKind, ImageError
 
-__all__ = ["encode", "encode_array"]
-
 Pixels = NDArray[np.uint8]
 
 # As small as the default to a few hundredths, in half the time.
@@ -26,7 +24,7 @@ def encode(pixels: Pixels, format: str, quality: int = 95) -> bytes:  # noqa: A0
     """Return RGB ``[H, W, 3]`` as a ``jpg``, ``png`` or ``webp`` file.
 
     ``quality`` is 1 to 100; PNG is lossless and ignores it. Raises ImageError (``write``) when the
-    picture is larger than the format allows.
+    image is larger than the format allows.
     """
     options = {
         "jpg": [cv2.IMWRITE_JPEG_QUALITY, quality],

@@ -25,12 +25,10 @@ from gradcam_cli.regular import open_regular
 from gradcam_cli.sources.endings import heic_installed
 from gradcam_cli.spelling import nearby
 
-__all__ = ["MOST_PIXELS", "Picture", "read_picture"]
-
 Pixels = NDArray[np.uint8]
 
 MOST_PIXELS = 300_000_000
-"""Pictures with more pixels are refused before they are decoded."""
+"""Images with more pixels are refused before they are decoded."""
 
 _MOST_BYTES = 2**31 - 1  # what OpenCV can be handed as one buffer
 _BYTES_A_PIXEL = 11  # four levels of 16 bits, as decoded, and three of 8 bits
@@ -38,19 +36,19 @@ _BYTES_A_PIXEL_BY_PILLOW = 22  # libwebp holds two screens of four levels beside
 _COPIES = 5  # of a TIFF's numbers: as bytes, turned, put together, as levels, as colours
 _FILES, _PIXELS = MemoryBudget(), MemoryBudget()
 _OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-"""Faults of the process or the machine, not of any one picture."""
+"""Faults of the process or the machine, not of any one image."""
 _AGAIN = "copy or download it again"
 _CONVERT = "convert it to JPEG or PNG first"
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded picture: ``pixels`` uint8 RGB ``[H, W, 3]``, upright.
+    """A decoded image: ``pixels`` uint8 RGB ``[H, W, 3]``, upright.
 
     ``source`` is the path as the user knows it; ``sha256`` the hex digest of the file's bytes,
     ``size`` and ``mtime_ns`` the file's length and time of change. ``width`` and ``height`` are
-    the upright picture's own, also where ``pixels`` are not kept. ``warning`` says what may be
-    wrong with a picture that could be read all the same.
+    the upright image's own, also where ``pixels`` are dropped. ``warning`` says what may be
+    wrong with an image that could be read all the same.
     """
 
     source: str
@@ -64,7 +62,7 @@ class Picture:
 
 
 def read_picture(path: Path, source: str = "", *, white: int = 0) -> Picture:
-    """Read a picture file; what is in it decides, not its name. Animations give their first frame.
+    """Read an image file; what is in it decides, not its name. Animations give their first frame.
 
     Transparent pixels are laid on white, which is what viewers and web pages show. Deep levels are
     scaled so that white, as the header states it, becomes 255; 16-bit ones that state none by
@@ -103,13 +101,13 @@ def _size(path: Path) -> int:
         facts = path.stat()
     if not stat.S_ISREG(facts.st_mode):
         folder = stat.S_ISDIR(facts.st_mode)
-        what = "a folder that cannot be listed" if folder else "no regular file"
+        what = "a folder that cannot be listed" if folder else "not a regular file"
         raise ImageError(FailureKind.UNREADABLE, f"it is {what}", "name a picture file")
     return facts.st_size
 
 
 def _read(path: Path) -> tuple[bytes, os.stat_result]:
-    """Return a file's bytes and facts, without reading what is not a picture."""
+    """Return a file's bytes and facts, without reading what is not an image."""
     with _reported(), open_regular(path) as file:
         facts = os.fstat(file.fileno())
         head = file.read(HEAD)

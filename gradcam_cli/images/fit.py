@@ -1,6 +1,6 @@
-"""A picture becomes the network's fitted, and a map becomes the picture's heat.
+"""An image becomes the network's input, and a map becomes the image's heat.
 
-Coordinates are pixel edges: a picture W pixels wide spans 0..W, and pixel x has its centre at
+Coordinates are pixel edges: an image W pixels wide spans 0..W, and pixel x has its centre at
 x + 0.5. Every resampling here keeps centres where they are (half-pixel centres).
 """
 
@@ -15,34 +15,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "INTERPOLATIONS",
-    "RESIZES",
-    "Cells",
-    "Placement",
-    "Span",
-    "Strip",
-    "peak",
-    "place",
-    "seen",
-    "shrink",
-    "strips",
-    "to_network",
-    "to_picture",
-    "upsampling",
-]
-
 Pixels = NDArray[np.uint8]
 Rectangle = tuple[int, int, int, int]
 Strip = tuple[int, Pixels]
-"""Rows of heat from a row of the picture on, uint8, as wide as what the network saw."""
+"""Rows of heat from a row of the image on, uint8, as wide as what the network saw."""
 
 
 class Span(NamedTuple):
     """Where the cells of a map lie along one axis of the network's input, in pixel edges.
 
     ``first`` is the centre of the first cell and ``step`` the way to the next one, negative where
-    the network turns pictures round. What they see is ``low..high``.
+    the network turns images round. What they see is ``low..high``.
     """
 
     first: float
@@ -74,11 +57,11 @@ _STRIP = 1 << 17  # values of heat computed at a time, so that they stay in the 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where the network's input lies in the upright picture.
+    """Where the network's input lies in the upright image.
 
     ``picture`` is ``(H, W)`` and ``network`` ``(h, w)``. ``box`` is ``(left, top, right, bottom)``
-    in picture pixels: what the network's input spans. It reaches beyond the picture where the
-    input was padded, and is smaller where the picture was cropped.
+    in image pixels: what the network's input spans. It reaches beyond the image where the
+    input was padded, and is smaller where the image was cropped.
     """
 
     picture: tuple[int, int]
@@ -87,7 +70,7 @@ class Placement:
 
     @property
     def covered(self) -> Rectangle:
-        """``(left, top, right, bottom)`` of the picture's pixels that the network saw."""
+        """``(left, top, right, bottom)`` of the image's pixels that the network saw."""
         height, width = self.picture
         left, top, right, bottom = self.box
         return (
@@ -99,7 +82,7 @@ class Placement:
 
     @property
     def inner(self) -> Rectangle:
-        """``(left, top, right, bottom)`` of the network's input that is picture, not padding."""
+        """``(left, top, right, bottom)`` of the network's input that is image, not padding."""
         high, wide = self.network
         left, top, right, bottom = self.box
         x0, y0, x1, y1 = self.covered
@@ -113,11 +96,11 @@ class Placement:
 
 
 def place(picture: tuple[int, int], network: tuple[int, int], resize: str = "squash") -> Placement:
-    """Return where a network input of ``(h, w)`` lies in a picture of ``(H, W)``.
+    """Return where a network input of ``(h, w)`` lies in an image of ``(H, W)``.
 
-    ``squash`` takes the whole picture and changes its proportions; ``crop`` the largest centred
+    ``squash`` takes the whole image and changes its proportions; ``crop`` the largest centred
     part with the network's proportions (the part that ``keras.utils`` ``smart_resize`` takes);
-    ``pad`` the whole picture, centred between black bars.
+    ``pad`` the whole image, centred between black bars.
     """
     height, width = picture
     high, wide = network
@@ -137,7 +120,7 @@ def place(picture: tuple[int, int], network: tuple[int, int], resize: str = "squ
 
 
 def shrink(pixels: Pixels, most: int) -> Pixels:
-    """Return a picture whose longer side is at most ``most`` pixels; smaller ones as they are.
+    """Return an image whose longer side is at most ``most`` pixels; smaller ones as they are.
 
     ``pixels`` is uint8 ``[H, W, 3]``; the area that a new pixel covers is averaged.
     """
@@ -177,7 +160,7 @@ def to_network(
 def _bilinear(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     """Return pixels resized to ``(w, h)`` in float32, rounded once.
 
-    OpenCV's own arithmetic on bytes is a level off in one value of eight. Of pictures much higher
+    OpenCV's own arithmetic on bytes is a level off in one value of eight. Of images much higher
     than the result only the rows that are needed become float; of others, all in one go is faster.
     """
     if len(pixels) <= 3 * size[1]:
@@ -212,7 +195,7 @@ def _mixed(
 
 
 def seen(placement: Placement, cells: Cells | None = None) -> Rectangle:
-    """Return ``(left, top, right, bottom)`` of the picture's pixels that a map's cells see.
+    """Return ``(left, top, right, bottom)`` of the image's pixels that a map's cells see.
 
     A pixel counts when its centre does. Without ``cells`` all that the input covers does.
     """
@@ -226,7 +209,7 @@ def seen(placement: Placement, cells: Cells | None = None) -> Rectangle:
 
 
 def _in_picture(placement: Placement, cells: Cells) -> Cells:
-    """Return where cells lie in the picture, whose pixels then are the unit."""
+    """Return where cells lie in the image, whose pixels then are the unit."""
     left, top, right, bottom = placement.box
     high, wide = placement.network
     down, across = (bottom - top) / high, (right - left) / wide
@@ -253,7 +236,7 @@ def _stretched(shape: tuple[int, ...], placement: Placement) -> Cells:
 def to_picture(
     heat: NDArray[np.float32], placement: Placement, cells: Cells | None = None
 ) -> Pixels:
-    """Return a map in 0..1, ``[u, v]``, as 256 levels on the picture's pixels, uint8 ``[H, W]``.
+    """Return a map in 0..1, ``[u, v]``, as 256 levels on the image's pixels, uint8 ``[H, W]``.
 
     Between the centres of its cells the heat is bilinear, beyond the outermost centres it is
     constant, and where the cells do not see anything it is 0. Without ``cells`` the map is
@@ -269,7 +252,7 @@ def to_picture(
 def strips(
     heat: NDArray[np.float32], placement: Placement, cells: Cells | None = None
 ) -> Iterator[Strip]:
-    """Yield the levels of ``to_picture`` a few rows at a time, where the cells see the picture.
+    """Yield the levels of ``to_picture`` a few rows at a time, where the cells see the image.
 
     What is done with a strip while it is in the processor's cache costs half as much as with all
     of a large photograph.
@@ -311,7 +294,7 @@ def upsampling(
 def peak(
     heat: NDArray[np.float32], placement: Placement, cells: Cells | None = None
 ) -> tuple[int, int]:
-    """Return the picture pixel ``(x, y)`` where a map ``[u, v]`` is hottest.
+    """Return the image pixel ``(x, y)`` where a map ``[u, v]`` is hottest.
 
     It is the pixel at a cell's centre, or the one nearest to it that the cells see.
     """

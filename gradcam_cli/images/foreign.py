@@ -1,12 +1,10 @@
-"""A file that is not a picture that can be read becomes what it is, in plain words."""
+"""A file that is not an image that can be read becomes what it is, as a phrase for people."""
 
 from __future__ import annotations
 
 import re
 
 from gradcam_cli.images.boxes import brands
-
-__all__ = ["HEIC_HINT", "foreign"]
 
 _CONVERT = "convert it to JPEG or PNG first"
 _WRONG_FILE = "the download went wrong: get the picture itself"
@@ -90,7 +88,7 @@ def _media(named: list[bytes]) -> tuple[str, str]:
 
 
 def _text(head: bytes) -> tuple[str, str]:
-    """Tell markup and JSON, which servers send instead of a picture."""
+    """Recognise markup and JSON, which servers send instead of an image."""
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         head = head.decode("utf-16", "ignore").encode()
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()

@@ -1,7 +1,7 @@
 """A file's bytes become its Header: every format's structure is walked, nothing is decoded.
 
-A decoder fills what is missing with grey, and believes any size it is told. So it is seen here
-first: is the file whole, how big is the picture, which way is up, and what do its numbers mean.
+A decoder fills what is missing with grey, and believes any size that it reads. So it is seen here
+first: is the file whole, how big is the image, which way is up, and what do its numbers mean.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import re
 import struct
 import zlib
 from collections.abc import Callable
+from functools import partial
 
 from gradcam_cli.images.header import HEAD, Header, sniff
-from gradcam_cli.images.iso import avif, heif, jpeg2000
+from gradcam_cli.images.iso import jpeg2000, still
 from gradcam_cli.images.tiff import exif_orientation, read_layout
-
-__all__ = ["read_header"]
 
 _BLANK = rb"(?:\s|#[^\n]*\n)+"
 _PNM_SIZE = re.compile(rb"P([14])" + _BLANK + rb"(\d{1,9})" + _BLANK + rb"(\d{1,9})\s")
@@ -47,7 +46,7 @@ def _jpeg(data: bytes) -> Header:
         if marker == 0xD9:
             return Header("JPEG", width, height, orientation, "it holds no picture data")
         if marker == 0xDA:
-            # Compressed data cannot contain this pair: it ends the picture, and is sought there.
+            # Compressed data cannot contain this pair: it ends the image, and is sought there.
             fault = "" if data.rfind(b"\xff\xd9", position) > 0 else "it ends before its last line"
             return Header("JPEG", width, height, orientation, fault, refusal, detail)
         if marker == 0x01 or 0xD0 <= marker <= 0xD8:
@@ -205,6 +204,6 @@ _READERS: dict[str, Callable[[bytes], Header]] = {
     "BMP": _bmp,
     "PNM": _pnm,
     "JPEG 2000": jpeg2000,
-    "AVIF": avif,
-    "HEIF": heif,
+    "AVIF": partial(still, "AVIF"),
+    "HEIF": partial(still, "HEIF"),
 }

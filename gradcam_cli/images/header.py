@@ -1,16 +1,15 @@
-"""What a picture file claims to be, before a pixel is decoded."""
+"""What an image file claims to be, before a pixel is decoded."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
+from gradcam_cli.errors import FailureKind, ImageError
 from gradcam_cli.images.boxes import brands
 
-__all__ = ["HEAD", "Header", "sniff"]
-
 HEAD = 512
-"""How many of a file's first bytes tell what it is."""
+"""How many of a file's first bytes say what it is."""
 
 _SIGNATURES = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -33,11 +32,11 @@ _HEIF = _HEIC | {b"mif1", b"mif2", b"msf1", b"miaf"}
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a picture file says of itself. ``width`` and ``height`` are as stored, not yet upright.
+    """What an image file says of itself. ``width`` and ``height`` are as stored, not yet upright.
 
     ``orientation`` is the EXIF turn (1 to 8) that is still to be made after decoding. ``fault``
-    says why the file is not whole, ``refusal`` what kind of picture it is where no decoder here
-    reads that kind rightly; both are empty for others. ``detail`` names the kind of picture.
+    says why the file is not whole, ``refusal`` what kind of image it is where no decoder here
+    reads that kind rightly; both are empty for others. ``detail`` names the kind of image.
 
     ``white`` is the number that is white, as decoded: one for all channels, or one for each, in
     their decoded order; empty where it is the largest that fits. ``stated_white`` is what a tag
@@ -49,7 +48,7 @@ class Header:
     grey level that a PNG declares transparent. ``sample_bytes`` is how many bytes a pixel has in a
     TIFF whose samples are read one by one, else 0. ``by_pillow``: OpenCV reads it wrongly or not
     at all. ``end`` is where the codestream of a JPEG 2000 file ends. ``crop``
-    ``(left, top, right, bottom)`` is the part of the stored picture that is shown.
+    ``(left, top, right, bottom)`` is the part of the stored image that is shown.
     """
 
     format: str
@@ -70,6 +69,17 @@ class Header:
     by_pillow: bool = False
     end: int | None = None
     crop: tuple[int, int, int, int] | None = None
+
+
+def undecodable(name: str, detail: str = "", why: object = "") -> ImageError:
+    """Return the error for a file of the format ``name`` that a decoder gave up."""
+    kind = f" ({detail})" if detail else ""
+    return ImageError(
+        FailureKind.NOT_A_PICTURE,
+        f"the {name} file is damaged, or of a kind that cannot be read{kind}"
+        + (f": {why}" if str(why) else ""),
+        "convert it to JPEG or PNG first",
+    )
 
 
 def sniff(head: bytes) -> str:

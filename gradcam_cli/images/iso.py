@@ -8,8 +8,6 @@ from fractions import Fraction
 from gradcam_cli.images.boxes import boxes, properties
 from gradcam_cli.images.header import Header
 
-__all__ = ["avif", "heif", "jpeg2000"]
-
 # ``irot`` quarter turns anticlockwise, then ``imir`` axis (None: not mirrored) -> EXIF orientation.
 _TURNS = {
     (0, None): 1,
@@ -81,17 +79,11 @@ def _opacity(definition: bytes) -> list[int]:
     return [kind for kind in kinds if kind in (1, 2)]
 
 
-def avif(data: bytes) -> Header:
-    """Return the Header of an AVIF file; raises struct.error and IndexError where it is cut off."""
-    return _still("AVIF", data)
+def still(name: str, data: bytes) -> Header:
+    """Return the Header of an ``AVIF`` or ``HEIF`` file; the decoder of HEIF makes all turns.
 
-
-def heif(data: bytes) -> Header:
-    """Return the Header of a HEIF (HEIC) file, whose decoder makes all turns itself."""
-    return _still("HEIF", data)
-
-
-def _still(name: str, data: bytes) -> Header:
+    Raises struct.error and IndexError where it is cut off.
+    """
     width = height = turn = reach = depth = 0
     mirror: int | None = None
     aperture: tuple[int, ...] = ()
@@ -140,7 +132,7 @@ def _still(name: str, data: bytes) -> Header:
 def _crop(width: int, height: int, aperture: tuple[int, ...]) -> tuple[int, int, int, int] | None:
     """Return the pixels that a clean aperture shows; None for all, or where it makes no sense.
 
-    It is given as fractions: width, height, and how far its centre lies from the picture's.
+    It is given as fractions: width, height, and how far its centre lies from the image's.
     """
     if not aperture or not all(aperture[1::2]):
         return None

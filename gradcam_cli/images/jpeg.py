@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from gradcam_cli.errors import FailureKind, ImageError
 
-__all__ = ["jpeg_complaint", "read_jpeg"]
-
 Pixels = NDArray[np.uint8]
 
 _UNUSUAL = "subsampling"  # of colours, such as 3 x 1: OpenCV decodes it, simplejpeg refuses it
@@ -36,7 +34,7 @@ def read_jpeg(data: bytes) -> tuple[Pixels | None, str]:
     if decoded is None:
         return None, complaint
     pixels = np.asarray(decoded, np.uint8)
-    if _UNUSUAL in complaint:  # so nobody has looked at the data
+    if _UNUSUAL in complaint:  # so the data were not checked
         complaint = "the last lines are plain grey, as in a damaged file" if _grey(pixels) else ""
     if _grey(pixels) and "premature end" in complaint.lower():
         raise ImageError(

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from gradcam_cli.images.header import Header
 
-__all__ = ["darkness", "rgb"]
-
 Pixels = NDArray[np.uint8]
 Levels = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -22,7 +20,7 @@ def rgb(decoded: Levels, header: Header, white: int = 0) -> Pixels:
     """Return grey ``[H, W]``, BGR or BGRA ``[H, W, 3 or 4]`` as 8-bit RGB ``[H, W, 3]``.
 
     What is transparent is laid on white, which is what viewers and web pages show. ``white`` is the
-    number that is white in 16-bit pictures that do not say it, or 0. It is done a strip at a time,
+    number that is white in 16-bit images that do not say it, or 0. It is done a strip at a time,
     so that what lies between takes no memory.
     """
     height, width = decoded.shape[:2]

@@ -1,4 +1,4 @@
-"""Work that needs memory becomes work that waits until there is room for it."""
+"""Work that needs memory becomes work that waits until enough of it is free."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ import cv2
 
 from gradcam_cli.errors import FailureKind, ImageError
 
-__all__ = ["MemoryBudget"]
-
 _PATIENCE = 60.0
-"""Seconds after which work is begun without room: whoever has it may hang for ever."""
+"""Seconds after which work is begun without it: whoever has it may hang for ever."""
 
 
 class MemoryBudget:
@@ -34,7 +32,7 @@ class MemoryBudget:
         """Wait until ``size`` bytes are free, and keep them while the block runs.
 
         When there is no memory left all the same, raises ImageError (``too-large``) for work that
-        needs more than the whole room, else MemoryError: any other picture would fail as well.
+        needs more than the whole budget, else MemoryError: any other image would fail as well.
         """
         with self._given_back:
             self._given_back.wait_for(lambda: self._fits(size), _PATIENCE)

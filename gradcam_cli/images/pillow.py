@@ -14,10 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gradcam_cli.errors import FailureKind, ImageError
-from gradcam_cli.images.header import Header
-
-__all__ = ["pillow_complaint", "read_grey_tiff", "read_pillow"]
+from gradcam_cli.images.header import Header, undecodable
 
 Levels = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -43,17 +40,11 @@ def read_pillow(data: bytes, header: Header) -> Levels:
     except MemoryError:
         raise
     except Exception as error:
-        kind = f" ({header.detail})" if header.detail else ""
-        raise ImageError(
-            FailureKind.NOT_A_PICTURE,
-            f"the {header.format} file is damaged, or of a kind that Pillow cannot read{kind}: "
-            f"{error}",
-            "convert it to JPEG or PNG first",
-        ) from error
+        raise undecodable(header.format, header.detail, error) from error
 
 
 def read_grey_tiff(data: bytes, width: int, height: int) -> NDArray[np.uint8] | None:
-    """Return ``[H, W]`` bytes of a TIFF of one grey picture; None where they cannot be decoded."""
+    """Return ``[H, W]`` bytes of a TIFF of one grey image; None where they cannot be decoded."""
     try:
         image = _loaded(data, "TIFF", (width, height))
         return np.asarray(image, np.uint8)

@@ -1,23 +1,21 @@
-"""How far a picture's proportions are from those of the network's input."""
+"""How far an image's proportions are from those of the network's input."""
 
 from __future__ import annotations
 
-__all__ = ["FAR", "far_off"]
-
 FAR = 2.0
-"""Times; a 16:9 photograph squashed into a square is at 1.8, which networks are trained on. From
-here on a crop leaves out more than half of the picture, and padding is more than half of the input.
+"""Times; a 16:9 photograph squashed to 1:1 is at 1.8, which networks are trained on. From
+here on a crop leaves out more than half of the image, and padding is more than half of the input.
 """
 
 
 def far_off(
     picture: tuple[int, int], network: tuple[int, int], resize: str, transposed: bool
 ) -> str:
-    """Return a sentence on a picture whose proportions are far from the network input's, or none.
+    """Return a sentence on an image whose proportions are far from the network input's, or none.
 
     ``picture`` and ``network`` are ``(h, w)``, the latter as ``--transpose`` leaves it. Where the
-    picture is cropped or padded, which is the user's own answer, only pictures count that would
-    fit if they were transposed. The sentence is the same for all pictures that are off alike.
+    image is cropped or padded, which is the user's own answer, only images count that would
+    fit if they were transposed. The sentence is the same for all images that are off alike.
     """
     wide = _ratio(picture) / _ratio(network)
     turned = 1 / _ratio(picture) / _ratio(network)

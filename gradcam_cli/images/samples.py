@@ -1,4 +1,4 @@
-"""The samples of TIFF pictures, strip by strip or tile by tile, become numbers that mean colours.
+"""The samples of TIFF images, strip by strip or tile by tile, become numbers that mean colours.
 
 Each strip or tile becomes a small TIFF of its own, of grey bytes, so that its compression is undone
 and damage found; which bytes make a number, and what the numbers mean, is decided here by the tags.
@@ -17,8 +17,6 @@ from gradcam_cli.images.header import Header
 from gradcam_cli.images.jpeg import jpeg_complaint
 from gradcam_cli.images.pillow import pillow_complaint, read_grey_tiff
 from gradcam_cli.images.tiff import Layout, read_layout
-
-__all__ = ["read_samples", "strips_complaint"]
 
 Samples = NDArray[Any]
 Bytes = NDArray[np.uint8]
@@ -66,7 +64,7 @@ def _tiles(data: bytes, layout: Layout) -> Samples | None:
     planes, deep = (layout.samples, 1) if layout.separate else (1, layout.samples)
     across, down = -(-width // wide), -(-height // high)
     if across * wide * down * high > 4 * width * height + _AT_ONCE:
-        return None  # damaged: nobody makes tiles so much larger than the picture
+        return None  # damaged: nobody makes tiles so much larger than the image
     result: Samples | None = None
     for plane in range(planes):
         for row in range(down):
@@ -129,7 +127,7 @@ def _undone(data: bytes, layout: Layout, part: slice, size: tuple[int, int, int]
 
 
 def _grey_tiff(strips: list[bytes], compression: int, size: tuple[int, int, int]) -> bytes:
-    """Return a TIFF file of a grey picture of 8 bits, ``[height, width]``, ``rows`` a strip."""
+    """Return a TIFF file of a grey image of 8 bits, ``[height, width]``, ``rows`` a strip."""
     height, width, rows = size
     count, start = len(strips), 8 + sum(map(len, strips))
     far = start + 2 + 10 * 12 + 4

@@ -1,4 +1,4 @@
-"""TIFF directories, and which of the ways to read it is right for a picture.
+"""TIFF directories, and which of the ways to read it is right for an image.
 
 Where the compression is one of bytes, strips and tiles are undone one by one, and what the numbers
 mean is decided by the tags (``samples.py``). Compressions that know about pixels are left to
@@ -11,8 +11,6 @@ import math
 import struct
 from dataclasses import dataclass
 from typing import Any
-
-__all__ = ["Layout", "exif_orientation", "read_layout"]
 
 _ORIENTATION = 274
 # Other tags can be long, and make all the rest wait.
@@ -68,12 +66,12 @@ _DIFFERENCES = _BYTEWISE - {1, 32773}
 """Compressions that libtiff undoes horizontal differences of; of others it ignores the tag."""
 
 _DECODED = _BYTEWISE | {2, 3, 4, 6, 7, 32771, 50001}
-"""Compressions that libtiff may know; of others it makes black pictures, without an error."""
+"""Compressions that libtiff may know; of others it makes black images, without an error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The tags of a TIFF's first picture, by number, with the defaults of the standard.
+    """The tags of a TIFF's first image, by number, with the defaults of the standard.
 
     It is not ``whole`` where a tag that decides what is read is there and makes no sense.
     """
@@ -101,7 +99,7 @@ class Layout:
 
     @property
     def colours(self) -> int:
-        """Return how many samples are colours; 0 where the kind of picture is not known."""
+        """Return how many samples are colours; 0 where the kind of image is not known."""
         return _COLOURS.get(self.get(262, -1), 0)
 
     @property
@@ -157,18 +155,18 @@ class Layout:
 
     @property
     def detail(self) -> str:
-        """Return the kind of picture in a few plain words."""
+        """Return the kind of image in a short phrase."""
         kind = _PHOTOMETRIC.get(self.get(262, -1), "unknown colours")
         bits = self.get(258, 1)
-        words = [f"{bits}-bit {kind}" if self.bits else f"{kind} of mixed depths"]
+        parts = [f"{bits}-bit {kind}" if self.bits else f"{kind} of mixed depths"]
         if self.extra:
-            words.append(f"{self.samples} channels")
-        words.append(_COMPRESSION.get(self.get(259, 1), f"compression {self.get(259, 1)}"))
-        return ", ".join(words)
+            parts.append(f"{self.samples} channels")
+        parts.append(_COMPRESSION.get(self.get(259, 1), f"compression {self.get(259, 1)}"))
+        return ", ".join(parts)
 
     @property
     def refusal(self) -> str:
-        """Return why no decoder here reads the picture rightly, or an empty text."""
+        """Return why no decoder here reads the image rightly, or an empty text."""
         photometric = self.get(262, -1)
         if 50706 in self.tags or photometric in (32803, 34892):
             return "a camera's raw file (DNG)"
@@ -200,7 +198,7 @@ class Layout:
 
     @property
     def by_samples(self) -> bool:
-        """Return whether ``read_samples`` is what reads the picture."""
+        """Return whether ``read_samples`` is what reads the image."""
         return (
             self.get(262, -1) in (0, 1, 2, 3, 5)
             and (self.get(262) != 3 or len(self.tags.get(320, [])) == 3 << self.bits)
@@ -227,7 +225,7 @@ def read_layout(data: bytes) -> Layout:
     big = magic == 43
     (at,) = struct.unpack_from(order + ("8xQ" if big else "4xI"), data)
     (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, min(at, len(data)))
-    number, first, step, room = ("Q", at + 8, 20, 8) if big else ("I", at + 2, 12, 4)
+    number, first, step, space = ("Q", at + 8, 20, 8) if big else ("I", at + 2, 12, 4)
     tags: dict[int, list[int]] = {}
     whole = True
     for entry in range(first, first + step * min(count, 4096), step):
@@ -237,8 +235,8 @@ def read_layout(data: bytes) -> Layout:
         if not fits or tag not in _WANTED or not 0 < many <= len(data):
             whole = whole and tag not in _NEEDED
             continue
-        place = entry + 4 + room
-        if many * _SIZES[kind] > room:
+        place = entry + 4 + space
+        if many * _SIZES[kind] > space:
             (place,) = struct.unpack_from(order + number, data, place)
         values = struct.unpack_from(f"{order}{many}{code}", data, min(place, len(data)))
         tags.setdefault(tag, list(values))

@@ -22,8 +22,6 @@ from gradcam_cli.keras_files.names import (
     WITHOUT_MODULE,
 )
 
-__all__ = ["Refused", "refused", "without_training"]
-
 _Json = dict[str, Any]
 
 # What is not an object: numbers, shapes, keys of slices and the tensors between layers.
@@ -39,13 +37,13 @@ _OLD = re.compile(
     r"(?:tensorflow\.(?:python\.)?)?(?:keras|keras_core|tf_keras)(?:\.(?:src|api|_v2|_tf_keras))*"
     r"\.(activations|constraints|dtype_policies|initializers|layers|models|regularizers)"
 )
-# Functions in Keras's module of layers; in HDF5 files a word is taken for the function so called.
-_WORDS = ("Input", "deserialize", "serialize")
+# Functions in Keras's module of layers; in HDF5 files a text is taken for the function so called.
+_HELPERS = ("Input", "deserialize", "serialize")
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Something that is not simply built: ``what`` it is, in words, and ``why`` it is refused.
+    """Something that is not simply built: ``what`` it is, for people, and ``why`` it is refused.
 
     It ``runs`` code in the file or ``reads`` another file, which the user may allow; its code is
     ``missing`` in the file; ``unknown`` is the bare name of a class that Keras does not have; and
@@ -63,7 +61,7 @@ def refused(
 ) -> list[Refused]:
     """Return what in any part of a configuration is not among the names that are allowed.
 
-    ``known`` are the classes and functions that the user brings along, ``also`` tells which other
+    ``known`` are the classes and functions that the user brings along, ``also`` says which other
     objects are allowed. Nothing is imported that the configuration names. An empty list means that
     Keras builds it from its own layers, activations, initializers and operations alone.
     """
@@ -92,8 +90,8 @@ def refused(
 def without_training(config: _Json) -> tuple[_Json, bool]:
     """Return a configuration without how it was trained, which is never read.
 
-    The second value tells whether there was any such thing below the model itself, where Keras
-    reads it even if it is told not to.
+    The second value says whether there was any such thing below the model itself, where Keras
+    reads it even if it is asked not to.
     """
     nested = any("compile_config" in node for node in objects(config) if node is not config)
     return (_copied(config) if nested or "compile_config" in config else config), nested
@@ -151,12 +149,12 @@ def _class(node: _Json, name: str, known: Mapping[str, Any]) -> list[Refused]:
     if module is None and ("module" in node or ">" in name):
         return [Refused(f"custom class {name!r}", "missing")]
     if name in (WITHOUT_MODULE if module is None else HOMES.get(home, ())):
-        return _words(node) if module is None else []
+        return _helpers(node) if module is None else []
     if module is None or home in HOMES:
         kind = class_of({**node, "module": home} if module else node)
         if name in known and kind in (None, known[name]):
             return []
-        never = kind is not None or name in _WORDS
+        never = kind is not None or name in _HELPERS
         return [Refused(f"class {name!r}", "never")] if never else [Refused(name, "unknown")]
     what = f"class {name!r} from {module}"
     foreign = isinstance(module, str) and not _OF_KERAS.fullmatch(module)
@@ -173,10 +171,10 @@ def _is_registered(name: str) -> bool:
     return keras.saving.get_registered_object(name) is not None
 
 
-def _words(node: _Json) -> list[Refused]:
+def _helpers(node: _Json) -> list[Refused]:
     inner = node.get("config")
     values = [one for key, one in inner.items() if key != "name"] if isinstance(inner, dict) else []
-    return [Refused(f"function {one!r}", "never") for one in _WORDS if one in values]
+    return [Refused(f"function {one!r}", "never") for one in _HELPERS if one in values]
 
 
 def _files(name: str, inner: object) -> list[Refused]:

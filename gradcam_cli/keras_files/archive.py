@@ -22,16 +22,8 @@ from gradcam_cli.keras_files.container import check_weights, open_zip
 from gradcam_cli.keras_files.foreign import damaged, folder, foreign, foreign_zip, weights_only
 from gradcam_cli.keras_files.hdf5 import open_hdf5
 from gradcam_cli.keras_files.schema import check_metadata, check_shape
-from gradcam_cli.regular import open_regular, read_bounded
-from gradcam_cli.spelling import nearby
+from gradcam_cli.regular import open_regular, read_bounded, readable
 from gradcam_cli.text import NotTextError, decoded
-
-__all__ = [
-    "Archive",
-    "objects",
-    "read_archive",
-    "read_pair",
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,19 +92,14 @@ def read_pair(path: Path, architecture: Path) -> Archive:
 
 def _architecture(path: Path) -> Any:
     """Return a JSON file's value, None if it holds something else."""
+    with readable(path, "--architecture", "it takes the JSON that model.to_json() gives"):
+        data = read_bounded(path, "--architecture")
     try:
-        text = decoded(read_bounded(path, "--architecture"))
-    except FileNotFoundError:
-        raise ModelError(f"there is no file {path}", nearby(path)) from None
+        text = decoded(data)
     except NotTextError as error:
         raise ModelError(
             f"{path} is not an architecture of a Keras model: line {error.line} is {error.reason}",
             "--architecture takes the JSON that model.to_json() gives, saved as UTF-8",
-        ) from None
-    except OSError as error:
-        raise ModelError(
-            f"--architecture: cannot read {path}: {error.strerror}",
-            "it takes the JSON that model.to_json() gives",
         ) from None
     if re.search(r"^class_name:", text, re.MULTILINE):
         raise ModelError(
@@ -136,15 +123,9 @@ def _beginning(path: Path) -> bytes:
     """Return the first 4 KiB of a file that there is something in."""
     if path.is_dir():
         raise folder(path)
-    try:
-        with open_regular(path, "--model") as file:
-            start = file.read(4096)
-    except FileNotFoundError:
-        raise ModelError(f"there is no model file {path}", nearby(path)) from None
-    except OSError as error:
-        raise ModelError(
-            f"cannot read {path}: {error.strerror}", "--model takes a .keras or .h5 file"
-        ) from None
+    hint = "it takes a .keras or .h5 file"
+    with readable(path, "--model", hint), open_regular(path, "--model") as file:
+        start = file.read(4096)
     if not start:
         raise ModelError(f"{path} is empty", "copy or download the model file again")
     return start

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import warnings
 import zipfile
@@ -19,9 +18,13 @@ from gradcam_cli.keras_files.container import WEIGHTS, unpacked
 from gradcam_cli.keras_files.hdf5 import bounded_text, open_hdf5
 from gradcam_cli.keras_files.link import named
 from gradcam_cli.keras_files.memory import aligned_zeros, shared, sharing
-from gradcam_cli.keras_files.oldweights import assign_converted, written_by_theano
-
-__all__ = ["assign_weights"]
+from gradcam_cli.keras_files.oldweights import (
+    assign_converted,
+    check_fit,
+    names_in,
+    stored_layers,
+    written_by_theano,
+)
 
 _BLOCK = 16 << 20
 
@@ -31,16 +34,16 @@ def assign_weights(network: Any, path: Path, name: str) -> None:
 
     Files in Keras's older HDF5 layout, which all application weights have, are read straight into
     the memory that the variables keep; every other layout goes through Keras. What a file is, is
-    told by its content. Raises ModelError when the file cannot be read or does not fit.
+    decided by its content. Raises ModelError when the file cannot be read or does not fit.
     """
     try:
         if h5py.is_hdf5(path):
             with bounded_text(), open_hdf5(path) as file:
-                group = file if _names(file, "layer_names") else file.get("model_weights", file)
+                group = file if names_in(file, "layer_names") else file.get("model_weights", file)
                 if written_by_theano(group):
                     assign_converted(network, group, "Theano")
                     return
-                if _names(group, "layer_names"):
+                if names_in(group, "layer_names"):
                     _assign_layers(network, group, path)
                     return
             _load_by_keras(network, path)
@@ -75,29 +78,17 @@ def _load_by_keras(network: Any, path: Path) -> None:
 
 
 def _assign_layers(network: Any, group: Any, path: Path) -> None:
-    """Pair the file's layers with the network's by their order, as Keras does."""
-    layers = [layer for layer in network.layers if layer.weights]
-    stored = [group[name] for name in _names(group, "layer_names")]
-    stored = [there for there in stored if _names(there, "weight_names")]
-    if len(stored) != len(layers):
-        raise ValueError(f"{len(stored)} layers with weights, {len(layers)} are needed")
+    """Read the arrays of a file's layers into the network's, each straight from its place."""
     with path.open("rb") as raw:
-        for layer, there in zip(layers, stored, strict=True):
-            datasets = [there[name] for name in _names(there, "weight_names")]
-            if len(datasets) != len(layer.weights):
-                raise ValueError(f"layer {layer.name} needs {len(layer.weights)} arrays")
-            for variable, dataset in zip(_in_file_order(layer), datasets, strict=True):
-                if tuple(variable.shape) != dataset.shape:
-                    raise ValueError(
-                        f"{variable.path} is {tuple(variable.shape)}, the file has {dataset.shape}"
-                    )
+        for layer, datasets in stored_layers(network, group):
+            variables = [*layer.trainable_weights, *layer.non_trainable_weights]
+            if len(datasets) != len(variables):
+                raise ValueError(f"layer {layer.name} needs {len(variables)} arrays")
+            for variable, dataset in zip(variables, datasets, strict=True):
+                check_fit(variable, dataset)
                 variable.assign(shared(_read(dataset, raw, variable.dtype)))
             if hasattr(layer, "finalize_state"):  # Normalization works with what it derives here
                 layer.finalize_state()
-
-
-def _in_file_order(layer: Any) -> list[Any]:
-    return [*layer.trainable_weights, *layer.non_trainable_weights]
 
 
 def _read(dataset: Any, raw: BinaryIO, dtype: str) -> NDArray[Any]:
@@ -111,28 +102,20 @@ def _read(dataset: Any, raw: BinaryIO, dtype: str) -> NDArray[Any]:
     return array
 
 
-def _fill(room: memoryview, raw: BinaryIO, start: int) -> int:
-    """Read from ``start`` on until ``room`` is full, and return how many bytes there were.
+def _fill(target: memoryview, raw: BinaryIO, start: int) -> int:
+    """Read from ``start`` on until ``target`` is full, and return how many bytes there were.
 
     Of a large array most of the time goes into touching memory first, which threads share.
     """
-    if len(room) <= _BLOCK or not hasattr(os, "preadv"):
+    if len(target) <= _BLOCK or not hasattr(os, "preadv"):
         raw.seek(start)
-        return raw.readinto(room)  # type: ignore[attr-defined,no-any-return]
+        return raw.readinto(target)  # type: ignore[attr-defined,no-any-return]
 
     def read(first: int) -> int:
-        part, done = room[first : first + _BLOCK], 0
+        part, done = target[first : first + _BLOCK], 0
         while got := os.preadv(raw.fileno(), [part[done:]], start + first + done):
             done += got
         return done
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return sum(pool.map(read, range(0, len(room), _BLOCK)))
-
-
-def _names(group: Any, kind: str) -> list[str]:
-    """Return a list among a group's attributes, which Keras cuts into pieces where it is long."""
-    pieces = (f"{kind}{place}" for place in itertools.count())
-    keys = [kind, *itertools.takewhile(group.attrs.__contains__, pieces)]
-    names = [name for key in keys if key in group.attrs for name in group.attrs[key]]
-    return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+        return sum(pool.map(read, range(0, len(target), _BLOCK)))

@@ -9,8 +9,6 @@ from typing import Any
 from gradcam_cli.isolation import keras
 from gradcam_cli.keras_files.memory import aligned_zeros, shared
 
-__all__ = ["blank_weights"]
-
 _RANDOM: tuple[Any, ...] = (
     keras.initializers.Orthogonal,
     keras.initializers.RandomNormal,

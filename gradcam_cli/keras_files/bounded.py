@@ -19,8 +19,6 @@ import numpy as np
 
 from gradcam_cli.errors import ModelError
 
-__all__ = ["LONGEST", "limited_hdf5", "parsed", "read_attribute", "read_member"]
-
 LONGEST = 32 << 20
 """Bytes of one JSON text."""
 _MOST_VALUES = 1_000_000

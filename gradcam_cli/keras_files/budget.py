@@ -12,8 +12,6 @@ from typing import Any
 from gradcam_cli.errors import ModelError
 from gradcam_cli.isolation import keras, tf
 
-__all__ = ["limited_operations", "limited_weights"]
-
 _PER_BYTE = 16
 """Weights for each byte of the file: float32 without compression has a quarter of one.
 

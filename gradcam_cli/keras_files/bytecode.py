@@ -2,7 +2,7 @@
 
 Keras packs a lambda's code with ``marshal``, which notes no version, and a Python that runs the
 bytecode of another ends in a segmentation fault. The layout of a code object and its instructions
-tell versions apart: 3.8 counts positional-only arguments, 3.10 covers all instructions in its
+distinguish versions: 3.8 counts positional-only arguments, 3.10 covers all instructions in its
 line table, 3.11 has its local variables in one tuple and begins with RESUME.
 """
 
@@ -14,8 +14,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
-
-__all__ = ["Bytecode", "read_bytecode"]
 
 OLDER = "3.5 or older"
 

@@ -18,17 +18,6 @@ from gradcam_cli.errors import ModelError
 from gradcam_cli.keras_files.bounded import LONGEST
 from gradcam_cli.keras_files.hdf5 import FLOOR, RATIO, open_hdf5
 
-__all__ = [
-    "ARRAYS",
-    "WEIGHTS",
-    "check_room",
-    "check_weights",
-    "member",
-    "open_zip",
-    "unpacked",
-    "without_assets",
-]
-
 WEIGHTS = "model.weights.h5"
 ARRAYS = "model.weights.npz"
 
@@ -89,13 +78,10 @@ def check_members(archive: zipfile.ZipFile, path: Path) -> None:
         end = one.header_offset + _HEADER.size + len(one.filename) + one.compress_size
     if archive.start_dir is not None and end > archive.start_dir:
         raise zipfile.BadZipFile("a member is longer than the file")
-    total, stored = (sum(sizes) for sizes in _sizes(members))
+    total = sum(one.file_size for one in members)
+    stored = sum(one.compress_size for one in members)
     if total > max(FLOOR, RATIO * stored):
         raise ModelError(f"{path} unpacks to {total:,} bytes from {stored:,}", _SAVE_AGAIN)
-
-
-def _sizes(members: list[zipfile.ZipInfo]) -> tuple[list[int], list[int]]:
-    return [one.file_size for one in members], [one.compress_size for one in members]
 
 
 def _wrong(one: zipfile.ZipInfo) -> str:
@@ -176,7 +162,7 @@ def without_assets(path: Path, vocabularies: bool) -> Path:
     """Return a ``.keras`` file of three members, a copy beside ``path`` where that has more.
 
     Keras unpacks all there is into a folder of its own when there are more. Its own layers have no
-    assets but the ``vocabularies`` that they learned, which are kept where that is asked for.
+    assets but the ``vocabularies`` that they learned, which stay where that is asked for.
     Raises ModelError where those are longer than any are.
     """
     with zipfile.ZipFile(path) as archive:
@@ -184,15 +170,15 @@ def without_assets(path: Path, vocabularies: bool) -> Path:
         if len(members) <= len(_MEMBERS):
             return path
         weights = WEIGHTS if WEIGHTS in archive.namelist() else ARRAYS
-        words = [one for one in members if vocabularies and _VOCABULARY.fullmatch(one.filename)]
-        if sum(one.file_size for one in words) > LONGEST:
+        learned = [one for one in members if vocabularies and _VOCABULARY.fullmatch(one.filename)]
+        if sum(one.file_size for one in learned) > LONGEST:
             raise ModelError(
                 f"{path} has vocabularies of more than {LONGEST >> 20} MB", _SAVE_AGAIN
             )
         target = path.with_name("without-assets.keras")
         with zipfile.ZipFile(target, "w") as copy:
             for one in members:
-                if one.filename in (*_MEMBERS[:2], weights) or one in words:
+                if one.filename in (*_MEMBERS[:2], weights) or one in learned:
                     with copy.open(one.filename, "w", force_zip64=True) as file:
                         _copy(archive, one, file, target.parent)
     return target
@@ -200,16 +186,16 @@ def without_assets(path: Path, vocabularies: bool) -> Path:
 
 def _copy(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: IO[bytes], folder: Path) -> None:
     """Copy a member; zipfile gives no byte more than the directory promises."""
-    check_room(info.file_size, folder)
+    check_space(info.file_size, folder)
     with archive.open(info) as source:
         shutil.copyfileobj(source, target, _BLOCK)
 
 
-def check_room(size: int, folder: Path) -> None:
+def check_space(size: int, folder: Path) -> None:
     """Raise ModelError when ``size`` bytes do not fit on the disk of a folder."""
     free = shutil.disk_usage(folder).free
     if size > free:
         raise ModelError(
             f"{folder} has {free:,} bytes free; the model's weights take {size:,} for a while",
-            "make room there, or set TMPDIR to a folder on a larger disk",
+            "free some space there, or set TMPDIR to a folder on a larger disk",
         )

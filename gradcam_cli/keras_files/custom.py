@@ -12,9 +12,7 @@ from typing import Any
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.isolation import keras
-from gradcam_cli.regular import check_regular
-
-__all__ = ["CustomObjects", "read_custom_objects"]
+from gradcam_cli.regular import check_regular, readable
 
 _BASES = (
     keras.Operation,
@@ -46,16 +44,8 @@ def read_custom_objects(path: Path) -> CustomObjects:
     register with Keras as they are imported. Raises ModelError when there is no such file, it
     fails, or nothing in it is of use.
     """
-    try:
+    with readable(path, "--custom-objects", "it takes a Python file"):
         check_regular(path, "--custom-objects")
-    except FileNotFoundError:
-        raise ModelError(
-            f"there is no file {path}", "--custom-objects takes a Python file"
-        ) from None
-    except OSError as error:
-        raise ModelError(
-            f"--custom-objects: cannot read {path}: {error.strerror}", "it takes a Python file"
-        ) from None
     before = dict(keras.saving.get_custom_objects())
     module = _run(path)
     registered = dict(keras.saving.get_custom_objects())

@@ -39,8 +39,6 @@ from gradcam_cli.keras_files.refusal import (
 from gradcam_cli.keras_files.regroup import keras_2_groups, regroup
 from gradcam_cli.keras_files.repair import repair
 
-__all__ = ["Opened", "open_network", "save_repaired"]
-
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -99,7 +97,7 @@ def _opened(
     refuse_unknown(archive, config, custom)
     if without_size(config):
         raise ModelError(
-            f"{path} does not tell the size of its pictures",
+            f"{path} does not say the size of its pictures",
             "in the environment that saved it: model.build((None, HEIGHT, WIDTH, CHANNELS)), "
             "then save it again",
         )
@@ -175,7 +173,7 @@ def _registered_names(archive: Archive, custom: dict[str, Any]) -> dict[str, Any
 
 
 def _load(archive: Archive, custom: dict[str, Any], unsafe: bool) -> Any:
-    """Let Keras load a file that needs no mending."""
+    """Let Keras load a file that needs no repair."""
     ending = "model.keras" if archive.container == "keras" else "model.h5"
     with named(archive.path, ending) as link:
         if archive.container == "keras" and not custom:

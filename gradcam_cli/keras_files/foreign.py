@@ -8,8 +8,6 @@ from gradcam_cli.errors import ModelError
 from gradcam_cli.keras_files.bounded import parsed
 from gradcam_cli.regular import read_bounded
 
-__all__ = ["checkpoint", "damaged", "folder", "foreign", "foreign_zip", "weights_only"]
-
 _EMBEDDED = "`--model efficientnet-lite0` works without any file"
 _CHECKPOINTS = b"model_checkpoint_path: "
 
@@ -60,7 +58,7 @@ def foreign_zip(path: Path, names: set[str]) -> ModelError:
     inner = sorted(name for name in names if name.endswith((".keras", ".h5", ".hdf5")))
     if inner:
         return ModelError(f"{path} is a zip file with {inner[0]} in it", "unzip it first")
-    return ModelError(f"{path} is a zip file, but no Keras model", "a .keras file is needed")
+    return ModelError(f"{path} is a zip file, not a Keras model", "a .keras file is needed")
 
 
 def weights_only(path: Path) -> ModelError:
@@ -114,7 +112,7 @@ def foreign(path: Path, start: bytes) -> ModelError:
         )
     if start[4:8] == b"TFL3":
         return _other(path, "a TensorFlow Lite model, which has no gradients")
-    # A protocol buffer whose first field is a small number, the version; what follows tells which.
+    # A protocol buffer whose first field is a small number, the version; what follows says which.
     if start[:3] == b"\x08\x01\x12":
         return _saved_model(path.parent, f"{path} is the graph of a SavedModel")
     if start[:1] == b"\x08" and start[1:2] < b"\x20" and start[2:3] in (b"\x12", b"\x1a", b"\x3a"):

@@ -21,8 +21,6 @@ from h5py import h5d, h5i, h5l, h5o, h5pl, h5z
 
 from gradcam_cli.errors import ModelError
 
-__all__ = ["FLOOR", "RATIO", "bounded_text", "check_hdf5", "open_hdf5"]
-
 FLOOR = 256 << 20
 """Bytes that any file may unpack to."""
 RATIO = 100
@@ -179,7 +177,7 @@ class _Walk:
             self.refuse(name, f"unpacks to {unpacked:,} bytes from a file of {self.size:,}", _BOMB)
         self.unpacked += unpacked
 
-    def chunks(self, data: Any, place: int, room: int, name: str) -> None:
+    def chunks(self, data: Any, place: int, most: int, name: str) -> None:
         """Refuse pieces of an array that unpack to more than a piece; HDF5 unpacks all of it."""
         large: list[Any] = []
         data.chunk_iter(lambda info: large.append(info) if info.size > _GZIPPED else None)
@@ -193,16 +191,13 @@ class _Walk:
             while rest and not unpacker.eof:
                 unpacked += len(unpacker.decompress(rest, 1 << 20))
                 rest = unpacker.unconsumed_tail
-                if unpacked > room + 4:  # and the sum of fletcher32
+                if unpacked > most + 4:  # and the sum of fletcher32
                     self.refuse(name, "unpacks to more than its own size", _BOMB)
 
     def sizes(self) -> None:
         if self.unpacked > max(FLOOR, RATIO * self.size):
-            raise ModelError(
-                f"{self.path}: its arrays unpack to {self.unpacked:,} bytes from a file of "
-                f"{self.size:,}",
-                _BOMB,
-            )
+            what = f"unpack to {self.unpacked:,} bytes from a file of {self.size:,}"
+            self.refuse("its arrays", what, _BOMB)
 
 
 def _leads(group: Any, link: bytes, kind: int) -> str:

@@ -8,8 +8,6 @@ from gradcam_cli.errors import ModelError
 from gradcam_cli.keras_files.archive import objects
 from gradcam_cli.keras_files.rewire import counted
 
-__all__ = ["keras_1_layers", "list_sequentials"]
-
 _Json = dict[str, Any]
 
 _CLASSES = {

@@ -12,15 +12,6 @@ from gradcam_cli.isolation import keras
 from gradcam_cli.keras_files.archive import objects
 from gradcam_cli.keras_files.names import HOMES
 
-__all__ = [
-    "ELSEWHERE",
-    "accepted_arguments",
-    "class_of",
-    "every_layer",
-    "every_model",
-    "unknown_classes",
-]
-
 _Json = dict[str, Any]
 
 # Keras's own classes that live outside keras.layers.
@@ -64,15 +55,18 @@ def _contents(module: str) -> dict[str, Any]:
 
 
 def unknown_classes(config: _Json, known: Iterable[str]) -> list[str]:
-    """Return the classes in a configuration that neither Keras nor the user has, sorted."""
+    """Return the classes in a configuration that neither Keras nor the user has, sorted.
+
+    Subclassed models hold layers without any configuration, not even a name.
+    """
     mine = set(known)
+    held = (layer for model in every_model(config) for layer in model["config"]["layers"])
     return sorted(
         {
-            str(node["class_name"])
-            for node in every_layer(config)
-            if class_of(node) is None
-            and node["class_name"] not in mine
-            and node.get("registered_name") not in mine
+            node["class_name"]
+            for node in (*every_layer(config), *held)
+            if mine.isdisjoint((node["class_name"], node.get("registered_name")))
+            and class_of(node) is None
         }
     )
 
@@ -100,7 +94,7 @@ def _is_object(value: object) -> bool:
 
 @functools.cache
 def accepted_arguments(kind: type) -> frozenset[str] | None:
-    """Return the arguments that a class's constructor takes; None when that cannot be told.
+    """Return the arguments that a class's constructor takes; None when nothing says so.
 
     A class without a constructor of its own takes none.
     """

@@ -32,8 +32,6 @@ from gradcam_cli.keras_files.archive import objects
 from gradcam_cli.keras_files.bytecode import Bytecode, read_bytecode
 from gradcam_cli.keras_files.names import APPLICATIONS, FUNCTIONS
 
-__all__ = ["failing_layer", "function_called", "own_functions", "quoted", "trusted_code"]
-
 _Json = dict[str, Any]
 
 _APPLICATION = re.compile(r"(?:.*\bkeras\b.*\.applications|keras_applications)\.(\w+)")

@@ -10,9 +10,7 @@ from pathlib import Path
 
 import h5py
 
-from gradcam_cli.keras_files.container import check_room
-
-__all__ = ["named"]
+from gradcam_cli.keras_files.container import check_space
 
 
 @contextlib.contextmanager
@@ -29,7 +27,7 @@ def named(path: Path, name: str) -> Iterator[Path]:
                 raise OSError
             link.symlink_to(path.resolve())
         except OSError:  # or symbolic links are not allowed here
-            check_room(path.stat().st_size, link.parent)
+            check_space(path.stat().st_size, link.parent)
             shutil.copyfile(path, link)
         yield link
 

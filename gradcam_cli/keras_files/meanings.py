@@ -1,4 +1,4 @@
-"""What a configuration of Keras 1 or 2 meant, where Keras 3 means something else by the same words.
+"""What a configuration of Keras 1 or 2 meant, where Keras 3 means something else by the same names.
 
 Nothing here makes a file open: without it the file opens and answers wrongly. What is in the tables
 is all that differs between the arguments, defaults and functions of Keras 1.0 to 2.15, tf_keras and
@@ -13,16 +13,7 @@ from typing import Any
 from gradcam_cli.isolation import keras
 from gradcam_cli.keras_files.archive import objects
 from gradcam_cli.keras_files.known import class_of, every_layer
-from gradcam_cli.keras_files.rewire import counted
-
-__all__ = [
-    "before_keras_3",
-    "keras_2_hard_sigmoid",
-    "lost_arguments",
-    "not_reproduced",
-    "old_defaults",
-    "old_functions",
-]
+from gradcam_cli.keras_files.rewire import counted, reported
 
 _Json = dict[str, Any]
 
@@ -81,16 +72,16 @@ def old_defaults(config: _Json) -> list[str]:
             node["config"] |= fixed
         if node["class_name"] == "RandomCrop" and "height" in node["config"]:
             # Outside training Keras 2 resized the largest part of the crop's proportions.
-            kept = ("name", "trainable", "dtype", "height", "width", "batch_input_shape")
+            common = ("name", "trainable", "dtype", "height", "width", "batch_input_shape")
             node["class_name"] = "Resizing"
-            node["config"] = {key: node["config"][key] for key in kept if key in node["config"]}
+            node["config"] = {key: node["config"][key] for key in common if key in node["config"]}
             node["config"]["crop_to_aspect_ratio"] = True
             found["read {} RandomCrop as Resizing"] += 1
         for key, value in _DEFAULTS.get(node["class_name"], {}).items():
             if key not in node["config"]:
                 node["config"][key] = value
                 found[f"gave {{}} {node['class_name']} the `{key}` of its time, {value}"] += 1
-    return [what.format(counted(count, "layer")) for what, count in found.items()]
+    return reported(found)
 
 
 def old_functions(config: _Json) -> list[str]:
@@ -102,17 +93,14 @@ def old_functions(config: _Json) -> list[str]:
             name = value.get("config") if isinstance(value, dict) else value
             if isinstance(name, str) and name in _FUNCTIONS:
                 layer["config"][key] = keras.activations.serialize(_FUNCTIONS[name])
-                found[name] += 1
-    return [
-        f"took `{name}` in {counted(count, 'place')} for Keras 2's, which is not Keras 3's"
-        for name, count in found.items()
-    ]
+                found[f"took `{name}` in {{}} for Keras 2's, which is not Keras 3's"] += 1
+    return reported(found, "place")
 
 
 def lost_arguments(config: _Json) -> list[str]:
     """Name the module of layers whose arguments Keras 3 loses on the way it reads old HDF5 files.
 
-    It drops an ``axis`` of several numbers there, and takes the word ``dot`` for a function.
+    It drops an ``axis`` of several numbers there, and takes the text ``dot`` for a function.
     """
     found: Counter[str] = Counter()
     for layer in every_layer(config):
@@ -122,8 +110,8 @@ def lost_arguments(config: _Json) -> list[str]:
         known = class_of({**layer, "module": "keras.layers"})
         if key and known is not None and "module" not in layer:
             layer["module"], layer["registered_name"] = "keras.layers", None
-            found[f"kept `{key}` of {{}} {layer['class_name']}"] += 1
-    return [what.format(counted(count, "layer")) for what, count in found.items()]
+            found[f"preserved `{key}` of {{}} {layer['class_name']}"] += 1
+    return reported(found)
 
 
 def not_reproduced(config: _Json, version: str, theano: bool) -> tuple[str, ...]:

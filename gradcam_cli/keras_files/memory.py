@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from gradcam_cli.isolation import keras, tf
 
-__all__ = ["aligned_zeros", "shared", "sharing"]
-
 _ALIGNMENT = 64
 """Bytes; what TensorFlow asks of memory that it did not allocate itself."""
 
@@ -22,9 +20,9 @@ _ALIGNMENT = 64
 def aligned_zeros(shape: tuple[int, ...], dtype: Any = np.float32) -> NDArray[Any]:
     """Return zeros that TensorFlow can share; pages that nobody touches take no memory."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    room = np.zeros(size + _ALIGNMENT, np.uint8)
-    start = -room.ctypes.data % _ALIGNMENT
-    array: NDArray[Any] = room[start : start + size].view(dtype).reshape(shape)
+    memory = np.zeros(size + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    array: NDArray[Any] = memory[start : start + size].view(dtype).reshape(shape)
     return array
 
 

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from gradcam_cli.isolation import keras
 
-__all__ = ["assign_converted", "conversion", "finalize", "written_by_theano"]
-
 _Array = NDArray[Any]
 
 _CONVOLUTIONS = (
@@ -60,23 +58,38 @@ def assign_converted(network: Any, group: Any, why: str) -> int:
     ``why`` is what ``conversion`` gave. Returns how many kernels were turned by 180 degrees. Raises
     ValueError when the file has other layers or arrays than the network.
     """
-    layers = [layer for layer in network.layers if layer.weights]
-    stored = [_arrays(group[name]) for name in _names(group, "layer_names")]
-    stored = [arrays for arrays in stored if arrays]
-    if len(stored) != len(layers):
-        raise ValueError(f"{len(stored)} layers with weights, {len(layers)} are needed")
     turned = 0
-    for layer, arrays in zip(layers, stored, strict=True):
+    for layer, datasets in stored_layers(network, group):
+        arrays = [np.asarray(dataset) for dataset in datasets]
         for owner, variable, array in _paired(layer, arrays, "Keras 1" in why):
             if "Theano" in why and _is_kernel(owner, variable):
                 array = np.flip(array, tuple(range(array.ndim - 2)))
                 turned += 1
-            if tuple(variable.shape) != array.shape:
-                raise ValueError(
-                    f"{variable.path} is {tuple(variable.shape)}, the file has {array.shape}"
-                )
+            check_fit(variable, array)
             variable.assign(array)
     return turned
+
+
+def stored_layers(network: Any, group: Any) -> list[tuple[Any, list[Any]]]:
+    """Pair a network's layers with what a group holds for each, by their order, as Keras does.
+
+    Raises ValueError when the file has more or fewer layers with weights than the network.
+    """
+    layers = [layer for layer in network.layers if layer.weights]
+    stored = [
+        [group[layer][name] for name in names_in(group[layer], "weight_names")]
+        for layer in names_in(group, "layer_names")
+    ]
+    stored = [datasets for datasets in stored if datasets]
+    if len(stored) != len(layers):
+        raise ValueError(f"{len(stored)} layers with weights, {len(layers)} are needed")
+    return list(zip(layers, stored, strict=True))
+
+
+def check_fit(variable: Any, array: Any) -> None:
+    """Raise ValueError when an array has another shape than the variable that it is for."""
+    if tuple(variable.shape) != array.shape:
+        raise ValueError(f"{variable.path} is {tuple(variable.shape)}, the file has {array.shape}")
 
 
 def finalize(network: Any) -> None:
@@ -194,11 +207,7 @@ def _datasets(group: Any) -> list[Any]:
     return [one for one in group.values() if isinstance(one, h5py.Dataset)]
 
 
-def _arrays(group: Any) -> list[_Array]:
-    return [np.asarray(group[name]) for name in _names(group, "weight_names")]
-
-
-def _names(group: Any, kind: str) -> list[str]:
+def names_in(group: Any, kind: str) -> list[str]:
     """Return a list among a group's attributes, which Keras cuts into pieces where it is long."""
     names = list(group.attrs.get(kind, ()))
     place = 0

@@ -12,17 +12,8 @@ from gradcam_cli.errors import GradcamError, ModelError, OutOfMemory
 from gradcam_cli.isolation import keras, tf
 from gradcam_cli.keras_files.allowed import refused
 from gradcam_cli.keras_files.archive import Archive, objects
-from gradcam_cli.keras_files.known import class_of, every_model, unknown_classes
+from gradcam_cli.keras_files.known import unknown_classes
 from gradcam_cli.keras_files.lambdas import failing_layer, function_called, quoted
-
-__all__ = [
-    "blaming",
-    "cannot_open",
-    "first_line",
-    "refuse_code",
-    "refuse_unknown",
-    "without_size",
-]
 
 _QUANTIZED = (
     "open it within `with tfmot.quantization.keras.quantize_scope():`, and copy its weights into "
@@ -149,13 +140,6 @@ def refuse_unknown(archive: Archive, config: dict[str, Any], custom: Mapping[str
     model = {key: value for key, value in config.items() if key != "compile_config"}
     unknown = [one.what for one in refused(model, custom) if one.why == "unknown"]
     unknown += unknown_classes(model, custom)
-    unknown += [
-        str(node["class_name"])
-        for node in _without_name(model)
-        if class_of(node) is None
-        and node["class_name"] not in custom
-        and node.get("registered_name") not in custom
-    ]
     if unknown:
         saved = f", saved by Keras {archive.keras_version}" if archive.keras_version else ""
         raise ModelError(
@@ -177,14 +161,6 @@ def refuse_unknown(archive: Archive, config: dict[str, Any], custom: Mapping[str
                 "give them defaults in the file of --custom-objects, with the values of the "
                 f"training: def __init__(self, {'=..., '.join(missing)}=...)",
             )
-
-
-def _without_name(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the layers that were saved with an empty configuration, as subclassed models are."""
-    for model in every_model(config):
-        for node in model["config"]["layers"]:
-            if "name" not in (node.get("config") or {}):
-                yield node
 
 
 def _missing_arguments(node: dict[str, Any], custom: Mapping[str, Any]) -> list[str]:

@@ -21,8 +21,6 @@ import h5py
 from gradcam_cli.errors import ModelError
 from gradcam_cli.keras_files.container import WEIGHTS, member
 
-__all__ = ["keras_2_groups", "regroup"]
-
 _SAVE_AGAIN = "in the environment that saved it, save the model again as .h5"
 _OLD, _NEW, _FRESH = "_layer_checkpoint_dependencies", "layers", "_regrouped"
 
@@ -80,11 +78,11 @@ def _paired(stored: h5py.Group, layers: list[Any]) -> dict[str, str]:
         if layer.weights:
             by_class.setdefault(_snake_case(type(layer).__name__), []).append(layer)
     pairs: dict[str, str] = {}
-    for word, alike in by_class.items():
+    for class_name, alike in by_class.items():
         numbered = {
             int(found[1] or 0): name
             for name in stored
-            if (found := re.fullmatch(rf"{re.escape(word)}(?:_(\d+))?", name))
+            if (found := re.fullmatch(rf"{re.escape(class_name)}(?:_(\d+))?", name))
             and _shapes(stored[name])
         }
         groups = [numbered[number] for number in sorted(numbered)]
@@ -127,9 +125,9 @@ def _numbered(layers: list[Any]) -> dict[str, str]:
     used: Counter[str] = Counter()
     groups: dict[str, str] = {}
     for layer in layers:
-        word = _snake_case(type(layer).__name__)
-        groups[layer.name] = f"{word}_{used[word]}" if used[word] else word
-        used[word] += 1
+        name = _snake_case(type(layer).__name__)
+        groups[layer.name] = f"{name}_{used[name]}" if used[name] else name
+        used[name] += 1
     return groups
 
 

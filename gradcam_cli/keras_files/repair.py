@@ -40,12 +40,11 @@ from gradcam_cli.keras_files.rewire import (
     listed,
     nested_calls,
     operations,
+    reported,
     single_outputs,
     slash_names,
     tensor_keywords,
 )
-
-__all__ = ["repair"]
 
 _Json = dict[str, Any]
 
@@ -135,7 +134,7 @@ def _old_classes(config: _Json) -> list[str]:
         if name in _RENAMED and class_of(node) is None:
             node["class_name"] = _RENAMED[name]
             node["module"], node["registered_name"] = "keras.layers", None
-            renamed[f"{name} as {_RENAMED[name]}"] += 1
+            renamed[f"read {{}} {name} as {_RENAMED[name]}"] += 1
         elif class_of(node) is None and node.get("module", "keras") is not None:
             own = KERAS_MODULE.fullmatch(str(node.get("module", "keras")))
             home = ELSEWHERE.get(name, "keras.layers")
@@ -148,7 +147,7 @@ def _old_classes(config: _Json) -> list[str]:
         if "module" not in node and class_of({**node, "module": home}) is not None:
             node["module"], node["registered_name"] = home, None
             moved[node["class_name"]] += 1
-    sentences = [f"read {counted(count, 'layer')} {name}" for name, count in renamed.items()]
+    sentences = reported(renamed)
     if moved:
         which = f"{counted(moved.total(), 'layer')} ({listed(moved)})"
         sentences.append(f"found the Keras 3 module of {which}")
@@ -159,7 +158,7 @@ def _scaled_sums(config: _Json) -> list[str]:
     """InceptionResNetV2 of Keras 2 adds its branches in Lambda layers; Keras 3 has a class for it.
 
     The layer is known by its name, its one argument and where its code says it comes from; the
-    code itself is not looked into and is thrown away.
+    code itself is not read and is thrown away.
     """
     found = 0
     for node in every_layer(config):
@@ -175,8 +174,8 @@ def _scaled_sums(config: _Json) -> list[str]:
             found += 1
             node["class_name"] = "CustomScaleLayer"
             node["module"], node["registered_name"] = ELSEWHERE["CustomScaleLayer"], None
-            kept = {key: inner[key] for key in ("name", "trainable", "dtype") if key in inner}
-            node["config"] = {**kept, "scale": scale["scale"]}
+            common = {key: inner[key] for key in ("name", "trainable", "dtype") if key in inner}
+            node["config"] = {**common, "scale": scale["scale"]}
     return (
         [f"read {counted(found, 'sum')} of InceptionResNetV2 without their code"] if found else []
     )
@@ -207,7 +206,7 @@ def _wrapped(config: _Json) -> Iterator[_Json]:
 
 
 def _build_shapes(config: _Json) -> list[str]:
-    """Leave out one input shape kept for a layer that is built from several."""
+    """Leave out one input shape saved for a layer that is built from several."""
     found: Counter[str] = Counter()
     for layer in every_layer(config):
         shapes, kind = layer.get("build_config"), class_of(layer)
@@ -258,16 +257,14 @@ def _rescalings(config: _Json) -> list[str]:
 
 def _axis_lists(config: _Json) -> list[str]:
     """Batch normalization had its axis in a list; Keras 3 reads that in old HDF5 files only."""
-    found: Counter[str] = Counter()
+    found = 0
     for layer in every_layer(config):
         axis = layer["config"].get("axis")
         single = isinstance(axis, list) and len(axis) == 1
         if single and layer["class_name"] == "BatchNormalization" and "module" in layer:
             layer["config"]["axis"] = axis[0]
-            found[layer["class_name"]] += 1
-    return [
-        f"unwrapped `axis` of {counted(count, f'{name} layer')}" for name, count in found.items()
-    ]
+            found += 1
+    return [f"unwrapped `axis` of {counted(found, 'BatchNormalization layer')}"] if found else []
 
 
 def _activations(config: _Json) -> list[str]:
@@ -279,8 +276,8 @@ def _activations(config: _Json) -> list[str]:
             function = value.get("config") if isinstance(value, dict) else value
             if isinstance(function, str) and function in _ACTIVATIONS:
                 layer["config"][key] = _ACTIVATIONS[function]
-                found[f"`{function}` as `{_ACTIVATIONS[function]}`"] += 1
-    return [f"read {what} in {counted(count, 'layer')}" for what, count in found.items()]
+                found[f"read `{function}` as `{_ACTIVATIONS[function]}` in {{}}"] += 1
+    return reported(found)
 
 
 def _unknown_arguments(config: _Json) -> list[str]:
@@ -298,18 +295,18 @@ def _unknown_arguments(config: _Json) -> list[str]:
         for key in dropped:
             del node["config"][key]
         if dropped:
-            found[f"{node['class_name']} {_word(kind)}", dropped] += 1
+            found[f"{node['class_name']} {_noun(kind)}", dropped] += 1
     return [
         f"dropped {', '.join(f'`{key}`' for key in keys)} from {counted(count, what)}"
         for (what, keys), count in found.items()
     ]
 
 
-def _word(kind: type) -> str:
+def _noun(kind: type) -> str:
     homes = (keras.initializers.Initializer, keras.regularizers.Regularizer)
-    words = ("initializer", "regularizer")
+    nouns = ("initializer", "regularizer")
     return next(
-        (w for base, w in zip(homes, words, strict=True) if issubclass(kind, base)), "layer"
+        (noun for base, noun in zip(homes, nouns, strict=True) if issubclass(kind, base)), "layer"
     )
 
 

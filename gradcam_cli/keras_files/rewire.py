@@ -9,24 +9,17 @@ from typing import Any
 from gradcam_cli.keras_files import tfops
 from gradcam_cli.keras_files.known import class_of, every_model
 
-__all__ = [
-    "counted",
-    "input_shapes",
-    "keras_operations",
-    "listed",
-    "nested_calls",
-    "operations",
-    "single_outputs",
-    "slash_names",
-    "tensor_keywords",
-]
-
 _Json = dict[str, Any]
 
 
 def counted(count: int, what: str) -> str:
     """Return ``1 layer`` or ``2 layers``."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def reported(found: Counter[str], what: str = "layer") -> list[str]:
+    """Return sentences, in each of which ``{}`` stands for how many of something were found."""
+    return [sentence.format(counted(count, what)) for sentence, count in found.items()]
 
 
 def listed(things: Iterable[str]) -> str:
@@ -161,7 +154,7 @@ def _new_call(node: Any, names: set[str]) -> _Json | None:
 
 
 def operations(config: _Json) -> list[str]:
-    """Keras 2 kept TensorFlow operations between layers as layers of a kind that is gone."""
+    """Keras 2 saved TensorFlow operations between layers as layers of a kind that is gone."""
     found: list[str] = []
     for model in every_model(config):
         layers = model["config"]["layers"]
@@ -197,7 +190,7 @@ def keras_operations(config: _Json) -> list[str]:
 
 
 def single_outputs(config: _Json) -> list[str]:
-    """Unwrap a model's one input and one output from the list that Keras 2 kept them in.
+    """Unwrap a model's one input and one output from the list that Keras 2 saved them in.
 
     Keras 3 takes the list for the model's own: it gives a list of one, which nothing in a
     Sequential model takes, and warns of a tensor that comes in by itself.

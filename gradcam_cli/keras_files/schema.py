@@ -17,8 +17,6 @@ import msgspec
 
 from gradcam_cli.errors import ModelError
 
-__all__ = ["check_metadata", "check_shape"]
-
 _MOST_CALLS = 20_000
 """Calls of layers; the largest application, NASNetLarge, has a thousand."""
 _HINT = "the file is damaged, or not written by Keras: get it again, or save the model again"
@@ -71,7 +69,7 @@ def check_shape(config: Any, path: Path, what: str) -> dict[str, Any]:
     """Return a model's configuration, called ``what``, if it has the shape of one.
 
     Raises ModelError that names the first place that has not, such as ``layers[3]``. How the model
-    was trained is not looked at. Models of Keras 0 have no class; what reads them says so.
+    was trained is not checked. Models of Keras 0 have no class; what reads them says so.
     """
     if not isinstance(config, dict):
         raise _misshapen(path, what, "", f"is {_kind(config)}, not a model")

@@ -1,6 +1,6 @@
 """A TensorFlow operation recorded in a Keras 2 file becomes the same operation of Keras 3.
 
-Keras 2 kept ``x / 127.5`` or ``tf.nn.relu(x)`` between two layers as a layer of its own:
+Keras 2 saved ``x / 127.5`` or ``tf.nn.relu(x)`` between two layers as a layer of its own:
 ``TFOpLambda`` and ``SlicingOpLambda`` (2.4 and later) with the call written into the node that
 feeds it, ``TensorFlowOpLayer`` (2.2 and 2.3) with a node of the TensorFlow graph.
 """
@@ -12,15 +12,13 @@ from typing import Any
 
 from gradcam_cli.errors import ModelError
 
-__all__ = ["CLASSES", "keras_operation", "tensor"]
-
 CLASSES = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
 
 _Json = dict[str, Any]
 
 _NUMPY, _NN = "keras.src.ops.numpy", "keras.src.ops.nn"
 
-# Last word of the TensorFlow name, lower case without underscores -> (module, class) in Keras 3.
+# Last part of the TensorFlow name, lower case without underscores -> (module, class) in Keras 3.
 _BINARY = {
     "add": "Add",
     "addv2": "Add",
@@ -57,15 +55,12 @@ _UNARY = {
     "tanh": (_NUMPY, "Tanh"),
 }
 _REDUCTION = {"mean": "Mean", "sum": "Sum", "max": "Max", "min": "Min", "prod": "Prod"}
+_ALONG = {"expanddims": "ExpandDims", "squeeze": "Squeeze", "concat": "Concatenate"}
 _NOTHING = ("identity", "stopgradient", "identityn")
 
 # The parameters of a TensorFlow function after its first tensor, by position.
 _PARAMETERS = {
-    "mean": ("axis", "keepdims"),
-    "sum": ("axis", "keepdims"),
-    "max": ("axis", "keepdims"),
-    "min": ("axis", "keepdims"),
-    "prod": ("axis", "keepdims"),
+    **dict.fromkeys(_REDUCTION, ("axis", "keepdims")),
     "reshape": ("shape",),
     "expanddims": ("axis",),
     "squeeze": ("axis",),
@@ -226,16 +221,12 @@ def _arranging(word: str, named: _Json) -> tuple[str, str, _Json] | None:
     axis = named.get("axis")
     if word in _REDUCTION:
         return _NUMPY, _REDUCTION[word], {"axis": axis, "keepdims": bool(named.get("keepdims"))}
-    if word in ("reshape",):
+    if word in _ALONG:
+        return _NUMPY, _ALONG[word], {"axis": axis}
+    if word == "reshape":
         return _NUMPY, "Reshape", {"newshape": named["shape"]}
-    if word in ("expanddims",):
-        return _NUMPY, "ExpandDims", {"axis": axis}
-    if word == "squeeze":
-        return _NUMPY, "Squeeze", {"axis": axis}
     if word == "transpose":
         return _NUMPY, "Transpose", {"axes": named.get("perm")}
-    if word == "concat":
-        return _NUMPY, "Concatenate", {"axis": axis}
     if word == "cast":
         return "keras.src.ops.core", "Cast", {"dtype": named["dtype"]}
     if word == "softmax":
@@ -256,16 +247,12 @@ def _resize(word: str, named: _Json) -> tuple[str, str, _Json] | None:
     if named.get("antialias") or named.get("preserve_aspect_ratio"):
         return None
     method = "nearest" if "nearest" in word else str(named.get("method") or "bilinear")
-    config = {
-        "size": named["size"],
-        "interpolation": method,
-        "data_format": "channels_last",
-    }
+    config = {"size": named["size"], "interpolation": method, "data_format": "channels_last"}
     return "keras.src.ops.image", "Resize", config
 
 
 def _key(spec: Any) -> list[Any]:
-    """Return what stood in the square brackets, in the form of Keras 3."""
+    """Return what stood in the brackets, in the form of Keras 3."""
     entries = spec.get("value", spec) if isinstance(spec, dict) else spec
     key: list[Any] = []
     for one in entries if isinstance(entries, list) else [entries]:

@@ -11,10 +11,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from gradcam_cli.errors import ModelError
-from gradcam_cli.regular import open_regular
-from gradcam_cli.spelling import nearby
-
-__all__ = ["read_array", "read_target"]
+from gradcam_cli.regular import open_regular, readable
 
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
@@ -36,13 +33,9 @@ def _numbers(option: str, what: str, path: Path) -> NDArray[Any]:
     """Return the numbers of a file; ``what`` names it in errors."""
     hint = "save numbers with numpy.save"
     try:
-        with open_regular(path, option) as file:
+        with readable(path, what, hint), open_regular(path, option) as file:
             return _read(file, path.stat().st_size)
-    except FileNotFoundError:
-        raise ModelError(f"{what}: there is no file {path}", nearby(path)) from None
-    except OSError as error:
-        raise ModelError(f"{what}: cannot read {path}: {error.strerror}", hint) from error
-    except MemoryError:
+    except (ModelError, MemoryError):
         raise
     except Exception as error:  # a header is a Python expression, which fails in many ways
         raise ModelError(f"{what}: {path} is not a readable .npy file", hint) from error

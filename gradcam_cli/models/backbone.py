@@ -7,8 +7,6 @@ from collections.abc import Iterable
 
 from gradcam_cli.models.catalog import Entry, find, names
 
-__all__ = ["application_of", "recognise"]
-
 _BY_LAYER = {
     "block14_sepconv2_act": "xception",
     "block5_conv3": "vgg16",

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from gradcam_cli.errors import ModelError
 from gradcam_cli.spelling import suggestion
 
-__all__ = ["EMBEDDED", "Entry", "find", "names"]
-
 EMBEDDED = "efficientnet-lite0"
 """The model whose ImageNet weights are installed with the package."""
 
@@ -149,12 +147,21 @@ def names() -> list[str]:
     return list(_TABLE)
 
 
+def is_known(name: str) -> bool:
+    """Return whether ``find`` finds a model of this name."""
+    return _key(name) in _BY_KEY
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[-_ .]", "", name.lower())
+
+
 def find(name: str) -> Entry:
     """Return the model of a name; case, dashes, underscores and spaces are forgiven.
 
     Raises ModelError with the nearest names for an unknown one.
     """
-    entry = _BY_KEY.get(re.sub(r"[-_ .]", "", name.lower()))
+    entry = _BY_KEY.get(_key(name))
     if entry is None:
         raise ModelError(
             f"there is no model called {name!r}",

@@ -10,40 +10,18 @@ import re
 from pathlib import Path
 from typing import Any
 
-from gradcam_cli.errors import ModelError
-from gradcam_cli.models.catalog import find
+from gradcam_cli.models.catalog import find, is_known
 from gradcam_cli.models.digest import hash_of, hash_of_folder
 from gradcam_cli.models.labels import label_bytes
-from gradcam_cli.regular import check_regular
+from gradcam_cli.regular import check_regular, readable
 from gradcam_cli.spec.model import ModelSpec
 from gradcam_cli.spec.run import RunSpec
 from gradcam_cli.spec.setting import deciding, settings
-from gradcam_cli.spelling import nearby
-
-__all__ = [
-    "check_files",
-    "deciding_settings",
-    "file_digest",
-    "fingerprint",
-    "folder_digest",
-    "is_file",
-    "is_handle",
-    "is_preset",
-    "own_file",
-]
 
 _MODEL_ENDINGS = (
     *(".keras", ".h5", ".hdf5"),
-    *(
-        ".ckpt",
-        ".index",
-        ".onnx",
-        ".pb",
-        ".pkl",
-        ".pt",
-        ".pth",
-        ".tflite",
-    ),  # named for what they are
+    # Opened to be named for what they are.
+    *(".ckpt", ".index", ".onnx", ".pb", ".pkl", ".pt", ".pth", ".tflite"),
 )
 _PRESET_FILES = ("model.weights.h5", "model.weights.json", "task.json")
 _HANDLE = re.compile(r"[\w-]+/[\w-]+/keras/[\w.-]+(/\d+)?", re.IGNORECASE)
@@ -124,12 +102,11 @@ def is_file(model: str) -> bool:
         return False
     if model.lower().endswith(_MODEL_ENDINGS) or os.sep in model:
         return True
-    try:
-        find(model)
-    except ModelError:
-        with contextlib.suppress(OSError):  # too long for the name of a file
-            return Path(model).exists()
-    return False  # a name wins over a folder that is called so
+    if is_known(model):
+        return False  # a name wins over a folder that is called so
+    with contextlib.suppress(OSError):  # too long for the name of a file
+        return Path(model).exists()
+    return False
 
 
 def is_handle(model: str) -> bool:
@@ -149,11 +126,7 @@ def is_preset(model: str) -> bool:
         return (inside / "config.json").is_file() and any(
             (inside / name).is_file() for name in _PRESET_FILES
         )
-    try:
-        find(model)
-    except ModelError:
-        return importlib.util.find_spec("keras_hub") is not None
-    return False
+    return not is_known(model) and importlib.util.find_spec("keras_hub") is not None
 
 
 def _digest(content: bytes) -> str:
@@ -168,12 +141,8 @@ def _digest_if_any(path: Path) -> str:
 
 def folder_digest(path: Path) -> str:
     """Return ``sha256:`` and 16 hexadecimal digits of the files in a folder."""
-    try:
+    with readable(path, "", "make it readable: chmod -R u+r"):
         return f"sha256:{hash_of_folder(path)[:16]}"
-    except OSError as error:
-        raise ModelError(
-            f"cannot read {path}: {error.strerror}", "make it readable: chmod -R u+r"
-        ) from None
 
 
 def file_digest(path: Path, option: str = "") -> str:
@@ -181,12 +150,6 @@ def file_digest(path: Path, option: str = "") -> str:
 
     Raises ModelError for what is not a regular file, or larger than ``option`` takes.
     """
-    named = f"{option}: " if option else ""
-    try:
+    with readable(path, option, "name a regular file that you may read"):
         check_regular(path, option)
         return f"sha256:{hash_of(path)[:16]}"
-    except FileNotFoundError:
-        raise ModelError(f"{named}there is no file {path}", nearby(path)) from None
-    except OSError as error:
-        message = f"{named}cannot read {path}: {error.strerror}"
-        raise ModelError(message, "name a regular file that you may read") from None

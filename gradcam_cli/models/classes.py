@@ -11,15 +11,6 @@ from dataclasses import dataclass
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.models.labels import WORDNET_ID, Labels
 
-__all__ = [
-    "ClassChoice",
-    "check_count",
-    "describe",
-    "parse_classes",
-    "resolve",
-    "search",
-]
-
 _TOP = re.compile(r"top[-_ ]?([0-9]{1,6})", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?[0-9]{1,9}")
 _CLOSE = 0.75
@@ -28,7 +19,7 @@ _MOST_COMPARED = 100_000  # a million spellings would take a minute
 
 @dataclass(frozen=True, slots=True)
 class ClassChoice:
-    """Which classes to explain in every picture.
+    """Which classes to explain in every image.
 
     The ``top`` most probable ones (0 for none, 1 for the predicted class), and the ``fixed``
     indices in the order they were asked for.
@@ -159,7 +150,7 @@ def _shown(index: int, labels: Labels) -> str:
 
 
 def _words(name: str) -> list[str]:
-    """Return a name's words, folded: case, accents' spelling, quotes and separators forgiven."""
+    """Return a name's parts, folded: case, accents' spelling, quotes and separators forgiven."""
     folded = unicodedata.normalize("NFKC", name).casefold()
     return re.sub(r"['\u2019\"`.]", "", folded).replace("_", " ").replace("-", " ").split()
 

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from gradcam_cli.regular import check_regular, open_regular
 
-__all__ = ["hash_ahead", "hash_of", "hash_of_folder"]
-
 _LARGE = 32 << 20
 _BLOCK = 8 << 20
 """Bytes; between two blocks the thread queues up behind whoever imports or traces."""

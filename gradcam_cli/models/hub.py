@@ -20,10 +20,8 @@ from gradcam_cli.keras_files.memory import sharing
 from gradcam_cli.keras_files.refusal import first_line
 from gradcam_cli.models.catalog import names
 from gradcam_cli.models.choice import is_handle
-from gradcam_cli.regular import check_regular, read_bounded
+from gradcam_cli.regular import check_regular, read_bounded, readable
 from gradcam_cli.spelling import suggestion
-
-__all__ = ["open_preset"]
 
 _MODULES = re.compile(r"keras_hub\.src\.(layers|models)(\.\w+)*")
 _TASK = ("task.json", "task.weights.h5")
@@ -129,12 +127,8 @@ def _check_files(folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_dir() or not path.exists():
             continue
-        try:
+        with readable(path, "", "copy the preset's folder again"):
             check_regular(path, "--architecture" if path.suffix == ".json" else "--model")
-        except OSError as error:
-            raise ModelError(
-                f"cannot read {path}: {error.strerror}", "copy the preset's folder again"
-            ) from None
 
 
 def _refuse_others(configurations: dict[str, Any], model: str, unsafe: bool) -> None:

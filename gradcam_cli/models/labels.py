@@ -14,10 +14,8 @@ from reprlib import repr as short
 from typing import Any, TypeVar
 
 from gradcam_cli.errors import GradcamError
-from gradcam_cli.regular import read_bounded
+from gradcam_cli.regular import read_bounded, readable
 from gradcam_cli.text import NotTextError, decoded
-
-__all__ = ["WORDNET_ID", "Labels", "imagenet_labels", "label_bytes", "read_labels"]
 
 _MOST_LABELS = 1_000_000
 _MOST_COMMAS = 4 * _MOST_LABELS
@@ -83,13 +81,8 @@ def read_labels(path: Path) -> Labels:
 
 def label_bytes(path: Path) -> bytes:
     """Return what is in a file of labels, or comes out of a pipe; raises GradcamError."""
-    try:
+    with readable(path, "--labels", f"needed: a file with {_FORMS}", GradcamError):
         return read_bounded(path, "--labels", piped=True)
-    except OSError as error:
-        raise GradcamError(
-            f"--labels: cannot read the labels in {path}: {error.strerror}",
-            f"needed: a file with {_FORMS}",
-        ) from error
 
 
 def _parsed(path: Path, text: str) -> Labels:
@@ -213,7 +206,7 @@ def _from_entries(path: Path, entries: Sequence[Any], hint: str) -> Labels:
 
 
 def _from_table(path: Path, text: str) -> Labels:
-    """Read CSV; which column is which is told by the header, else by what stands in it."""
+    """Read CSV; which column is which is said by the header, else by what stands in it."""
     rows = _rows(path, text)
     head = [re.sub(r"[\s-]+", "_", cell.casefold()) for cell in rows[0].cells]
     if _is_header(head, [row.cells for row in rows]):
@@ -242,7 +235,7 @@ class _Row:
 
 
 def _is_header(head: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Tell a header by its words, or by a word above a column of indices."""
+    """Recognise a header by its names, or by a name above a column of indices."""
     if any(cell in _NAME_HEADERS | _ID_HEADERS | _INDEX_HEADERS for cell in head):
         return True
     return len(head) > 1 < len(rows) and any(

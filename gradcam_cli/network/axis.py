@@ -1,4 +1,4 @@
-"""An axis of a tensor is a product of factors: rows, columns, cells, pictures or anything else.
+"""An axis of a tensor is a product of factors: rows, columns, cells, images or anything else.
 
 After ``[N, u, v, K]`` was reshaped to ``[N, u * v, K]``, the second axis is rows times columns, and
 a later reshape can take them apart again.
@@ -12,25 +12,9 @@ from typing import NamedTuple
 
 from gradcam_cli.network.places import Place, cut, met, spread, whole, window
 
-__all__ = [
-    "Atom",
-    "Axis",
-    "Layout",
-    "coarse",
-    "cut_out",
-    "joined",
-    "known",
-    "mislaid",
-    "moved",
-    "pixels",
-    "place_of",
-    "size_of",
-    "unknown",
-]
-
 
 class Atom(NamedTuple):
-    """A factor of an axis: ``n`` pictures, ``u`` rows, ``v`` columns, ``t`` cells, or ``?``.
+    """A factor of an axis: ``n`` images, ``u`` rows, ``v`` columns, ``t`` cells, or ``?``.
 
     ``t`` is all cells of ``grid``, row by row, with ``before`` and ``after`` further tokens.
     ``places`` say where rows, columns, or a grid's rows and columns lie in the network's input;
@@ -55,7 +39,7 @@ def size_of(axis: Axis) -> int:
 
 
 def known(axis: Axis) -> bool:
-    """Return whether an axis has anything to do with pictures, rows or columns."""
+    """Return whether an axis has anything to do with images, rows or columns."""
     return any(atom.letter != "?" for atom in axis)
 
 
@@ -70,7 +54,7 @@ def pixels(letter: str, size: int) -> Axis:
 
 
 def place_of(axis: Axis) -> Place | None:
-    """Return where the entries of an axis of rows or columns lie, None where nothing tells."""
+    """Return where the entries of an axis of rows or columns lie, None where that is not known."""
     place = axis[0].places[0] if len(axis[0].places) == 1 else None
     parts = size_of(axis[1:])  # a coarse part of rows and, behind it, what it was divided into
     return spread(place, parts) if place and parts > 1 else place

@@ -26,8 +26,6 @@ from gradcam_cli.network.moves import move, padded, split, taken
 from gradcam_cli.network.operations import attribute, numbers, sizes_of
 from gradcam_cli.network.places import Place, pad
 
-__all__ = ["RULES", "Inputs", "like_inputs", "part_of"]
-
 Inputs = Sequence[Layout | None]
 
 
@@ -227,7 +225,7 @@ def _concat(operation: Any, layouts: Inputs) -> Layout | None:
         if layout is not None and known(layout[axis]):
             cells.append((before, layout[axis]))
         before += (part or [])[axis]
-    if len(cells) == 1:  # two sets of cells behind each other are no grid
+    if len(cells) == 1:  # two sets of cells behind each other are not a grid
         result[axis] = _with_tokens(*cells[0][::-1], sizes[axis])
     return tuple(result)
 
@@ -248,7 +246,7 @@ def _with_tokens(axis: Axis, before: int, size: int) -> Axis:
 
 
 def _without_tokens(axis: Axis, first: int, size: int) -> Axis:
-    """Return what is left of an axis when ``size`` entries from ``first`` on are kept."""
+    """Return what is left of an axis when only ``size`` entries from ``first`` on remain."""
     if size == size_of(axis) or len(axis) != 1 or axis[0].letter != "t":
         return cut_out(axis, first, size)
     before, cells = axis[0].before, math.prod(axis[0].grid)

@@ -10,8 +10,6 @@ from tensorflow.python.framework.ops import gradient_registry
 
 from gradcam_cli.isolation import tf
 
-__all__ = ["is_dense", "weights_in_order"]
-
 _LARGE = 8_000_000
 """Weights of all matrix products together."""
 

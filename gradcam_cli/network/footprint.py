@@ -11,8 +11,6 @@ from gradcam_cli.isolation import tf
 from gradcam_cli.network.anatomy import ancestors
 from gradcam_cli.network.kinds import VIEWS
 
-__all__ = ["free_bytes", "on_gpu", "working_bytes"]
-
 _CGROUP = Path("/sys/fs/cgroup")
 _CGROUPS = (
     ("", "memory.max", "memory.current", "inactive_file"),
@@ -77,7 +75,7 @@ def on_gpu() -> bool:
 
 
 def free_bytes() -> int | None:
-    """Return the bytes of memory that this process may still take, or None where nothing tells.
+    """Return the bytes of memory that this process may still take, or None where that is not known.
 
     A container's limit counts as well as the machine's own memory.
     """

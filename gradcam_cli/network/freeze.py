@@ -8,8 +8,6 @@ from typing import Any
 
 from gradcam_cli.isolation import keras, tf
 
-__all__ = ["can_freeze", "weights_as_constants"]
-
 _MOST_BYTES = 256 << 20
 """Of weights; a frozen function holds copies of them, and for large networks it gains nothing."""
 

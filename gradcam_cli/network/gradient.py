@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,10 +55,17 @@ def _product(slope: Any, activations: Any) -> Any:
         product = tf.gradients(tf.reduce_sum(tf.cast(slope, tf.float32) * fixed), activations)[0]
     except LookupError as error:
         raise ModelError(
-            f"the layer's gradient cannot be differentiated once more: {error}",
-            "choose a later layer, or a method that takes the gradient alone",
+            f"the layer's gradient cannot be differentiated once more{_at(error)}",
+            "choose a later layer, or a method that takes the gradient alone, such as "
+            "--method gradcam",
         ) from error
     return tf.zeros_like(activations) if product is None else product
+
+
+def _at(error: LookupError) -> str:
+    """Return which operation TensorFlow knows no gradient of, where the error names it."""
+    named = re.search(r"op type: (\w+)", str(error))
+    return f": TensorFlow has no gradient of {named[1]}, behind the layer" if named else ""
 
 
 def _slopes(score: Any, layers: Sequence[Any]) -> list[Any]:
@@ -65,7 +73,8 @@ def _slopes(score: Any, layers: Sequence[Any]) -> list[Any]:
     if any(slope is None for slope in slopes):
         raise ModelError(
             "no gradient reaches the layer: something behind it cannot be differentiated",
-            "choose a later layer; `gradcam layers MODEL` lists them",
+            "choose a later layer (`gradcam layers MODEL` lists them), or a method that takes no "
+            "gradient, such as --method reciprocam or --method eigencam",
         )
     return [tf.convert_to_tensor(slope) for slope in slopes]
 

@@ -16,8 +16,6 @@ from gradcam_cli.isolation import tf
 from gradcam_cli.network.kinds import ACTIVATIONS, COPIES, PRODUCTS, SAME_NUMBERS
 from gradcam_cli.network.operations import sizes_of
 
-__all__ = ["Head", "behind_copies", "find_head", "pooled_features"]
-
 Kind = Literal["softmax", "sigmoid", "binary", "linear", "segmentation", "sequence", "similarity"]
 
 

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from gradcam_cli.network.axes import Axes, features_of
 from gradcam_cli.network.kinds import WEIGHTED
 
-__all__ = ["OF_ITS_OWN", "arriving_pixels", "is_of_its_own", "read_scaling"]
-
 OF_ITS_OWN = "a range of each image's own"
 """What is read of a network that standardises each image by itself."""
 
@@ -21,7 +19,7 @@ def arriving_pixels(source: Any, axes: Axes) -> Any:
 
     ``source`` is the symbolic input, ``axes`` where its rows and columns go. Weights are a
     convolution, a matrix product or any arithmetic with a trained variable, such as batch
-    normalisation. Where these take patches, the picture that the patches are cut from is returned.
+    normalisation. Where these take patches, the image that the patches are cut from is returned.
     """
     reached = {source.op.name}
     trained: set[str] = set()

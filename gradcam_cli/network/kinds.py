@@ -4,17 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = [
-    "ACTIVATIONS",
-    "CONVOLUTIONS",
-    "COPIES",
-    "PRODUCTS",
-    "SAME_NUMBERS",
-    "SHRINKING",
-    "VIEWS",
-    "WEIGHTED",
-]
-
 CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative")
 """Windows over rows and columns, with weights."""
 

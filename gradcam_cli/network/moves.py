@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from gradcam_cli.network.operations import attribute, constant, numbers
 from gradcam_cli.network.places import Place, cut, pad, sampled, spread, unwound, window
 
-__all__ = ["move", "padded", "split", "taken"]
-
 Move = Callable[[Any, int, Place, int, int], Place | None]
 """Of an operation, along rows (0) or columns (1), from so many cells to so many."""
 
@@ -81,7 +79,7 @@ def _divided(operation: Any, _at: int, place: Place, _size: int, _count: int) ->
 
 
 def _to_batch(operation: Any, at: int, place: Place, size: int, count: int) -> Place | None:
-    """Every ``block``-th cell goes into a picture of its own: on average, blocks become cells."""
+    """Every ``block``-th cell goes into an image of its own: on average, blocks become cells."""
     block, pads = numbers(operation.inputs[1]), constant(operation.inputs[2])
     if block is None or pads is None or at >= len(block):
         return None
@@ -129,7 +127,7 @@ def _scaled(operation: Any, at: int, place: Place, size: int, count: int) -> Pla
 
 
 def _boxed(operation: Any, at: int, place: Place, size: int, count: int) -> Place | None:
-    """One box of every picture, the same for all; its corners are the centres of corner pixels."""
+    """One box of every image, the same for all; its corners are the centres of corner pixels."""
     boxes, pictures = constant(operation.inputs[1]), numbers(operation.inputs[2])
     if boxes is None or pictures != list(range(len(boxes))) or np.ptp(boxes, axis=0).any():
         return None
@@ -158,7 +156,7 @@ def padded(operation: Any, axis: int) -> tuple[int, int] | None:
 
 
 def split(operation: Any, axis: int, output: int) -> int | None:
-    """Return where an output of a Split operation begins on an axis; None where nothing tells."""
+    """Return where an output of a Split operation begins on an axis; None where unknown."""
     over = numbers(operation.inputs[2 if operation.type == "SplitV" else 0])
     if over is None:
         return None

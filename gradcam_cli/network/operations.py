@@ -9,8 +9,6 @@ import numpy as np
 
 from gradcam_cli.isolation import tf
 
-__all__ = ["attribute", "constant", "numbers", "sizes_of"]
-
 
 def sizes_of(tensor: Any) -> list[int] | None:
     """Return a tensor's shape, or None when it is not known to the last axis."""

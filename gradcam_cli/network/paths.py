@@ -8,15 +8,13 @@ from typing import Any
 from gradcam_cli.errors import ModelError
 from gradcam_cli.spelling import suggestion
 
-__all__ = ["named_operations", "resolve_layer"]
-
 
 def named_operations(network: Any) -> dict[str, Any]:
     """Return every layer and operation inside a network by its path, outer layers first.
 
     A path is the names from the outside in, ``base/block5_conv3``; the network's own name is left
     out. Names are never split. A layer that is reached in two ways has the first path; two
-    different layers with one path are told apart as ``name#2``.
+    different layers with one path are distinguished as ``name#2``.
     """
     found: dict[str, Any] = {}
     seen: set[int] = {id(network)}

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["Place", "cut", "met", "pad", "sampled", "spread", "unwound", "whole", "window"]
-
 
 class Place(NamedTuple):
     """Where the cells of one axis lie in the network's input.

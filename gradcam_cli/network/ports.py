@@ -1,4 +1,4 @@
-"""A network's inputs and outputs: where the picture goes in, and where the classes come out."""
+"""A network's inputs and outputs: where the image goes in, and where the classes come out."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ from gradcam_cli.isolation import keras, tf
 from gradcam_cli.network.tap import trace
 from gradcam_cli.spelling import suggestion
 
-__all__ = ["Ports", "find_ports", "output_names", "run", "single_input"]
-
 _PICTURE_RANK = 4
 _CHANNELS = (1, 3)
 _SMALLEST_GREY = 8
-"""Pixels a side from which on an input without channels passes for a grey picture."""
+"""Pixels a side from which on an input without channels passes for a grey image."""
 
 Shape = tuple[int | None, ...]
 
@@ -36,12 +34,12 @@ class _Socket:
 class Ports:
     """How a network is called.
 
-    ``size`` is the picture input's ``(h, w)`` and ``channels`` its 1 or 3; ``batch`` is the one
+    ``size`` is the image input's ``(h, w)`` and ``channels`` its 1 or 3; ``batch`` is the one
     batch size that the network takes, or 0. ``channels_first`` takes ``[N, K, h, w]``,
     ``no_channels`` grey ``[N, h, w]``. ``constants`` gives every other input, in order, its array
-    without the batch axis; the picture's own place holds None. ``output`` names the output with the
-    classes, empty where there is just one. A ``transposed`` network takes the picture's columns for
-    its rows: ``size`` is the picture's side of it, ``(w, h)`` the network's own input.
+    without the batch axis; the image's own place holds None. ``output`` names the output with the
+    classes, empty where there is just one. A ``transposed`` network takes the image's columns for
+    its rows: ``size`` is the image's side of it, ``(w, h)`` the network's own input.
     """
 
     size: tuple[int, int]
@@ -55,16 +53,16 @@ class Ports:
 
     @property
     def plain(self) -> bool:
-        """Return whether pictures are all that the network takes, as they are, in any number."""
+        """Return whether images are all that the network takes, as they are, in any number."""
         return self == single_input(self.size, self.channels)
 
     def turned(self) -> Ports:
-        """Return the ports by which the network gets pictures transposed, if it did not before."""
+        """Return the ports by which the network gets images transposed, if it did not before."""
         return replace(self, size=self.size[::-1], transposed=not self.transposed)
 
 
 def single_input(size: tuple[int, int], channels: int = 3) -> Ports:
-    """Return the ports of a network with one picture input and one output."""
+    """Return the ports of a network with one image input and one output."""
     return Ports(size, channels)
 
 
@@ -81,10 +79,10 @@ def find_ports(
     output: str = "",
     transposed: bool = False,
 ) -> Ports:
-    """Find the picture input of a network, and check what was given for the rest.
+    """Find the image input of a network, and check what was given for the rest.
 
     ``size`` is the network's own input size, to use where it takes any; ``constants`` are arrays by
-    input name, ``output`` an output's name. Raises ModelError when there is no single picture
+    input name, ``output`` an output's name. Raises ModelError when there is no single image
     input, a constant is missing or does not fit, or several outputs leave the choice open.
     """
     sockets = keras.tree.flatten(_sockets(network))
@@ -151,7 +149,7 @@ def _sockets(network: Any) -> Any:
 
 
 def _built_socket(name: str, shape: Any) -> _Socket:
-    return _Socket(name, (None, *shape[1:]))  # the batch it was built with is no limit
+    return _Socket(name, (None, *shape[1:]))  # the batch it was built with is not a limit
 
 
 def _picture_socket(sockets: list[_Socket], given: Mapping[str, Any]) -> _Socket:
@@ -182,7 +180,7 @@ def _is_picture(shape: Shape) -> bool:
 
 
 def _is_grey(shape: Shape) -> bool:
-    """Return whether an input ``[N, h, w]`` passes for a grey picture."""
+    """Return whether an input ``[N, h, w]`` passes for a grey image."""
     return len(shape) == _PICTURE_RANK - 1 and all((s or 0) >= _SMALLEST_GREY for s in shape[1:])
 
 
@@ -268,7 +266,7 @@ def _several_outputs(names: list[str]) -> ModelError:
 
 
 def output_names(network: Any) -> list[str]:
-    """Return the names of a network's outputs, in order; empty where only a call would tell."""
+    """Return the names of a network's outputs, in order; empty where only a call would show."""
     inner = _functional(network)
     return [] if inner is None else _names(inner.output, getattr(inner, "output_names", None))
 

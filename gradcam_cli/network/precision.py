@@ -11,8 +11,6 @@ from gradcam_cli.isolation import keras, tf
 from gradcam_cli.network.anatomy import Anatomy, FeatureMap, ancestors
 from gradcam_cli.network.footprint import on_gpu
 
-__all__ = ["has_bfloat16", "in_bfloat16", "keep_float32", "trunk"]
-
 _FLAGS = ("avx512_bf16", "amx_bf16")
 _PRODUCTS = (
     keras.layers.Conv1D,
@@ -29,10 +27,10 @@ def has_bfloat16() -> bool:
     if on_gpu():
         return True
     try:
-        words = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split()
+        features = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split()
     except OSError:
         return False
-    return any(flag in words for flag in _FLAGS)
+    return any(flag in features for flag in _FLAGS)
 
 
 def keep_float32() -> None:

@@ -12,15 +12,14 @@ from numpy.typing import NDArray
 from gradcam_cli.errors import ModelError, OutOfMemory
 from gradcam_cli.isolation import tf
 from gradcam_cli.network.anatomy import Anatomy, FeatureMap, ancestors, default_map, dissect
+from gradcam_cli.network.axes import Features
 from gradcam_cli.network.footprint import free_bytes, on_gpu, working_bytes
 from gradcam_cli.network.head import Head, behind_copies, pooled_features
 from gradcam_cli.network.inside import OF_ITS_OWN, arriving_pixels, is_of_its_own, read_scaling
 from gradcam_cli.network.operations import constant
 from gradcam_cli.network.places import Place
 from gradcam_cli.network.ports import Ports
-from gradcam_cli.network.tap import trace
-
-__all__ = ["LayerRow", "Survey", "survey"]
+from gradcam_cli.network.tap import Step, trace
 
 _QUOTIENTS = ("RealDiv", "DivNoNan", "Div", "Reciprocal", "Inv")
 """What a sigmoid that is written out by hand ends in."""
@@ -34,8 +33,9 @@ _MEMORY = 2
 class LayerRow:
     """One layer that can be explained: its path, class, call number, grid and channels.
 
-    ``tokens`` tells that the grid is folded from the tokens of a transformer. ``places`` say where
-    its rows and columns lie in the network's input, None where that is not known.
+    ``tokens`` says that the grid is folded from the tokens of a transformer, and ``reached`` that
+    the score depends on more than one of them. ``places`` say where its rows and columns lie in the
+    network's input, None where that is not known.
     """
 
     path: str
@@ -45,16 +45,17 @@ class LayerRow:
     channels: int
     tokens: bool = False
     places: tuple[Place | None, Place | None] = (None, None)
+    reached: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What one trace tells of a network.
+    """What one trace shows of a network.
 
     ``default`` is the path of the layer that is explained unless another is named, ``reason`` why;
-    when ``default`` is empty, ``reason`` says what is missing. ``pooled`` tells whether CAM is
+    when ``default`` is empty, ``reason`` says what is missing. ``pooled`` says whether CAM is
     defined. ``inside`` is what the network does to pixels itself (see ``read_scaling``).
-    ``behind_softmax`` tells that no logits were found, although the output is not a plain sum.
+    ``behind_softmax`` says that no logits were found, although the output is not a plain sum.
     """
 
     layers: tuple[LayerRow, ...]
@@ -69,11 +70,11 @@ class Survey:
 
 
 def survey(network: Any, ports: Ports) -> Survey:
-    """Trace ``network`` once on float32 pictures that fit its ports.
+    """Trace ``network`` once on float32 images that fit its ports.
 
-    Black, middle grey and white pictures are then sent as far as the network's first weights, to
-    read what it does to pixels by itself. Of a transformer, a second trace tells which tokens the
-    score depends on. Raises OutOfMemory when one picture needs more than the machine has free.
+    Black, middle grey and white images are then sent as far as the network's first weights, to
+    read what it does to pixels by itself. Of a transformer, a second trace shows which tokens the
+    score depends on. Raises OutOfMemory when one image needs more than the machine has free.
     """
     found: list[Anatomy] = []
     shape = (ports.batch or 1, *ports.size, ports.channels)
@@ -100,6 +101,7 @@ def survey(network: Any, ports: Ports) -> Survey:
         chosen = default_map(anatomy)
         if chosen.features.tokens:
             alive = _alive(network, ports, 255.0 if inside else 1.0)
+            described = replace(described, layers=_reached(described.layers, alive))
             chosen = default_map(anatomy, alive)
     except ModelError as error:
         return replace(described, reason=error.message)
@@ -107,7 +109,7 @@ def survey(network: Any, ports: Ports) -> Survey:
 
 
 def _check_memory(graph: Any, shape: tuple[int, ...]) -> None:
-    """Raise OutOfMemory for a network that cannot answer for one picture on this machine."""
+    """Raise OutOfMemory for a network that cannot answer for one image on this machine."""
     needed = _MEMORY * working_bytes(graph) + _NOISE_BYTES * math.prod(shape)
     free = free_bytes()
     if free is not None and needed > free and not on_gpu():
@@ -136,24 +138,10 @@ def _is_activated(head: Head, outputs: NDArray[np.float32]) -> bool:
 
 
 def _describe(anatomy: Anatomy) -> Survey:
-    rows = []
-    for each in anatomy.maps:
-        step, features = each.step, each.features
-        rows.append(
-            LayerRow(
-                step.path,
-                type(step.layer).__name__,
-                step.call,
-                features.grid,
-                features.channels,
-                features.tokens,
-                features.places,
-            )
-        )
     head = anatomy.head
     pooled = pooled_features(head)
     return Survey(
-        layers=tuple(rows),
+        layers=tuple(_row(each.step, each.features) for each in anatomy.maps),
         default="",
         reason="",
         head=head.kind,
@@ -162,6 +150,11 @@ def _describe(anatomy: Anatomy) -> Survey:
         pooled=pooled is not None and any(is_pooled(each, pooled) for each in anatomy.maps),
         inside="",
     )
+
+
+def _row(step: Step, features: Features) -> LayerRow:
+    kind, grid, channels = type(step.layer).__name__, features.grid, features.channels
+    return LayerRow(step.path, kind, step.call, grid, channels, features.tokens, features.places)
 
 
 def is_pooled(each: FeatureMap, pooled: Any) -> bool:
@@ -174,7 +167,7 @@ def _alive(network: Any, ports: Ports, level: float) -> set[tuple[str, int]]:
     """Return path and call of the tokens of which more than one patch has a gradient.
 
     Behind the last attention of a transformer, the score depends on its class token alone.
-    ``level`` is the largest pixel of the noise that is looked at.
+    ``level`` is the largest pixel of the noise that is used.
     """
     names: list[tuple[str, int]] = []
     shape = (ports.batch or 1, *ports.size, ports.channels)
@@ -190,6 +183,12 @@ def _alive(network: Any, ports: Ports, level: float) -> set[tuple[str, int]]:
     noise = np.random.default_rng(0).random(shape, dtype=np.float32) * level
     moved = trace(counts, tf.TensorSpec(shape, tf.float32))(tf.constant(noise))
     return {name for name, count in zip(names, moved, strict=True) if count.numpy() > 1}
+
+
+def _reached(rows: tuple[LayerRow, ...], alive: set[tuple[str, int]]) -> tuple[LayerRow, ...]:
+    return tuple(
+        replace(row, reached=not row.tokens or (row.path, row.call) in alive) for row in rows
+    )
 
 
 def _moved(each: FeatureMap, slope: Any) -> Any:

@@ -20,8 +20,6 @@ from gradcam_cli.errors import GradcamError, ModelError
 from gradcam_cli.isolation import own_settings, tf
 from gradcam_cli.network.operations import constant
 
-__all__ = ["Step", "recording", "trace"]
-
 _ONE_AT_A_TIME = threading.RLock()
 
 
@@ -60,8 +58,8 @@ def _said(error: Exception) -> str:
     """Return the line of an error that says what is wrong, without Keras's frame around it."""
     plain = re.sub(r"\x1b\[\d*m", "", str(error))
     lines = [line.strip() for line in plain.splitlines()]
-    told = [line for line in lines if line and not line.startswith("Exception encountered")]
-    return told[0] if told else type(error).__name__
+    said = [line for line in lines if line and not line.startswith("Exception encountered")]
+    return said[0] if said else type(error).__name__
 
 
 @contextmanager
@@ -117,7 +115,7 @@ def _inline_functions(thread: int) -> Callable[[], None]:
 def _decide_conditions(thread: int) -> Callable[[], None]:
     """Make ``tf.cond`` take the one branch that can be, where sizes alone decide it.
 
-    Both branches of a layer that pads pictures to an aspect ratio would hide what is done to them.
+    Both branches of a layer that pads images to an aspect ratio would hide what is done to them.
     """
     either = tf.cond
 

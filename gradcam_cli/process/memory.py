@@ -1,11 +1,9 @@
-"""The C library is told to use freed memory again."""
+"""The C library is asked to use freed memory again."""
 
 from __future__ import annotations
 
 import ctypes
 from contextlib import suppress
-
-__all__ = ["reuse_memory"]
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
 _KEPT_BYTES, _SHARED_BYTES, _MOST_ONCE = 512 << 20, 256 << 20, 32 << 20

@@ -9,8 +9,6 @@ import tempfile
 from contextlib import suppress
 from typing import Any
 
-__all__ = ["output_fault", "prepare_streams", "silence_output"]
-
 _OUTPUT = 1
 _ERRORS = 2
 

@@ -12,8 +12,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
-__all__ = ["Death", "supervised"]
-
 _TAIL_BYTES = 4096
 _TAIL_LINES = 12
 _GREETING = re.compile(r"I\d{4} |WARNING: All log messages before absl")
@@ -28,14 +26,14 @@ def supervised(captured: int | None, death: Death) -> Callable[[int], None]:
 
     A library that calls ``_exit(1)``, as TensorFlow does on an unknown flag, runs no handler of
     any kind: only a parent sees it, and can give it another exit code than a failed gate's. The
-    parent waits, passes signals on, and leaves with the code that it was told, or with what
+    parent waits, passes signals on, and leaves with the code that it was given, or with what
     ``death`` returns; it dies with the child and the child with it. Where the system is not Linux,
     or the process has threads already, there is no parent and nothing changes.
     """
     if sys.platform != "linux" or threading.active_count() > 1:
         return lambda _: None
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, no child's end is heard of
-    told, tell = os.pipe()
+    reading, writing = os.pipe()
     parent = os.getpid()
     watched = {signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
@@ -44,17 +42,17 @@ def supervised(captured: int | None, death: Death) -> Callable[[int], None]:
     except OSError:  # no more processes for this user
         child = -1
     if child > 0:
-        _outlive(child, watched, told, captured, death)
+        _outlive(child, watched, reading, captured, death)
     if child == 0:
         _die_with(parent)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    os.close(told)
-    return lambda code: _write(tell, code)
+    os.close(reading)
+    return lambda code: _write(writing, code)
 
 
-def _write(tell: int, code: int) -> None:
+def _write(writing: int, code: int) -> None:
     with suppress(OSError):  # nobody listens: there was no fork
-        os.write(tell, bytes([code]))
+        os.write(writing, bytes([code]))
 
 
 def _die_with(parent: int) -> None:
@@ -64,12 +62,12 @@ def _die_with(parent: int) -> None:
 
 
 def _outlive(
-    child: int, watched: set[signal.Signals], told: int, captured: int | None, death: Death
+    child: int, watched: set[signal.Signals], reading: int, captured: int | None, death: Death
 ) -> NoReturn:
     status = _wait(child, watched)
-    os.set_blocking(told, False)
+    os.set_blocking(reading, False)
     with suppress(BlockingIOError):  # a process that the child started may have the pipe as well
-        if code := os.read(told, 1):
+        if code := os.read(reading, 1):
             os._exit(code[0])
     code_of_death = death(os.waitstatus_to_exitcode(status), _last_lines(captured))
     with suppress(OSError):

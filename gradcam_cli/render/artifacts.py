@@ -20,9 +20,9 @@ __all__ = ["ARTIFACTS", "Artifact", "artifacts_help", "check_kinds", "drawn", "s
 class Artifact:
     """One row of ARTIFACTS: what it shows, how its files' names end, and what draws it.
 
-    ``ending`` may hold ``{format}``. ``draw`` is ``module:function``, imported when it is needed:
-    the function takes a Drawing and returns the file's bytes. There is a file for every ``map``, or
-    one for the whole ``image``.
+    ``ending`` may hold ``{format}`` and ``{figure_format}``. ``draw`` is ``module:function``,
+    imported when it is needed: the function takes a Drawing and returns the file's bytes. There is
+    a file for every ``map``, or one for the whole ``image``.
     """
 
     shows: str
@@ -37,6 +37,17 @@ ARTIFACTS: dict[str, Artifact] = {
         "the bare colours", ".heatmap.{format}", "gradcam_cli.render.drawing:heatmap"
     ),
     "array": Artifact("the raw float32 map", ".npy", "gradcam_cli.render.drawing:array"),
+    "panel": Artifact(
+        "picture and all its overlays side by side, with names and a colour bar",
+        ".panel.{format}",
+        "gradcam_cli.render.panel:panel",
+        per="image",
+    ),
+    "figure": Artifact(
+        "the map's cells as a plot with axes and a colour bar",
+        ".figure.{figure_format}",
+        "gradcam_cli.render.figure:figure",
+    ),
 }
 
 
@@ -68,4 +79,6 @@ def drawn(drawing: Drawing, kinds: Iterable[str], per: str) -> Iterator[tuple[st
     for kind, row in ARTIFACTS.items():
         if kind in asked and row.per == per:
             draw: Callable[[Drawing], bytes] = pkgutil.resolve_name(row.draw)
-            yield kind, row.ending.format(format=drawing.spec.format), draw(drawing)
+            spec = drawing.spec
+            ending = row.ending.format(format=spec.format, figure_format=spec.figure_format)
+            yield kind, ending, draw(drawing)

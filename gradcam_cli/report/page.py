@@ -1,39 +1,45 @@
-"""A run's records become one HTML page that needs no network and trusts no record."""
+"""What was gathered of a run becomes one HTML page that needs no network and trusts no record."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from html import escape
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
-from urllib.parse import quote
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
 from gradcam_cli import __version__
 from gradcam_cli.cam.empty import cause
+from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.errors import GradcamError
-from gradcam_cli.report.rows import Rows
-from gradcam_cli.report.summary import ClassCount, Summary, summarise
+from gradcam_cli.report.gather import Gathered, Run
+from gradcam_cli.report.settings import command_line, differing, setting_rows
+from gradcam_cli.report.summary import Summary
 from gradcam_cli.store.atomic import write_bytes
-from gradcam_cli.store.records import Record
 from gradcam_cli.text import printable
 
-__all__ = ["check_place", "write_page"]
+SCRIPTS = (
+    "data.js",
+    "filters.js",
+    "parts.js",
+    "histogram.js",
+    "gallery.js",
+    "view.js",
+    "classes.js",
+    "confusion.js",
+    "main.js",
+)
+"""What the page's one script is made of, in this order."""
 
 _OURS = b'<meta name="generator" content="gradcam">'
 _HEAD = 1024  # bytes in which a page of ours says so
-_PLACE = re.compile(r"\{\{(\w+)\}\}")
-_LABELS = {
-    "model": "model",
-    "weights": "weights",
-    "layer": "layer",
-    "method": "method",
-    "score_kind": "score",
-    "precision": "precision",
-}
+_RECORDS = "\0records\0"
+_FEW = 3
+_COUNTED = ("model", "weights", "layer", "method", "score_kind", "precision")
 
 
 def check_place(path: Path) -> None:
@@ -53,22 +59,12 @@ def check_place(path: Path) -> None:
         )
 
 
-def write_page(records: Iterable[Record], folder: Path, path: Path) -> Summary:
-    """Write the page of an output folder's records, whole or not at all; returns its numbers.
+def write_page(found: Gathered) -> None:
+    """Write the page, whole or not at all; raises GradcamError when that is not possible.
 
-    Links lead from the page's place to the folder, so that both can be moved together. Raises
-    GradcamError when the page cannot be written.
+    Links lead from the page's place to the folders, so that all can be moved together.
     """
-    rows = Rows(_base(folder, path))
-    summary = summarise(_noted(records, rows))
-    write_bytes(path, _pieces(summary, rows, folder.resolve().name))
-    return summary
-
-
-def _noted(records: Iterable[Record], rows: Rows) -> Iterator[Record]:
-    for record in records:
-        rows.add(record)
-        yield record
+    write_bytes(found.page, _pieces(found))
 
 
 def _head(path: Path) -> bytes:
@@ -76,34 +72,45 @@ def _head(path: Path) -> bytes:
         return file.read(_HEAD)
 
 
-def _base(folder: Path, path: Path) -> str:
-    """Return the URL of the folder as seen from the page."""
-    way = Path(os.path.relpath(folder, path.parent)).as_posix()
-    return "" if way == "." else quote(os.fsencode(way)) + "/"
-
-
-def _pieces(summary: Summary, rows: Rows, name: str) -> Iterator[bytes]:
-    style, script = _part("page.css"), _part("page.js")
+def _pieces(found: Gathered) -> Iterator[bytes]:
+    records = found.pieces()
+    page = _environment().from_string(_part("page.html"))
+    style, script = _part("page.css"), "".join(map(_part, SCRIPTS))
     policy = (
-        "default-src 'none'; img-src 'self' file:; base-uri 'none'; form-action 'none'; "
+        "default-src 'none'; img-src 'self' file: data:; base-uri 'none'; form-action 'none'; "
         f"style-src '{_digest(style)}'; script-src '{_digest(script)}'"
     )
-    before, _, after = _part("page.html").partition("{{records}}")
-    values = {
-        "policy": policy,
-        "title": _text(f"Heatmaps in {name}"),
-        "style": style,
-        "script": script,
-        "summary": _summary(summary),
-        "version": __version__,
-    }
-    yield _filled(before, values)
-    yield from rows.pieces()
-    yield _filled(after, values)
+    text = page.render(
+        policy=policy,
+        style=Markup(style),  # noqa: S704  our own file
+        script=Markup(script),  # noqa: S704  our own files
+        records=Markup(_RECORDS),  # noqa: S704  a mark that no text can hold
+        version=__version__,
+        **_values(found),
+    )
+    before, _, after = text.partition(_RECORDS)
+    yield before.encode()
+    yield from records
+    yield after.encode()
+
+
+def _environment() -> Environment:
+    """Return what fills templates: every text is escaped, and printable."""
+    return Environment(
+        autoescape=True,
+        finalize=_fit,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+
+
+def _fit(value: object) -> object:
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _part(name: str) -> str:
-    return files("gradcam_cli.report").joinpath(name).read_text(encoding="utf-8")
+    return files("gradcam_cli.report").joinpath(f"static/{name}").read_text(encoding="utf-8")
 
 
 def _digest(text: str) -> str:
@@ -111,89 +118,97 @@ def _digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _filled(template: str, values: Mapping[str, str]) -> bytes:
-    return _PLACE.sub(lambda found: values[found[1]], template).encode()
+def _values(found: Gathered) -> Mapping[str, object]:
+    """Return what the page says without a script."""
+    runs = [run for run in (found.run, found.other) if run]
+    known = [run.settings for run in runs if run.settings]
+    verdicts = found.verdicts
+    changes = differing(*known) if len(known) > 1 else []
+    return {
+        "title": f"Heatmaps in {' and '.join(found.names)}",
+        "names": found.names,
+        "made_by": _made_by(found.summary) if len(runs) < 2 else _against(changes),
+        "notices": list(_notices(found)),
+        "summary": found.summary,
+        "verdicts": verdicts,
+        "confused": verdicts.confused() if verdicts else [],
+        "accuracy": _accuracy(found),
+        "runs": [
+            _run(run, name, found.sources) for run, name in zip(runs, found.names, strict=True)
+        ],
+        "changes": changes,
+        "counts": list(_counts(found)),
+    }
 
 
-def _text(text: str) -> str:
-    """Return any text as HTML that shows it, and does nothing else."""
-    return escape(printable(text))
+def _run(run: Run, name: str, sources: list[str]) -> Mapping[str, object]:
+    settings = run.settings
+    return {
+        "title": f"How {name} was made",
+        "command": command_line(settings, sources) if settings else "",
+        "rows": setting_rows(settings) if settings else [],
+    }
 
 
-def _summary(summary: Summary) -> str:
-    """Return what the page says without a script: the counts, and the table of classes."""
-    parts = [_counts(summary), _settings(summary), _used(summary)]
-    parts += [f'<p class="notice">{_text(note)}</p>' for note in summary.notes]
-    return "\n".join([*parts, _classes(summary.classes)])
+def _made_by(summary: Summary) -> list[str]:
+    """Return the model, the method and the layer, where all pictures have the same."""
+    only = {name: next(iter(values)) for name, values in summary.used.items() if len(values) == 1}
+    method = only.get("method", "")
+    title = METHODS[method].title if method in METHODS else method
+    layer = f"layer {only['layer']}" if only.get("layer") else ""
+    return [part for part in (only.get("model", ""), title, layer) if part]
 
 
-def _counts(summary: Summary) -> str:
-    failed = sum(summary.failed.values())
-    empty = {cause(reason): count for reason, count in summary.empty.items()}
-    cards = [
-        _card(summary.pictures, "pictures", "", {"done": summary.done}),
-        _card(failed, "failed", "failed", summary.failed),
-        _card(summary.with_empty, "with an empty map", "empty", empty),
-        _card(summary.with_warning, "with a warning", "warning", {}),
-    ]
-    return '<ul class="counts">\n' + "\n".join(cards) + "\n</ul>"
+def _against(changes: list[tuple[str, str, str]]) -> list[str]:
+    """Return what differs between two runs, or that nothing does."""
+    if not changes:
+        return ["the same settings"]
+    shown = [f"{name} {one or 'none'} / {two or 'none'}" for name, one, two in changes[:_FEW]]
+    return [*shown, *([f"{len(changes) - _FEW} more"] if len(changes) > _FEW else [])]
 
 
-def _card(count: int, name: str, show: str, kinds: Mapping[str, int]) -> str:
-    link = f'<a href="#show={show}" data-show="{show}">{name}</a>'
-    listed = "".join(
-        f"<li>{_text(kind) or 'unknown'}: {number:,}</li>" for kind, number in kinds.items()
-    )
-    return f"<li><strong>{count:,}</strong> {link}{f'<ul>{listed}</ul>' if listed else ''}</li>"
-
-
-def _settings(summary: Summary) -> str:
-    if len(summary.settings) < 2:
-        return ""
-    digests = ", ".join(
-        f"{_text(digest) or 'unknown'} ({count:,})" for digest, count in summary.settings.items()
-    )
-    return (
-        f'<p class="notice">The records were made with {len(summary.settings)} different settings, '
-        f"so their numbers and maps cannot be compared: {digests}.</p>"
-    )
-
-
-def _used(summary: Summary) -> str:
-    rows = []
-    for key, label in _LABELS.items():
-        values = summary.used[key]
-        several = len(values) > 1
-        shown = (
-            _text(value) + (f" ({count:,})" if several else "") for value, count in values.items()
+def _notices(found: Gathered) -> Iterator[str]:
+    settings = found.summary.settings
+    if len(settings) > 1:
+        digests = ", ".join(f"{each or 'unknown'} ({count:,})" for each, count in settings.items())
+        yield (
+            f"The records were made with {len(settings)} different settings, so their numbers and "
+            f"maps cannot be compared: {digests}."
         )
+    if found.missing:
+        yield (
+            f"Heatmaps that are not in the folder any more: {found.missing:,}. The same run again "
+            "makes them."
+        )
+    if found.alone:
+        yield f"Pictures in {found.names[0]} only: {found.alone:,}."
+    if found.left:
+        yield f"Pictures in {found.names[-1]} only, which are left out: {found.left:,}."
+    if found.verdicts is not None and found.verdicts.without:
+        yield f"Pictures whose true class is not known: {found.verdicts.without:,}."
+
+
+def _accuracy(found: Gathered) -> str:
+    verdicts = found.verdicts
+    if verdicts is None or verdicts.accuracy is None:
+        return "No picture has both a true class and a prediction."
+    among = f"; {verdicts.among / verdicts.known:.1%} have it among their predictions"
+    return f"{verdicts.right:,} of {verdicts.known:,} right, {verdicts.accuracy:.1%}{among}."
+
+
+def _counts(found: Gathered) -> Iterator[tuple[str, str]]:
+    summary = found.summary
+    yield "pictures", f"{summary.pictures:,}"
+    yield "done", f"{summary.done:,}"
+    for kind, count in summary.failed.items():
+        yield f"failed: {kind or 'unknown'}", f"{count:,}"
+    yield "with a warning", f"{summary.with_warning:,}"
+    yield "maps", f"{summary.maps:,}"
+    for reason, count in summary.empty.items():
+        yield "empty maps", f"{count:,}: {cause(reason) or 'unknown'}"
+    for name in _COUNTED:
+        values = summary.used[name]
+        several = len(values) > 1
+        shown = (f"{value} ({count:,})" if several else value for value, count in values.items())
         if values:
-            rows.append(f"<dt>{label}</dt><dd>{', '.join(shown)}</dd>")
-    return f'<dl class="used">\n{"".join(rows)}\n</dl>' if rows else ""
-
-
-def _classes(classes: Iterable[ClassCount]) -> str:
-    rows = "\n".join(map(_class, classes))
-    if not rows:
-        return ""
-    return (
-        '<h2 id="classes">Predicted classes</h2>\n'
-        '<div class="classes" role="region" aria-labelledby="classes" tabindex="0">\n<table>\n'
-        '<thead><tr><th scope="col">class</th><th scope="col">pictures</th>'
-        '<th scope="col">mean probability</th><th scope="col">empty maps</th></tr></thead>\n'
-        f"<tbody>\n{rows}\n</tbody>\n</table>\n</div>"
-    )
-
-
-def _class(row: ClassCount) -> str:
-    """Return one row; a cell's ``data-value`` is what it is sorted by."""
-    name = _text(row.name) or f"class {row.index}"
-    share = row.empty / row.maps if row.maps else None
-    known, empty = row.probability, "" if share is None else f"{share:.1%}"
-    return (
-        f'<tr><td><a href="#class={row.index}" data-class="{row.index}" title="{_text(row.id)}">'
-        f'{name}</a></td><td data-value="{row.pictures}">{row.pictures:,}</td>'
-        f'<td data-value="{-1 if known is None else known}">'
-        f"{'' if known is None else format(known, '.4f')}</td>"
-        f'<td data-value="{-1 if share is None else share}">{empty}</td></tr>'
-    )
+            yield name.replace("_kind", ""), ", ".join(shown)

@@ -3,100 +3,142 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
-from pathlib import PurePosixPath
-from urllib.parse import quote
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from gradcam_cli.cam.empty import CAUSES
+from gradcam_cli.report.addresses import address
 from gradcam_cli.report.summary import finite
+from gradcam_cli.report.thumbnails import Shown
 from gradcam_cli.store.records import ExplanationRecord, Prediction, Record
 
-__all__ = ["Rows", "address", "safe_json"]
+ClassKey = tuple[int, str, str]
+"""A class's index, id and name."""
 
 _PLACES = 6
+_FEW_PLACES = 4
 _MARKUP = {ord(character): f"\\u{ord(character):04x}" for character in "<>&"}
 
 
-class Rows:
-    """The records of a page, each as one piece of JSON; page.js reads them again.
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The same picture in the other run, and how far its map is away, 0..1 or None."""
 
-    A record is ``[source, width, height, predictions, maps, warning, failure]``, a prediction
-    ``[class, probability]`` or ``[class, null, score]``, a map ``[class, probability, score, peak,
-    reason, address]``, a failure ``[kind, message]``. Classes and reasons are numbers of rows in
-    two lists, since they come again and again; what is absent at a row's end is left out.
+    record: Record
+    shown: Shown
+    difference: float | None
+
+
+@dataclass(slots=True)
+class Rows:
+    """The records of a page, each as one piece of JSON; data.js reads them again.
+
+    A record is ``[source, width, height, predictions, maps, warning, failure, original, image,
+    truth, other]``, a prediction ``[class, probability, score]``, a map
+    ``[class, probability, score, peak, reason, overlay, heatmap, small, border, heat, maker]``, a
+    failure ``[kind, message]``, ``other`` is ``[predictions, maps, difference]``. Classes, reasons
+    and makers (a method and a layer) are numbers of rows in lists, since they come again and again;
+    what is absent at a row's end is left out.
     """
 
-    def __init__(self, base: str) -> None:
-        self._base = base
-        self._classes: dict[tuple[int, str, str], int] = {}
-        self._reasons: dict[str, int] = {}
-        self._rows: list[bytes] = []
+    base: str = ""
+    _classes: dict[ClassKey, int] = field(default_factory=dict)
+    _reasons: dict[str, int] = field(default_factory=dict)
+    _makers: dict[tuple[str, str], int] = field(default_factory=dict)
+    _rows: list[bytes] = field(default_factory=list)
 
-    def add(self, record: Record) -> None:
-        """Take one record in."""
+    @property
+    def classes(self) -> list[ClassKey]:
+        """Return all classes that were met, in the order of their numbers."""
+        return list(self._classes)
+
+    def add(
+        self,
+        record: Record,
+        shown: Shown | None = None,
+        borders: Iterable[float | None] = (),
+        truth: int | None = None,
+        other: Compared | None = None,
+    ) -> None:
+        """Take one record in; ``borders`` says of each map which part of its heat is there."""
+        shown = shown or Shown()
         failure = None
         if record.failed:
             failure = [record.error.kind, record.error.message] if record.error else ["", ""]
+        answers, compared = self._answers(record, shown, borders), None
+        if other is not None:
+            compared = [
+                *self._answers(other.record, other.shown, ()),
+                _rounded(other.difference, _FEW_PLACES),
+            ]
         row = [
             record.source,
             record.width,
             record.height,
-            [self._prediction(item) for item in record.predictions],
-            [self._map(item) for item in record.explanations],
+            *answers,
             record.warning,
             failure,
+            shown.original,
+            shown.image,
+            truth,
+            compared,
         ]
         self._rows.append(safe_json(_cut(row)).encode())
 
-    def pieces(self) -> Iterator[bytes]:
-        """Yield the JSON that page.js reads, piece by piece."""
-        yield b'{"base":' + safe_json(self._base).encode() + b',"records":[\n'
+    def class_number(self, key: ClassKey) -> int:
+        """Return the number of a class."""
+        return self._classes.setdefault(key, len(self._classes))
+
+    def maker_number(self, key: tuple[str, str]) -> int:
+        """Return the number of a method at a layer."""
+        return self._makers.setdefault(key, len(self._makers))
+
+    def pieces(self, more: Mapping[str, object]) -> Iterator[bytes]:
+        """Yield the JSON that the page reads, piece by piece; ``more`` are further members."""
+        yield b'{"base":' + safe_json(self.base).encode() + b',"records":[\n'
         for place, row in enumerate(self._rows):
             yield b",\n" + row if place else row
-        words = [[reason, CAUSES.get(reason, "")] for reason in self._reasons]
-        rest = f'\n],"classes":{safe_json(list(self._classes))},"reasons":{safe_json(words)}}}'
-        yield rest.encode()
+        rest = {
+            "classes": list(self._classes),
+            "reasons": [[reason, CAUSES.get(reason, "")] for reason in self._reasons],
+            "makers": list(self._makers),
+            **more,
+        }
+        yield b"\n]," + safe_json(rest).encode()[1:]
+
+    def _answers(
+        self, record: Record, shown: Shown, borders: Iterable[float | None]
+    ) -> list[list[object]]:
+        small, share = iter(shown.maps), iter(borders)
+        return [
+            [self._prediction(item) for item in record.predictions],
+            [self._map(item, next(small, ""), next(share, None)) for item in record.explanations],
+        ]
 
     def _prediction(self, item: Prediction) -> list[object]:
-        known = _rounded(item.probability)
-        number = self._class(item.index, item.id, item.name)
-        return [number, known] if known is not None else _cut([number, None, _rounded(item.score)])
+        number = self.class_number((item.index, item.id, item.name))
+        score = _rounded(item.score, _FEW_PLACES)
+        return _cut([number, _rounded(item.probability), score])
 
-    def _map(self, item: ExplanationRecord) -> list[object]:
-        picture = address(item.files.get("overlay", "")) or address(item.files.get("heatmap", ""))
+    def _map(self, item: ExplanationRecord, small: str, border: float | None) -> list[object]:
         reason = None
         if item.empty:
             reason = self._reasons.setdefault(item.empty_reason, len(self._reasons))
         return _cut(
             [
-                self._class(item.index, item.id, item.name),
+                self.class_number((item.index, item.id, item.name)),
                 _rounded(item.probability),
                 _rounded(item.score),
                 item.peak,
                 reason,
-                picture,
+                address(item.files.get("overlay", "")),
+                address(item.files.get("heatmap", "")),
+                small,
+                _rounded(border, _FEW_PLACES),
+                item.heat,
+                self.maker_number((item.method, item.layer)) or None,
             ]
         )
-
-    def _class(self, index: int, identity: str, name: str) -> int:
-        return self._classes.setdefault((index, identity, name), len(self._classes))
-
-
-def address(name: str) -> str:
-    """Return the relative URL of a file in the output folder, '' for what may not be linked.
-
-    A manifest is a file that anybody can write: only names that stay inside the folder are
-    believed, read as POSIX or as Windows would. Names of any bytes are percent-encoded.
-    """
-    path = PurePosixPath(name)
-    strange = any(sign in name for sign in "\\:\0")
-    if not path.name or path.is_absolute() or ".." in path.parts or strange:
-        return ""
-    try:
-        return quote(os.fsencode(path.as_posix()))
-    except UnicodeEncodeError:  # half of a surrogate pair, which no file's name is
-        return ""
 
 
 def safe_json(value: object) -> str:
@@ -104,13 +146,14 @@ def safe_json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False).translate(_MARKUP)
 
 
-def _cut(row: list[object]) -> list[object]:
+def _cut(row: Sequence[object]) -> list[object]:
     """Return a row without what is absent at its end."""
-    while row and row[-1] in (None, "", []):
-        row.pop()
-    return row
+    end = len(row)
+    while end and row[end - 1] in (None, "", []):
+        end -= 1
+    return list(row[:end])
 
 
-def _rounded(number: float | None) -> float | None:
+def _rounded(number: float | None, places: int = _PLACES) -> float | None:
     known = finite(number)
-    return None if known is None else round(known, _PLACES)
+    return None if known is None else round(known, places)

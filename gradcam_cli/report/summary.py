@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 
 from gradcam_cli.store.records import Prediction, Record
 
-__all__ = ["USED", "ClassCount", "Summary", "finite", "summarise"]
-
 USED = ("model", "weights", "layer", "method", "score_kind", "precision")
 """What of a record says how its maps were made."""
 
@@ -18,10 +16,10 @@ _ENDLESS = 1e300
 
 @dataclass(frozen=True, slots=True)
 class ClassCount:
-    """The pictures whose likeliest class is this one.
+    """The images whose likeliest class is this one.
 
     ``probability`` is the mean over those that have one, None without any. ``maps`` are all maps
-    of these pictures, whatever class they explain, ``empty`` those with nothing to show.
+    of these images, whatever class they explain, ``empty`` those with nothing to show.
     """
 
     index: int
@@ -37,8 +35,8 @@ class ClassCount:
 class Summary:
     """A run in numbers; all counts by name have the most frequent first.
 
-    ``failed`` counts pictures by kind, ``empty`` maps by reason, ``used`` pictures by each of
-    ``USED``, ``settings`` pictures by their digest.
+    ``failed`` counts images by kind, ``empty`` maps by reason, ``used`` images by each of
+    ``USED``, ``settings`` images by their digest.
     """
 
     pictures: int
@@ -55,7 +53,7 @@ class Summary:
 
 
 def summarise(records: Iterable[Record]) -> Summary:
-    """Count records, one after the other; none is kept."""
+    """Count records, one after the other; none stays in memory."""
     count = _Count()
     for record in records:
         count.add(record)
@@ -138,7 +136,7 @@ class _Count:
         count.empty += empty
 
     def ordered_classes(self) -> Iterable[ClassCount]:
-        """Yield the classes, that of most pictures first, equals in the order of their indices."""
+        """Yield the classes, that of most images first, equals in the order of their indices."""
         by_size = sorted(self.classes.items(), key=lambda item: (-item[1].pictures, item[0]))
         for (index, identity, name), count in by_size:
             mean = count.total / count.known if count.known else None

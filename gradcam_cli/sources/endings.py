@@ -1,21 +1,10 @@
-"""What the names of pictures end with: those that are read, and those that are not."""
+"""What the names of images end with: those that are read, and those that are not."""
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterable
 from pathlib import PurePath
-
-__all__ = [
-    "EXTENSIONS",
-    "UNREAD",
-    "advice",
-    "ending",
-    "heic_installed",
-    "how_to_read",
-    "is_picture",
-    "is_unread",
-]
 
 _JPEG = {".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".mpo"}
 _JPEG_2000 = {".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"}
@@ -40,10 +29,10 @@ def heic_installed() -> bool:
 
 
 EXTENSIONS = frozenset(_JPEG | _JPEG_2000 | _OTHERS | _PNM | (_HEIC if heic_installed() else set()))
-"""What a picture's name ends with, in lower case; only these are taken from folders."""
+"""What an image's name ends with, in lower case; only these are taken from folders."""
 
 UNREAD = _HEIC.union(*map(str.split, (_CAMERA, _SCIENCE, _DRAWN, _RARE))) - EXTENSIONS
-"""What the names of pictures end with that are not read, so that folders do not lose them."""
+"""What the names of images end with that are not read, so that folders do not lose them."""
 
 
 def ending(name: str) -> str:
@@ -52,12 +41,12 @@ def ending(name: str) -> str:
 
 
 def is_picture(name: str) -> bool:
-    """Tell a picture that is read from a folder by its name; hidden files are none."""
+    """Recognise an image that is read from a folder by its name; hidden files are none."""
     return ending(name) in EXTENSIONS and not name.startswith(".")
 
 
 def is_unread(name: str) -> bool:
-    """Tell a picture of a type that is not read by its name; hidden files are none."""
+    """Recognise an image of a type that is not read by its name; hidden files are none."""
     return ending(name) in UNREAD and not name.startswith(".")
 
 

@@ -14,21 +14,19 @@ from gradcam_cli.sources.endings import is_picture, is_unread
 from gradcam_cli.sources.lists import check_list, entries, listed
 from gradcam_cli.spelling import nearby
 
-__all__ = ["Found", "find_pictures", "fixed_part", "own_name"]
-
 _MAGIC = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A picture to read: ``path`` opens it, ``source`` is how the user can name it again.
+    """An image to read: ``path`` opens it, ``source`` is how the user can name it again.
 
-    ``below`` is where its outputs belong, as the path of a file: for a picture in a folder that was
+    ``below`` is where its outputs belong, as the path of a file: for an image in a folder that was
     named, below that folder's own name; for one that was named by itself, its name; for one from a
     list, its whole path. It may still hold a root or ``..``, and need not be its alone.
 
-    ``unlisted`` is a folder that stands here for all the pictures that may be in it; ``unread``
-    a picture that was come across whose type, by its ending, is not read.
+    ``unlisted`` is a folder that stands here for all the images that may be in it; ``unread``
+    an image that was come across whose type, by its ending, is not read.
     """
 
     path: Path
@@ -54,9 +52,9 @@ def find_pictures(
     nul: bool = False,
     output_dir: Path | None = None,
 ) -> Iterator[Found]:
-    """Return the pictures that ``sources`` name, found while they are asked for.
+    """Return the images that ``sources`` name, found while they are asked for.
 
-    A source is a picture file, a folder (walked recursively, in order of names, files before
+    A source is an image file, a folder (walked recursively, in order of names, files before
     subfolders), a glob (``*.jpg``, ``a/**/*.png``), ``@list.txt`` (a path a line) or ``-`` (such a
     list on ``stdin``); with ``nul`` the paths in lists end in a zero byte. What is named outright
     is always yielded, whatever its name ends with; folders, and globs that end in a bare ``*``,
@@ -145,7 +143,7 @@ def _named(path: Path, below: Path, seen: _Seen, outright: bool = True) -> Itera
 
 
 def _walk(root: Path, top: Path, seen: _Seen) -> Iterator[Found]:
-    """Yield the pictures below a folder: names in order, files before subfolders."""
+    """Yield the images below a folder: names in order, files before subfolders."""
     waiting = [(root, top)]
     while waiting:
         folder, below = waiting.pop()
@@ -167,7 +165,7 @@ def _walk(root: Path, top: Path, seen: _Seen) -> Iterator[Found]:
 
 
 def _listing(folder: Path) -> tuple[list[str], list[str]]:
-    """Return the pictures and the folders in a folder, sorted; nothing hidden, nothing special."""
+    """Return the images and the folders in a folder, sorted; nothing hidden, nothing special."""
     files, folders = [], []
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -197,7 +195,7 @@ def _is_special(path: Path) -> bool:
 
 
 def _is_taken(name: str) -> bool:
-    """Tell what is taken from a folder: pictures, those of types that are not read among them."""
+    """Recognise what is taken from a folder: images, of types that are not read as well."""
     return is_picture(name) or is_unread(name)
 
 
@@ -209,7 +207,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _identity(folder: Path | None) -> object:
-    """Return what tells a folder from every other one, by whatever path it is reached."""
+    """Return what distinguishes a folder from every other one, by whatever path it is reached."""
     if folder is None:
         return None
     try:

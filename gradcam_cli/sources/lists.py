@@ -12,8 +12,6 @@ from gradcam_cli.errors import GradcamError
 from gradcam_cli.regular import open_regular, pieces
 from gradcam_cli.text import NotTextError, in_utf8, is_unmarked_utf16
 
-__all__ = ["check_list", "entries", "listed", "piped"]
-
 _START = 4096  # bytes
 _PIECE = 1 << 16
 _LONGEST = 1 << 16  # bytes, far beyond any path

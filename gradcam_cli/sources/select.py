@@ -1,4 +1,4 @@
-"""Of all pictures that were found, the ones that belong to this run."""
+"""Of all images that were found, the ones that belong to this run."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from itertools import islice
 from gradcam_cli.sources.endings import ending
 from gradcam_cli.sources.find import Found
 
-__all__ = ["selected"]
-
 
 def selected(
     pictures: Iterable[Found],
@@ -23,12 +21,12 @@ def selected(
     shard: tuple[int, int] | None = None,
     unread: Counter[str] | None = None,
 ) -> Iterator[Found]:
-    """Yield the pictures that some include pattern and no exclude pattern fits.
+    """Yield the images that some include pattern and no exclude pattern fits.
 
     A pattern without a slash is held against the file's name, one with a slash against its path;
-    a folder that could not be listed fits every include pattern, for its pictures might.
-    ``shard`` ``(k, n)`` keeps every picture whose path falls into part k of n, by a hash of the
-    path alone: other pictures may come and go. Pictures of types that are not read are counted in
+    a folder that could not be listed fits every include pattern, for its images might.
+    ``shard`` ``(k, n)`` keeps every image whose path falls into part k of n, by a hash of the
+    path alone: other images may come and go. Images of types that are not read are counted in
     ``unread`` by their endings and left out; without it they are yielded. ``limit`` ends the list.
     """
     chosen = (

@@ -59,6 +59,25 @@ class DrawSpec:
         panel=OUTPUT,
         least=0,
     )
+    panel_width: int = setting(
+        480,
+        "The width of panels in points, 72 to the inch: 480 fills a page of A4, 960 a slide; their "
+        "files have three pixels a point.",
+        "--panel-width",
+        panel=OUTPUT,
+        least=120,
+        most=4000,
+    )
+    figure_format: Literal["png", "svg", "pdf"] = setting(
+        "png", "The format of figures (--save figure).", "--figure-format", panel=OUTPUT
+    )
+    figure_colormap: str = setting(
+        "viridis",
+        "The colours of figures, by the names of --colormap.",
+        "--figure-colormap",
+        panel=OUTPUT,
+        metavar="NAME",
+    )
 
     def __post_init__(self) -> None:
         check(self)

@@ -1,4 +1,4 @@
-"""How an image becomes the network's input, and how much is told of it."""
+"""How an image becomes the network's input, and how much is shown of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which model, and what its name or file cannot tell by itself."""
+"""Which model, and what its name or file do not say."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODEL = "Model"
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A model by name or file, and what the model itself cannot tell.
+    """A model by name or file, and what the model itself does not say.
 
     ``mean`` and ``std`` are one number or one a channel; ``input_size`` is ``(h, w)``; ``inputs``
     are names of further inputs with the ``.npy`` files of their values.

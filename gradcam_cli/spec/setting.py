@@ -20,8 +20,8 @@ class Setting:
     """What is known of one field of a spec besides its type and default.
 
     ``names`` are its options on the command line, ``panel`` the part of the help that it is in.
-    ``parse`` makes a value of what was typed, where the type alone does not tell how; of each one,
-    where the option is ``repeatable``. ``decides`` tells that other values give other numbers or
+    ``parse`` makes a value of what was typed, where the type alone does not say how; of each one,
+    where the option is ``repeatable``. ``decides`` says that other values give other numbers or
     pixels: then it belongs to the digest.
     """
 

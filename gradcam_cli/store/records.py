@@ -44,7 +44,8 @@ class ExplanationRecord:
     """One map of one picture; ``peak`` is its hottest pixel ``(x, y)`` in the picture, or None.
 
     ``slot`` says why the class was chosen: ``top1``, ``class281``. ``files`` are the written files
-    by kind, ``sizes`` their bytes.
+    by kind, ``sizes`` their bytes. ``heat`` is the map itself on its grid, scaled to 0..1, as
+    ``cam.compact`` writes it; '' for empty maps and in older records.
     """
 
     index: int
@@ -60,6 +61,7 @@ class ExplanationRecord:
     slot: str = ""
     method: str = ""
     layer: str = ""
+    heat: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,7 @@ def test_an_answer_becomes_a_record_and_its_files(model: Model, tmp_path: Path) 
     assert written(tmp_path / "out") == sorted(item.files.values())
     assert {k: (tmp_path / "out" / f).stat().st_size for k, f in item.files.items()} == item.sizes
     assert item.peak == (45, 30)
+    assert item.heat == "2x2:AAAA/w==", "the bytes 0, 0, 0, 255"
     assert [(row.rank, row.index, row.score) for row in done.predictions] == [
         (1, 1, 2.0),
         (2, 2, 1.0),

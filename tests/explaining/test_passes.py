@@ -64,7 +64,7 @@ def test_methods_of_many_passes_are_their_loops(made: Any) -> None:
 def test_occlusion_hides_a_patch_of_the_input_at_a_time(made: Any) -> None:
     (answer,) = explainer(made, asked(("1",), methods=("occlusion",)), 1)(images(1))
     found = one(answer, "occlusion", 1, layer="")
-    expected = oracles_passes.occlusion(images(1)[0], score(made, 1), patch=2, stride=1)
+    expected = oracles_passes.occlusion(images(1)[0], score(made, 1), patch=3, stride=1)
     close(found.raw, expected)
     assert found.cells == occlusion_cells(SIZE)[1]
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from gradcam_cli.images.fit import (
     INTERPOLATIONS,
-    RESIZES,
     Cells,
     Placement,
     Span,
@@ -23,6 +22,7 @@ from gradcam_cli.images.fit import (
 )
 
 Floats = NDArray[np.float64]
+RESIZES = ("squash", "crop", "pad")
 
 
 def sample(values: Floats, y: float, x: float) -> float:

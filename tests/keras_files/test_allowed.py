@@ -20,11 +20,26 @@ from gradcam_cli.errors import ModelError
 from gradcam_cli.keras_files.allowed import refused
 from gradcam_cli.keras_files.blank import blank_weights
 from gradcam_cli.keras_files.file import open_network
-from gradcam_cli.keras_files.names import APPLICATIONS, FUNCTIONS, HOMES, LEFT_OUT, PROGRAMS
+from gradcam_cli.keras_files.names import APPLICATIONS, FUNCTIONS, HOMES, PROGRAMS
 from tests.keras_files.rewriting import Json, assert_same, layer, noise, rewrite, save, small
 
 L = keras.layers
 SIZE = (16, 16, 3)
+
+# Bases without a meaning of their own, and what takes other functions or data to work on.
+LEFT_OUT = {
+    "keras.constraints": {"Constraint"},
+    "keras.dtype_policies": {"AWQDTypePolicy", "GPTQDTypePolicy"},
+    "keras.initializers": {"Initializer"},
+    "keras.layers": {"InputSpec", "Layer", "Wrapper"},
+    "keras.quantizers": {"AWQConfig", "GPTQConfig", "QuantizationConfig", "Quantizer"},
+    "keras.regularizers": {"Regularizer"},
+    "keras.src.ops.core": {
+        *("AssociativeScan", "Cond", "ForiLoop", "Map", "Scan", "Switch", "VectorizedMap"),
+        "WhileLoop",
+    },
+    "keras.src.ops.linalg": {"JVP"},
+}
 
 EVENTS: list[str] = []
 """What this process opened, listed, made or reached for since a test has begun."""

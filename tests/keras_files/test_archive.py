@@ -166,7 +166,7 @@ def test_a_checkpoint_is_known_by_its_ending(tmp_path: Path, name: str) -> None:
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="there is no model file"):
+    with pytest.raises(ModelError, match="there is no file"):
         read_archive(tmp_path / "a.keras")
 
 

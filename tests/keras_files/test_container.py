@@ -18,7 +18,7 @@ import pytest
 from gradcam_cli.errors import ModelError
 from gradcam_cli.keras_files.archive import read_archive
 from gradcam_cli.keras_files.assign import assign_weights
-from gradcam_cli.keras_files.container import check_room, member, open_zip, unpacked
+from gradcam_cli.keras_files.container import check_space, member, open_zip, unpacked
 from gradcam_cli.keras_files.file import open_network
 from tests.keras_files.rewriting import save
 from tests.processes import SAMPLES, gradcam, problem
@@ -205,8 +205,8 @@ def test_a_copy_is_removed_on_every_way_out(
 
 def test_a_disk_without_room(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="bytes free; the model's weights take 1,152,921,504,606"):
-        check_room(1 << 60, tmp_path)
-    check_room(1, tmp_path)
+        check_space(1 << 60, tmp_path)
+    check_space(1, tmp_path)
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])

@@ -126,7 +126,7 @@ def test_a_model_that_does_not_tell_its_size(tmp_path: Path) -> None:
         del config["config"]["build_input_shape"]
 
     rewrite(path, lost, "2.3.1")
-    with pytest.raises(ModelError, match="does not tell the size of its pictures"):
+    with pytest.raises(ModelError, match="does not say the size of its pictures"):
         open_network(path)
 
 

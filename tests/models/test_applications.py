@@ -73,6 +73,8 @@ def test_there_are_fifteen_families() -> None:
 
 _LONG = ("convnexttiny", "densenet121", "inceptionresnetv2", "nasnetmobile")
 """Of a hundred operations and more, which other families have as well."""
+_PLACES = {"mobilenet": (16, 32), "inceptionv3": (37.5, 32)}
+"""First cell and step: padded ones tile the input, without padding a grid leaves a margin."""
 
 
 @pytest.mark.xdist_group("applications")
@@ -94,8 +96,14 @@ def test_a_family_from_its_name_to_its_map(name: str) -> None:
     scaled = module(entry).preprocess_input(x[None].astype(np.float32))
     A, G, logits = by_rebuilding(model.network, scaled)
     assert model.ports.size == entry.input_size
-    assert explainer.facts.layers[0].grid == A.shape[1:3]
-    assert explainer.facts.layers[0].path == entry.layer
+    (layer,) = explainer.facts.layers
+    assert layer.grid == A.shape[1:3]
+    assert layer.path == entry.layer
+    for cells in layer.cells or ():
+        first, step = _PLACES.get(name, cells[:2])
+        assert cells[:2] == (first, step)
+        assert name not in _PLACES or 2 * first + step * (A.shape[1] - 1) == x.shape[0]
+    assert layer.cells or name not in _PLACES
     expected = grad_cam(A, G)[0]
     assert np.abs(expected).max() > 0
     np.testing.assert_allclose(explanation.raw, expected, atol=5e-5 * np.abs(expected).max())

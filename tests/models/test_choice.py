@@ -113,7 +113,7 @@ def test_a_fingerprint_of_what_is_not_there_is_refused(here: Path) -> None:
         fingerprint(ModelSpec("vgg61"))
     with pytest.raises(ModelError, match="there is no file"):
         fingerprint(ModelSpec("vgg16", weights="mine.h5"))
-    with pytest.raises(GradcamError, match="cannot read the labels"):
+    with pytest.raises(GradcamError, match="--labels: there is no file"):
         fingerprint(ModelSpec("vgg16", labels=here / "labels.txt"))
     assert fingerprint(ModelSpec(str(here)))["weights"] == ""  # load says what it is
 

@@ -251,7 +251,7 @@ def test_labels_go_with_the_outputs(saved: Callable[..., ModelSpec], tmp_path: P
 
 def test_scaling_that_nothing_tells_must_be_said(saved: Callable[..., ModelSpec]) -> None:
     choice = saved(small())
-    with pytest.raises(ModelError, match="tells how its pictures must be scaled") as caught:
+    with pytest.raises(ModelError, match="says how its pictures must be scaled") as caught:
         load(choice)
     for word in ("--preprocess", "unit", "tf", "none"):
         assert word in caught.value.hint

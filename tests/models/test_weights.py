@@ -17,13 +17,12 @@ import pytest
 
 from gradcam_cli.errors import ModelError
 from gradcam_cli.models.catalog import EMBEDDED, Entry, find
-from gradcam_cli.models.fetch import fetch
+from gradcam_cli.models.fetch import fetch, is_whole
 from gradcam_cli.models.weights import (
     cache_folder,
     cached_file,
     file_hash,
     is_installed,
-    is_whole,
 )
 
 CONTENT = np.random.default_rng(3).bytes(300_000)

@@ -60,6 +60,7 @@ def test_every_structure(case: Case) -> None:
     close(made.rest(x, tf.constant(other), layer), expected, case.tolerance)
     check_passes(case, built, made, x, A)
     check_curvature(case, built, made, x, A)
+    check_differences(case, made, x, features, slopes[0], classes[:, 0])
 
 
 def put(built: Built, A: Any, grid: Values) -> Any:
@@ -82,6 +83,21 @@ def check_passes(case: Case, built: Built, made: Functions, x: Any, A: Any) -> N
     given = (x[0], tf.constant(grid[0]), tf.constant(at), LayerCall(case.layer, case.call))
     found = made.altered_rest(*given, ABLATION_CAM.alter)
     close(found, built.head(whole, alone), case.tolerance)
+
+
+def check_differences(
+    case: Case, made: Functions, x: Any, A: Values, G: Values, classes: Any
+) -> None:
+    """Along a direction that the score rises in, it rises as central differences do."""
+    direction, layer = np.sign(G) * np.abs(A), LayerCall(case.layer, case.call)
+    expected = np.sum(G * direction, axis=(1, 2, 3))
+    rising = []
+    for step in (1e-1, 1e-2, 1e-3):
+        ends = [made.rest(x, A + sign * step * direction, layer) for sign in (1, -1)]
+        own = [tf.gather(each, classes, batch_dims=1).numpy() for each in ends]
+        rising.append((own[0] - own[1]) / (2 * step))
+    errors = np.abs(rising - expected).min(axis=0)
+    assert (errors <= max(0.05, 5 * case.tolerance) * np.abs(expected)).all()
 
 
 def check_curvature(case: Case, built: Built, made: Functions, x: Any, A: Any) -> None:

@@ -12,7 +12,6 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from gradcam_cli.keras_files.blank import blank_weights
 from gradcam_cli.network.axes import Features, features_of, follow
 from gradcam_cli.network.paths import named_operations
 from gradcam_cli.network.tap import recording, trace
@@ -292,19 +291,3 @@ JOINED: dict[str, tuple[Callable[[Any], Any], tuple[float, float] | None]] = {
 def test_where_ways_meet_cells_lie_between_or_nowhere(name: str) -> None:
     function, expected = JOINED[name]
     assert centres(function) == expected
-
-
-@pytest.mark.parametrize(
-    ("name", "first", "step"),
-    [("MobileNet", 16, 32), ("InceptionV3", 37.5, 32)],
-)
-def test_grids_of_applications(name: str, first: float, step: float) -> None:
-    """Padded ones tile the input; without padding, InceptionV3's grid leaves a margin."""
-    with blank_weights():
-        network = getattr(keras.applications, name)(weights=None, include_top=False)
-    side = 299 if name == "InceptionV3" else 224
-    features, _ = looked_at([network], (side, side, 3))
-    assert features.places[0] == features.places[1]
-    assert features.places[0] is not None
-    assert features.places[0][:2] == (first, step)
-    assert features.places[0].first * 2 + step * (features.grid[0] - 1) == side

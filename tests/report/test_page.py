@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,11 +16,14 @@ import pytest
 
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.report import page
-from gradcam_cli.report.page import check_place, write_page
+from gradcam_cli.report.gather import Run, gather
+from gradcam_cli.report.page import SCRIPTS, check_place, write_page
+from gradcam_cli.report.truth import Truth
 from gradcam_cli.store.records import Record
+from gradcam_cli.store.runfile import RunFile
 from tests.report.made import HOSTILE, done, failed, guess, heatmap
 
-PARTS = Path(page.__file__).parent
+STATIC = Path(page.__file__).parent / "static"
 
 
 class Reader(HTMLParser):
@@ -69,10 +73,24 @@ class Reader(HTMLParser):
         return json.loads(self.inside("script")[0])
 
 
-def made(tmp_path: Path, *records: Record, place: str = "out/report.html") -> Reader:
+def write(folder: Path, path: Path, *records: Record, **more: Any) -> None:
+    settings = RunFile(more.pop("settings", {}), "")
+    write_page(gather(Run(folder, records, settings), path, **more))
+
+
+def made(tmp_path: Path, *records: Record, place: str = "out/report.html", **more: Any) -> Reader:
     path = tmp_path / place
-    write_page(records, tmp_path / "out", path)
+    write(tmp_path / "out", path, *records, **more)
     return Reader(path.read_text(encoding="utf-8"))
+
+
+def whole(tmp_path: Path, text: str) -> Reader:
+    """A page that has ``text`` wherever somebody else decides what there is."""
+    settings = {"model": {"model": text}, "classes": [text], text: text}
+    truth = Truth([("a", text), (text, text), ("b", "dog")])
+    other = Run(tmp_path / "other", everything(text), RunFile({text: "x"}, text))
+    records = everything(text)
+    return made(tmp_path, *records, settings=settings, truth=truth, other=other)
 
 
 def everything(text: str) -> list[Record]:
@@ -87,7 +105,7 @@ def everything(text: str) -> list[Record]:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_tag_and_no_attribute_comes_from_a_record(tmp_path: Path, text: str) -> None:
-    plain, hostile = (made(tmp_path, *everything(each)) for each in ("plain", text))
+    plain, hostile = (whole(tmp_path, each) for each in ("plain", text))
     assert hostile.shape() == plain.shape()
     assert hostile.others == plain.others == []
     assert len(hostile.texts) == len(plain.texts)
@@ -97,25 +115,29 @@ def test_no_tag_and_no_attribute_comes_from_a_record(tmp_path: Path, text: str) 
     assert [record[0] for record in read["records"]] == [text, "b"]
     assert read["records"][1][6] == [text, text]
     assert read["classes"] == [[1, text, text], [1, "n1", text]]
+    assert read["makers"] == [[text, text]]
+    assert text in [label for label, _ in read["truths"]]
 
 
 def test_what_steers_the_reader_s_eye_is_spelt_out(tmp_path: Path) -> None:
-    reader = made(tmp_path, *everything("\u202egpj.\x07exe\udcff"))
-    assert "\\u202egpj.\\x07exe\\udcff" in reader.inside("a")
+    reader = whole(tmp_path, "\u202egpj.\x07exe\udcff")
+    shown = [text for tag, text in reader.texts if "\\u202egpj.\\x07exe\\udcff" in text]
+    assert len(shown) > 8
     assert not any(sign in text for _, text in reader.texts for sign in "\u202e\x07\udcff")
 
 
 def test_a_hostile_folder_name_is_only_shown(tmp_path: Path) -> None:
     folder = tmp_path / "<img src=x onerror=alert(1)> \u202e"
-    write_page([done("a")], folder, folder / "report.html")
+    write(folder, folder / "report.html", done("a"))
     reader = Reader((folder / "report.html").read_text(encoding="utf-8"))
     assert reader.attributes("img") == []
-    title = "Heatmaps in <img src=x onerror=alert(1)> \\u202e"
-    assert reader.inside("title") == reader.inside("h1") == [title]
+    name = "<img src=x onerror=alert(1)> \\u202e"
+    assert reader.inside("title") == [f"Heatmaps in {name}"]
+    assert reader.inside("h1") == [name]
 
 
 def test_the_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
-    reader = made(tmp_path, *everything("plain"))
+    reader = whole(tmp_path, "plain")
     for tag, attributes in reader.tags:
         assert not [name for name in attributes if name == "style" or name.startswith("on")], tag
         for name in ("src", "href", "action", "data", "srcset"):
@@ -135,7 +157,7 @@ def test_the_policy_knows_exactly_this_style_and_this_script(tmp_path: Path) -> 
         assert rules.pop(rule) == [f"'sha256-{digest}'"]
     assert rules == {
         "default-src": ["'none'"],
-        "img-src": ["'self'", "file:"],
+        "img-src": ["'self'", "file:", "data:"],
         "base-uri": ["'none'"],
         "form-action": ["'none'"],
     }
@@ -146,48 +168,64 @@ def test_the_policy_knows_exactly_this_style_and_this_script(tmp_path: Path) -> 
 
 
 def test_the_script_makes_no_markup() -> None:
-    script = (PARTS / "page.js").read_text(encoding="utf-8")
-    for word in ("innerHTML", "outerHTML", "insertAdjacent", "write(", "eval", "Function(", "://"):
-        assert word not in script
-    for name in ("page.js", "page.css"):
-        assert "</" not in (PARTS / name).read_text(encoding="utf-8"), "it would end its own tag"
+    assert {path.name for path in STATIC.iterdir()} == {"page.html", "page.css", *SCRIPTS}
+    words = ("innerHTML", "outerHTML", "insertAdjacent", "write(", "eval", "Function(", "://")
+    for name in SCRIPTS:
+        script = (STATIC / name).read_text(encoding="utf-8")
+        script = script.replace("http://www.w3.org/2000/svg", "")  # a name, not an address
+        assert [word for word in words if word in script] == []
+    for name in ("page.css", *SCRIPTS):
+        text = (STATIC / name).read_text(encoding="utf-8")
+        assert "</" not in text, "it would end its own tag"
+        assert len(text.splitlines()) < 400
 
 
 def test_the_script_finds_what_it_looks_for() -> None:
-    script = (PARTS / "page.js").read_text(encoding="utf-8")
-    template = Reader((PARTS / "page.html").read_text(encoding="utf-8"))
+    script = "".join((STATIC / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    template = Reader((STATIC / "page.html").read_text(encoding="utf-8"))
     ids = {attributes["id"] for _, attributes in template.tags if "id" in attributes}
     wanted = set(re.findall(r'(?:\$|getElementById)\("(\w+)"\)', script))
-    assert len(wanted) > 8
+    assert len(wanted) > 15
     assert wanted <= ids
-    shown = {option["value"] for option in template.attributes("option")}
-    assert shown == {"", "failed", "empty", "warning", "least", "surest"}
 
 
 def test_without_a_script_the_numbers_are_there(tmp_path: Path) -> None:
     records = [
-        done("a", guess("cat", 0.75), maps=[heatmap(), heatmap(reason="all negative")]),
-        done("b", guess("cat", 0.25), maps=[heatmap(), heatmap()], warning="odd"),
+        done("cat/a", guess("cat", 0.75), maps=[heatmap(), heatmap(reason="all negative")]),
+        done("dog/b", guess("cat", 0.25), maps=[heatmap(), heatmap()], warning="odd"),
         done("c", guess("", None, 7), notes=("the scaling is in the model",)),
         failed("d", "truncated"),
     ]
-    reader = made(tmp_path, *records)
-    rows = [reader.texts[place : place + 4] for place in starts(reader, "cat", "class 7")]
-    assert [text for _, text in rows[0]] == ["cat", "2", "0.5000", "25.0%"]
-    assert [text for _, text in rows[1][:2]] == ["class 7", "1"]
-    assert reader.inside("strong") == ["4", "1", "1", "1"]
-    said = " ".join(text for _, text in reader.texts)
-    assert "done: 3" in said
-    assert "truncated: 1" in said
-    assert "all negative (every part of the picture speaks against" in said
+    reader = made(tmp_path, *records, truth=Truth())
+    cells = reader.inside("td")
+    assert cells[:3] == ["dog", "cat", "1"]
+    assert cells[3:] == ["cat", "2", "0.5000", "25.0%", "class 7", "1"]
+    facts = dict(zip(reader.inside("dt"), reader.inside("dd"), strict=False))
+    assert {name: facts[name] for name in ("pictures", "done", "failed: truncated")} == {
+        "pictures": "4",
+        "done": "3",
+        "failed: truncated": "1",
+    }
+    assert facts["empty maps"].startswith("1: all negative (every part of the picture speaks")
+    assert facts["layer"] == "block5_conv3"
+    said = [text for _, text in reader.texts]
+    assert "1 of 2 right, 50.0%; 50.0% have it among their predictions." in said
     assert "the scaling is in the model" in said
-    assert "block5_conv3" in reader.inside("dd")
-    assert "different settings" not in said
-    assert len(reader.attributes("noscript")) == 1
+    assert not any("different settings" in text for text in said)
+    assert len(reader.attributes("noscript")) == 2
 
 
-def starts(reader: Reader, *names: str) -> list[int]:
-    return [reader.texts.index(("a", name)) for name in names]
+def test_what_is_amiss_is_said(tmp_path: Path) -> None:
+    records = [done("a", maps=[heatmap(files={"overlay": "gone.jpg"})]), done("b")]
+    other = Run(tmp_path / "other", [done("b"), done("c")])
+    reader = made(tmp_path, *records, other=other, truth=Truth())
+    notices = [text for tag, text in reader.texts if tag == "p"]
+    missing = "Heatmaps that are not in the folder any more: 1. The same run again makes them."
+    assert missing in notices
+    assert "Pictures in out only: 1." in notices
+    assert "Pictures in other only, which are left out: 1." in notices
+    assert "Pictures whose true class is not known: 2." in notices
+    assert "The folder has no run.json, so its settings are not known." in notices
 
 
 def test_different_settings_are_said_plainly(tmp_path: Path) -> None:
@@ -200,16 +238,11 @@ def test_different_settings_are_said_plainly(tmp_path: Path) -> None:
     assert "block5_conv3 (2), conv1 (1)" in reader.inside("dd")
 
 
-def test_a_class_links_to_its_pictures(tmp_path: Path) -> None:
-    reader = made(tmp_path, done("a", guess("cat", 0.5, 281)))
-    links = [link for link in reader.attributes("a") if "data-class" in link]
-    assert links == [{"href": "#class=281", "data-class": "281", "title": "n281"}]
-
-
 def test_a_run_without_a_record_has_a_page(tmp_path: Path) -> None:
     reader = made(tmp_path)
-    assert reader.data() == {"base": "", "records": [], "classes": [], "reasons": []}
-    assert reader.attributes("table") == []
+    read = reader.data()
+    assert (read["records"], read["classes"], read["means"]) == ([], [], [])
+    assert reader.inside("td") == []
 
 
 @pytest.mark.parametrize(
@@ -236,7 +269,7 @@ def test_links_are_relative_to_the_page(tmp_path: Path, place: str, base: str) -
 
 def test_a_folder_of_any_name_is_linked(tmp_path: Path) -> None:
     folder = tmp_path / os.fsdecode(b"javascript:100% #1? \xff")
-    write_page([done("a")], folder, tmp_path / "page.html")
+    write(folder, tmp_path / "page.html", done("a"))
     base = Reader((tmp_path / "page.html").read_text(encoding="utf-8")).data()["base"]
     assert base == "javascript%3A100%25%20%231%3F%20%FF/"
 
@@ -244,14 +277,14 @@ def test_a_folder_of_any_name_is_linked(tmp_path: Path) -> None:
 def test_links_work_from_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for path, base in ((Path("page.html"), "out/"), (Path("out/page.html"), "")):
-        write_page([], Path("out"), path)
+        write(Path("out"), path)
         assert Reader(path.read_text(encoding="utf-8")).data()["base"] == base
 
 
 def test_a_report_may_be_written_again_and_nothing_else(tmp_path: Path) -> None:
     report = tmp_path / "report.html"
     check_place(report)
-    write_page([done("a")], tmp_path, report)
+    write(tmp_path, report, done("a"))
     check_place(report)
     link = tmp_path / "link.html"
     link.symlink_to(report)
@@ -281,14 +314,14 @@ def test_a_file_of_somebody_else_s_is_never_replaced(tmp_path: Path, name: str) 
 
 def test_a_page_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path) -> None:
     report = tmp_path / "report.html"
-    write_page([done("a")], tmp_path, report)
+    write(tmp_path, report, done("a"))
     before = report.read_bytes()
 
-    def broken() -> Any:
+    def broken() -> Iterator[Record]:
         yield done("b")
         raise GradcamError("line 2 is not a record")
 
     with pytest.raises(GradcamError, match="line 2"):
-        write_page(broken(), tmp_path, report)
+        write_page(gather(Run(tmp_path, broken()), report))
     assert report.read_bytes() == before
     assert list(tmp_path.iterdir()) == [report]

@@ -65,6 +65,9 @@ OTHERS: dict[str, Any] = {
     "format": "png",
     "quality": 90,
     "max_size": 512,
+    "panel_width": 200,
+    "figure_format": "svg",
+    "figure_colormap": "magma",
 }
 """Another value than the default of every setting there is."""
 

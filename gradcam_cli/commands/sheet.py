@@ -1,0 +1,160 @@
+"""``gradcam sheet``: the maps of a finished run, many pictures to a page."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gradcam_cli.commands import say
+from gradcam_cli.errors import GradcamError
+
+if TYPE_CHECKING:
+    from gradcam_cli.sheet.choose import Class
+    from gradcam_cli.sheet.thumbs import Look
+    from gradcam_cli.store.reading import Damaged
+    from gradcam_cli.store.records import Record
+
+__all__ = ["sheet"]
+
+_MOST_COLUMNS = 40
+
+
+class _Order(str, Enum):
+    SUREST = "surest"
+    LEAST_SURE = "least-sure"
+    NAME = "name"
+
+
+class _By(str, Enum):
+    PICTURE = "picture"
+    CLASS = "class"
+
+
+def sheet(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="The output folder of a run, finished or not.", metavar="DIR", show_default=False
+        ),
+    ],
+    classes: Annotated[
+        list[str],
+        typer.Option(
+            "-c",
+            "--class",
+            help="The class whose maps are shown, by name, WordNet id or index; repeatable. "
+            "Without any, each picture's first map is.",
+            metavar="CLASS",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006  Typer makes a new one
+    output_file: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output-file",
+            help="The sheet: .png, .svg or .pdf; sheet.png in the folder by default.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
+    columns: Annotated[
+        int, typer.Option("--columns", help="Pictures in a row.", min=1, max=_MOST_COLUMNS)
+    ] = 5,
+    order: Annotated[
+        _Order, typer.Option("--order", help="Which pictures come first.")
+    ] = _Order.SUREST,
+    by: Annotated[
+        _By, typer.Option("--by", help="class: a row a class, with its first pictures.")
+    ] = _By.PICTURE,
+    beside: Annotated[
+        bool, typer.Option("--beside", help="Show each picture beside its overlay.")
+    ] = False,
+    title: Annotated[
+        str | None,
+        typer.Option("--title", help="The title; the class's name by default.", show_default=False),
+    ] = None,
+    method: Annotated[
+        str, typer.Option("--method", help="Only maps by this method.", show_default=False)
+    ] = "",
+    layer: Annotated[
+        str, typer.Option("--layer", help="Only maps at this layer.", show_default=False)
+    ] = "",
+) -> None:
+    """Make a contact sheet of a run: one class over many pictures, or a row a class.
+
+    No model is loaded: the run's own overlays are shown, so its --class decides what there is.
+    Many pictures fill pages of A4: one PDF file, or numbered PNG or SVG files.
+    """
+    from gradcam_cli.render.lettering import complaints, plain_name
+    from gradcam_cli.render.sheet import sheet_pages
+    from gradcam_cli.sheet.choose import Choice, chosen, grouped, meant, ordered
+    from gradcam_cli.sheet.pages import check_file, class_rows, grid_for, rows, write_pages
+    from gradcam_cli.sheet.thumbs import Thumbs, problems
+
+    gc.enable()  # pages that are drawn hold each other
+    path = output_file or folder / "sheet.png"
+    check_file(path)
+    records, seen = _records(folder)
+    wanted = meant(classes, seen) if classes else None
+    maps = ordered(chosen(records(), Choice(wanted, method, layer)), order.value)
+    if not maps:
+        raise GradcamError(
+            f"{folder} has no map to show" + _of(method, layer),
+            "run with --class CLASS first, or name another method or layer",
+        )
+    thumbs = Thumbs(folder, _look(folder), beside)
+    grid = grid_for(path, columns, beside, len(maps))
+    if by is _By.CLASS:
+        lines = class_rows(grouped(maps), order.value, thumbs, grid)
+    else:
+        lines = rows(maps, thumbs, grid, named=len({each.shown for each in maps}) > 1)
+    names = {each.shown[2] for each in maps}
+    if title is None:
+        title = plain_name(names.pop()) if len(names) == 1 and by is _By.PICTURE else ""
+    files = write_pages(sheet_pages(lines, grid, title, thumbs.look.colormap), path, grid)
+    for sentence in (*problems(thumbs), *complaints()):
+        say.warn(sentence)
+    shown = len(maps) - len(thumbs.left_out)
+    more = f" to {files[-1].name}" if len(files) > 1 else ""
+    say.note(f"{shown} map{'s' * (shown != 1)} on {files[0]}{more}")
+
+
+def _records(folder: Path) -> tuple[Callable[[], Iterator[Record]], set[Class]]:
+    """Return what reads a run's records once more, and the classes that they explain.
+
+    Damaged lines, and records of other settings, are warned of.
+    """
+    from gradcam_cli.store.reading import damage, read_folder
+
+    damaged: dict[Path, list[Damaged]] = {}
+    seen: set[Class] = set()
+    settings: set[str] = set()
+    for record in read_folder(folder, lambda line: damaged.setdefault(line.path, []).append(line)):
+        seen |= {(item.index, item.id, item.name) for item in record.explanations}
+        settings |= {record.settings} if record.explanations else set()
+    for lines in damaged.values():
+        say.warn(f"{damage(lines)} and left out; the same run again does those pictures again")
+    if len(settings) > 1:
+        say.warn(f"the maps in {folder} were made with {len(settings)} different settings")
+    return lambda: read_folder(folder), seen
+
+
+def _look(folder: Path) -> Look:
+    """Return how the run drew its overlays."""
+    from gradcam_cli.sheet.thumbs import Look
+    from gradcam_cli.store.reading import manifests
+    from gradcam_cli.store.runfile import read_run, run_name
+
+    runs = (read_run(folder / run_name(each.name)) for each in manifests(folder))
+    return next((Look.of(run.settings) for run in runs if run), Look())
+
+
+def _of(method: str, layer: str) -> str:
+    parts = [f"by {method}" if method else "", f"at {layer}" if layer else ""]
+    return "".join(f" {part}" for part in parts if part)

@@ -1,0 +1,1 @@
+"""Explanations are frozen, compared with later ones, and searched for shortcuts."""

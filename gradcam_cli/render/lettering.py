@@ -1,0 +1,165 @@
+"""Names become letters: fit for print, in fonts that have them, wrapped to a width."""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib import font_manager
+from matplotlib.font_manager import FontProperties
+from matplotlib.ft2font import FT2Font
+from matplotlib.textpath import text_to_path
+
+__all__ = ["FAMILY", "complaints", "fonts", "plain_name", "set_in", "width", "wrapped"]
+
+FAMILY = "DejaVu Sans"
+"""Comes with matplotlib: Latin, Cyrillic, Greek, Arabic and Persian, Hebrew, some emoji."""
+
+_LONGEST = 200
+"""Letters of a name; what is longer is somebody's mistake, and ends in dots."""
+_BLANK = re.compile(r"[_\s\x00-\x1f\x7f-\x9f]+")
+_STEERING = re.compile(r"[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
+"""What turns the direction of writing or has no shape; the joiners of Persian and emoji stay."""
+_JOINERS = "\u200c\u200d"
+_IGNORED = re.compile(r"[\u00ad\u034f\u200c\u200d\ufe00-\ufe0f\U000e0000-\U000e0fff]")
+"""What fonts need not have to show a text."""
+_IDEOGRAPH = "\u2e80-\u303f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
+_IDEOGRAPH += "\U00020000-\U0003ffff"
+_ATOM = re.compile(rf"[{_IDEOGRAPH}]|[^\s_\-{_IDEOGRAPH}]*[_-]+|[^\s_\-{_IDEOGRAPH}]+|\s+")
+_UNKNOWN = "\N{REPLACEMENT CHARACTER}"
+
+_SHAPES = mpl.__version_info__ >= (3, 11)
+"""Before, letters were set one by one, from left to right."""
+
+_missing: set[str] = set()
+_unjoined: set[str] = set()
+
+
+def plain_name(name: str) -> str:
+    """Return a class's name as people write it: no underscores, and nothing that steers."""
+    whole = name.encode("utf-8", "replace").decode("utf-8")
+    text = _STEERING.sub("", _BLANK.sub(" ", whole)).strip()
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1].rstrip() + "…"
+
+
+def complaints() -> list[str]:
+    """Return what could not be set as it should be so far, a sentence each."""
+    sentences = []
+    if _missing:
+        sentences.append(
+            f"no font of this machine has {' '.join(sorted(_missing))}, drawn as {_UNKNOWN}: "
+            "install one that has, such as the Noto fonts (Debian: fonts-noto)"
+        )
+    if _unjoined:
+        sentences.append(
+            f"the letters of {min(_unjoined)!r} are neither joined nor turned: that takes "
+            "matplotlib 3.11, which needs Python 3.11"
+        )
+    return sentences
+
+
+def fonts(text: str) -> tuple[str, ...]:
+    """Return the families that a text needs, the first one first."""
+    found = dict.fromkeys(each for each in map(_family, text) if each)
+    return (FAMILY, *(each for each in found if each != FAMILY))
+
+
+def set_in(text: str, size: float, bold: bool = False) -> tuple[str, FontProperties]:
+    """Return a text without what no font has, and the font that it is set in, ``size`` points.
+
+    What no font has becomes a question mark on a black diamond, and ``complaints`` says so.
+    """
+    if not _SHAPES and any(unicodedata.bidirectional(each) in ("R", "AL") for each in text):
+        _unjoined.add(text)
+    known = "".join(each if _family(each) is not None else _noted(each) for each in text)
+    weight = "bold" if bold else "normal"
+    return known, FontProperties(family=list(fonts(known)), size=size, weight=weight)
+
+
+def width(text: str, size: float, bold: bool = False) -> float:
+    """Return how wide a text is, in points."""
+    known, font = set_in(text, size, bold)
+    return float(text_to_path.get_text_width_height_descent(known, font, ismath=False)[0])
+
+
+def wrapped(text: str, most: float, size: float, bold: bool = False) -> list[str]:
+    """Return a text as lines that are at most ``most`` points wide; nothing is cut off.
+
+    Lines end at blanks, behind hyphens, and between ideographs; only a word that has no line wide
+    enough is broken.
+    """
+    if width(text, size, bold) <= most:
+        return [text]
+    lines: list[str] = []
+    line = ""
+    for atom in _atoms(text, most, size, bold):
+        if line and width(line + atom.rstrip(), size, bold) > most:
+            lines.append(line.rstrip())
+            line = ""
+        line = line + atom if line else atom.lstrip()
+    return [*lines, line.rstrip()] if line.strip() else lines
+
+
+def _atoms(text: str, most: float, size: float, bold: bool) -> Iterator[str]:
+    """Yield what lines may be made of: words, blanks, ideographs, parts of overlong words."""
+    for atom in _ATOM.findall(text):
+        if len(atom) > 1 and width(atom, size, bold) > most:
+            yield from _letters(atom)
+        else:
+            yield atom
+
+
+def _letters(word: str) -> Iterator[str]:
+    """Yield a word's letters, each with its marks, and joined emoji whole."""
+    letter = ""
+    for each in word:
+        joined = letter.endswith("\u200d") or each in _JOINERS or _IGNORED.match(each)
+        if letter and not (joined or unicodedata.category(each).startswith("M")):
+            yield letter
+            letter = ""
+        letter += each
+    yield letter
+
+
+def _noted(character: str) -> str:
+    _missing.add(character)
+    return _UNKNOWN
+
+
+@functools.cache
+def _family(character: str) -> str | None:
+    """Return the family that has a character: '' where any will do, None where none has it."""
+    if _IGNORED.match(character) or character.isspace():
+        return ""
+    code = ord(character)
+    return next((name for name, path in _faces() if code in _characters(path)), None)
+
+
+@functools.cache
+def _faces() -> tuple[tuple[str, str], ...]:
+    """Return the upright fonts of normal weight, by name and file: ours, then the system's."""
+    faces: dict[str, str] = {}
+    for face in sorted(font_manager.fontManager.ttflist, key=_liking):
+        upright = face.style == "normal" and face.weight in (400, "normal", "regular", "book")
+        if upright and "last resort" not in face.name.casefold():
+            faces.setdefault(face.name, face.fname)
+    return tuple(faces.items())
+
+
+def _liking(face: Any) -> tuple[bool, bool, bool, bool, str]:
+    """Return what fonts are sorted by: plain ones without serifs come first."""
+    name = face.name.casefold()
+    odd = any(part in name for part in ("mono", "display", "condensed", "math", "stix", "cm"))
+    return face.name != FAMILY, odd, "sans" not in name, not name.startswith("noto"), name
+
+
+@functools.cache
+def _characters(path: str) -> frozenset[int]:
+    try:
+        return frozenset(FT2Font(path).get_charmap())
+    except (OSError, RuntimeError, NotImplementedError):  # damaged, or of pictures
+        return frozenset()

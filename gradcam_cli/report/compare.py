@@ -1,0 +1,54 @@
+"""Two runs over the same pictures, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from gradcam_cli.store.records import ExplanationRecord, Record
+
+
+@dataclass(slots=True)
+class Others:
+    """The records of the other run, found by a picture's path or, where those differ, its content.
+
+    ``left`` are those that no picture was found for.
+    """
+
+    _by_source: dict[str, Record] = field(default_factory=dict)
+    _by_content: dict[str, Record] = field(default_factory=dict)
+    _found: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> Others:
+        """Return the other run's records, to be found."""
+        made = cls()
+        for record in records:
+            made._by_source[record.source] = record
+            if record.sha256:
+                made._by_content.setdefault(record.sha256, record)
+        return made
+
+    def find(self, record: Record) -> Record | None:
+        """Return the other run's record of the same picture."""
+        other = self._by_source.get(record.source) or self._by_content.get(record.sha256)
+        if other is not None:
+            self._found.add(other.source)
+        return other
+
+    @property
+    def left(self) -> int:
+        """Return how many of the other run's pictures were never asked for."""
+        return len(self._by_source) - len(self._found)
+
+
+def counterpart(
+    item: ExplanationRecord, others: Iterable[ExplanationRecord]
+) -> ExplanationRecord | None:
+    """Return the other run's map to hold a map against: of the same class, or else its first.
+
+    Empty maps have nothing to be held against.
+    """
+    filled = [other for other in others if not other.empty]
+    same = (other for other in filled if (other.index, other.name) == (item.index, item.name))
+    return next(same, filled[0] if filled else None)

@@ -1,0 +1,211 @@
+"""What the pictures really show, as folders or a file say, is held against the predictions."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from gradcam_cli.errors import GradcamError
+from gradcam_cli.regular import read_bounded
+from gradcam_cli.store.records import Prediction, Record
+from gradcam_cli.text import NotTextError, decoded
+
+BY_FOLDER = "folder"
+"""What is typed for: the folder that a picture lies in is named after its class."""
+
+_PICTURE = ("file", "filename", "file_name", "path", "image", "picture", "source", "name", "id")
+_CLASS = ("class", "label", "truth", "target", "category", "class_name", "y")
+_GAP = re.compile(r"[\s_\-]+")
+_HINT = "a line a picture: its file, a comma, its class by name, WordNet id or index"
+
+
+class Truth:
+    """The true class of each picture, as somebody wrote it.
+
+    Without ``rows`` it is the name of the folder that a picture lies in. Otherwise a picture's row
+    is the one whose path ends as the picture's does, or the other way round; the longer match wins.
+    """
+
+    def __init__(self, rows: Iterable[tuple[str, str]] | None = None) -> None:
+        self._rows: dict[str, list[tuple[tuple[str, ...], str]]] | None = None
+        self._used: set[tuple[str, ...]] = set()
+        if rows is not None:
+            self._rows = {}
+            for path, label in rows:
+                parts = _parts(path)
+                self._rows.setdefault(parts[-1], []).append((parts, label))
+
+    def label(self, source: str) -> str:
+        """Return what a picture shows, '' where nothing says so."""
+        parts = _parts(source)
+        if self._rows is None:
+            return parts[-2] if len(parts) > 1 and parts[-2] not in ("..", "/") else ""
+        best: list[tuple[int, tuple[str, ...], str]] = []
+        for row, label in self._rows.get(parts[-1], ()):
+            common = min(len(row), len(parts))
+            if row[-common:] == parts[-common:]:
+                best.append((common, row, label))
+        longest = max((common for common, _, _ in best), default=0)
+        found = [(row, label) for common, row, label in best if common == longest]
+        if len({label for _, label in found}) != 1:
+            return ""
+        self._used.update(row for row, _ in found)
+        return found[0][1]
+
+    def unused(self) -> list[str]:
+        """Return the paths of rows that no picture was found for."""
+        rows = self._rows or {}
+        every = (row for group in rows.values() for row, _ in group)
+        return ["/".join(row) for row in every if row not in self._used]
+
+
+def read_truth(asked: str) -> Truth:
+    """Return the truth that ``--truth`` asks for; raises GradcamError for a file that has none."""
+    if asked == BY_FOLDER:
+        return Truth()
+    try:
+        text = decoded(read_bounded(Path(asked), "--truth", piped=True))
+    except OSError as error:
+        raise GradcamError(
+            f"cannot read {asked}: {error.strerror or error}",
+            f"name a CSV file, or say --truth {BY_FOLDER}",
+        ) from error
+    except NotTextError as error:
+        raise GradcamError(f"{asked} is {error.reason}", "save it as UTF-8") from error
+    return Truth(_rows(asked, text))
+
+
+def _rows(name: str, text: str) -> list[tuple[str, str]]:
+    first = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=first.count)
+    try:
+        lines = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if any(row)]
+    except csv.Error as error:
+        raise GradcamError(f"{name} is not a CSV file: {error}", _HINT) from error
+    picture, label, start = _columns(lines[0] if lines else [])
+    rows = []
+    for number, row in enumerate(lines[start:], start + 1):
+        if len(row) <= max(picture, label) or not row[picture].strip():
+            raise GradcamError(f"row {number} of {name} does not name a file and a class", _HINT)
+        rows.append((row[picture].strip(), row[label].strip()))
+    if not rows:
+        raise GradcamError(f"{name} has no rows", _HINT)
+    return rows
+
+
+def _columns(first: Sequence[str]) -> tuple[int, int, int]:
+    """Return the columns of pictures and classes, and the first row that has any."""
+    names = [cell.strip().casefold() for cell in first]
+    picture = next((names.index(name) for name in _PICTURE if name in names), None)
+    label = next((names.index(name) for name in _CLASS if name in names), None)
+    if picture is None and label is None:
+        return 0, 1, 0
+    if picture is None:
+        picture = 1 if label == 0 else 0
+    if label is None:
+        label = 1 if picture == 0 else 0
+    return picture, label, 1
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    return PurePosixPath(path.replace("\\", "/")).parts or ("",)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One picture's truth: the number of its label, and whether the likeliest class is that."""
+
+    label: int
+    right: bool
+
+
+@dataclass(slots=True)
+class Verdicts:
+    """Predictions held against the truth, one picture after the other.
+
+    ``labels`` are all that were met, in the order of their numbers. ``pairs`` counts pictures by
+    label and predicted class, right ones too. ``known`` counts the pictures with both, ``right``
+    those whose likeliest class it is, ``among`` those with it among all predictions that were
+    written, ``without`` those whose truth nothing says.
+    """
+
+    labels: list[str] = field(default_factory=list)
+    pairs: Counter[tuple[int, tuple[int, str, str]]] = field(default_factory=Counter)
+    known: int = 0
+    right: int = 0
+    among: int = 0
+    without: int = 0
+    _numbers: dict[str, int] = field(default_factory=dict)
+
+    def add(self, record: Record, label: str) -> Judged | None:
+        """Take one picture in; None where its class is not known, or not predicted."""
+        if not label:
+            self.without += 1
+            return None
+        spelt = _spelt(label)
+        number = self._numbers.setdefault(spelt, len(self._numbers))
+        if number == len(self.labels):
+            self.labels.append(label)
+        if not record.predictions:
+            return Judged(number, False)
+        first = record.predictions[0]
+        right = _is(first, spelt)
+        self.known += 1
+        self.right += right
+        self.among += any(_is(item, spelt) for item in record.predictions)
+        self.pairs[number, (first.index, first.id, first.name)] += 1
+        return Judged(number, right)
+
+    @property
+    def accuracy(self) -> float | None:
+        """Return which share of the pictures is right, in 0..1."""
+        return self.right / self.known if self.known else None
+
+    def confused(self) -> list[tuple[str, str, int]]:
+        """Return what was taken for what, and how often, most often first."""
+        wrong = [
+            (self.labels[label], name or f"class {index}", count)
+            for (label, (index, identity, name)), count in self.pairs.items()
+            if not _is_class(index, identity, name, _spelt(self.labels[label]))
+        ]
+        return sorted(wrong, key=lambda row: (-row[2], row[0], row[1]))
+
+    def classes_of(self, classes: Iterable[tuple[int, str, str]]) -> list[list[int]]:
+        """Return, for each label, the numbers of the classes that it may mean."""
+        spellings: dict[str, list[int]] = {}
+        for number, (index, identity, name) in enumerate(classes):
+            for spelling in {_spelt(name), _spelt(identity), str(index)}:
+                spellings.setdefault(spelling, []).append(number)
+        return [spellings.get(_spelt(label), []) for label in self.labels]
+
+    def numbers(self) -> Mapping[str, object]:
+        """Return all as JSON values."""
+        return {
+            "known": self.known,
+            "right": self.right,
+            "accuracy": self.accuracy,
+            "among": self.among,
+            "without": self.without,
+            "confused": [
+                {"truth": truth, "predicted": predicted, "pictures": count}
+                for truth, predicted, count in self.confused()
+            ],
+        }
+
+
+def _is(item: Prediction, spelt: str) -> bool:
+    return _is_class(item.index, item.id, item.name, spelt)
+
+
+def _is_class(index: int, identity: str, name: str, spelt: str) -> bool:
+    return spelt in (_spelt(name), _spelt(identity), str(index))
+
+
+def _spelt(text: str) -> str:
+    """Return a class's name as all ways to write it have in common."""
+    return _GAP.sub(" ", text.strip()).casefold()

@@ -1,0 +1,1 @@
+"""A run's records become a contact sheet."""

@@ -1,0 +1,134 @@
+"""Maps become the rows of a sheet, and its pages become files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path, PurePath
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradcam_cli.errors import GradcamError
+from gradcam_cli.render.lettering import plain_name
+from gradcam_cli.render.page import DOTS, Page, painted, painted_pdf
+from gradcam_cli.render.panel import shown_number
+from gradcam_cli.render.sheet import Grid, Row
+from gradcam_cli.sheet.choose import Class, Shown, ordered
+from gradcam_cli.sheet.thumbs import Thumbs
+from gradcam_cli.store.atomic import write_bytes
+from gradcam_cli.text import printable
+
+__all__ = ["ENDINGS", "check_file", "class_rows", "grid_for", "rows", "write_pages"]
+
+Item = TypeVar("Item")
+
+ENDINGS = (".png", ".pdf", ".svg")
+_MOST_PIXELS = 64_000_000
+"""Of all pictures of a PDF file, which is in memory until it is written: 256 MB."""
+_AHEAD = 24
+"""Pictures that are read at a time."""
+_ENDS = 8192
+"""Bytes at both ends of a file, in one of which ours say whose they are."""
+_LONGEST = 120
+
+
+def check_file(path: Path) -> None:
+    """Raise GradcamError for a file that is of no kind of ours, or in whose place another lies."""
+    if path.suffix.lower() not in ENDINGS:
+        raise GradcamError(
+            f"{path.name} is not a kind of sheet", "-o sheet.png, sheet.pdf or sheet.svg"
+        )
+    for each in (path, _numbered(path, 1)):
+        if each.exists() and not _ours(each):
+            raise GradcamError(
+                f"{each} is there and is not a sheet of gradcam's",
+                "choose another file with -o, or remove it",
+            )
+
+
+def _ours(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            start = file.read(_ENDS)
+            file.seek(max(0, path.stat().st_size - _ENDS))
+            return b"gradcam" in start + file.read()
+    except OSError:
+        return False
+
+
+def grid_for(path: Path, columns: int, beside: bool, pictures: int) -> Grid:
+    """Return how large pictures are; of very many in one PDF file, they have fewer pixels."""
+    place = Grid(columns, DOTS, beside).place
+    most = math.sqrt(_MOST_PIXELS / max(1, pictures)) / place
+    return Grid(columns, min(DOTS, most) if path.suffix.lower() == ".pdf" else DOTS, beside)
+
+
+def rows(maps: Iterable[Shown], thumbs: Thumbs, grid: Grid, named: bool) -> Iterator[Row]:
+    """Yield full rows of maps whose files are there; captions have the class if ``named``."""
+    places = _places(iter(maps), thumbs, grid, named)
+    yield from map(Row, _parts(places, grid.columns))
+
+
+def class_rows(
+    groups: Iterable[tuple[Class, list[Shown]]], order: str, thumbs: Thumbs, grid: Grid
+) -> Iterator[Row]:
+    """Yield a row a class: its first pictures by ``order``, with its name and their number."""
+    for (index, _, name), maps in groups:
+        places = _places(iter(ordered(maps, order)), thumbs, grid, named=False)
+        if row := list(islice(places, grid.columns)):
+            heading = plain_name(name) or f"class {index}"
+            yield Row(row, f"{heading} ({len(maps):,})")
+
+
+def _places(
+    maps: Iterator[Shown], thumbs: Thumbs, grid: Grid, named: bool
+) -> Iterator[tuple[Sequence[NDArray[np.uint8]], Sequence[str]]]:
+    with ThreadPoolExecutor(thread_name_prefix="thumbs") as pool:
+        for part in _parts(maps, max(grid.columns, _AHEAD // grid.columns * grid.columns)):
+            made = pool.map(lambda each: thumbs(each, *grid.picture), part)
+            for shown, pictures in zip(part, made, strict=True):
+                if pictures:
+                    yield pictures, _captions(shown, named)
+
+
+def _captions(shown: Shown, named: bool) -> list[str]:
+    file = printable(PurePath(shown.source).name)
+    known = plain_name(shown.name) or f"class {shown.shown[0]}"
+    number = shown_number(shown.probability, shown.score)
+    below = ", ".join(filter(None, [known if named else "", number]))
+    file = file if len(file) <= _LONGEST else f"…{file[-_LONGEST + 1 :]}"
+    return [each for each in (file, below, "empty map" if shown.empty else "") if each]
+
+
+def write_pages(pages: Iterator[Page], path: Path, grid: Grid) -> list[Path]:
+    """Write pages, and return the files: one PDF, or numbered PNG or SVG where there are several.
+
+    Pages are made and written one at a time. Raises GradcamError when they cannot be written.
+    """
+    kind = path.suffix.lower()[1:]
+    if kind == "pdf":
+        write_bytes(path, painted_pdf(pages, grid.dots))
+        return [path]
+    first = next(pages)
+    second = next(pages, None)
+    if second is None:
+        write_bytes(path, painted(first, kind, grid.dots))
+        return [path]
+    files = []
+    for number, page in enumerate((each for part in ([first, second], pages) for each in part), 1):
+        files.append(_numbered(path, number))
+        write_bytes(files[-1], painted(page, kind, grid.dots))
+    return files
+
+
+def _numbered(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.stem}-{number:03d}{path.suffix}")
+
+
+def _parts(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
+    while part := list(islice(items, size)):
+        yield part

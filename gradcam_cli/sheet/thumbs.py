@@ -1,0 +1,136 @@
+"""A map's files become small pictures; what is gone is noted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gradcam_cli.cam.compact import expanded
+from gradcam_cli.cam.maps import normalised
+from gradcam_cli.errors import GradcamError, ImageError
+from gradcam_cli.images.files import read_picture
+from gradcam_cli.images.fit import place, strips
+from gradcam_cli.models.arrays import read_array
+from gradcam_cli.render.colours import COLORMAPS, blended
+from gradcam_cli.sheet.choose import Shown
+
+__all__ = ["Look", "Thumbs", "problems"]
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How the run drew its overlays, from ``run.json``: what is needed to draw one again."""
+
+    colormap: str = "jet"
+    intensity: float = 0.4
+    blend: str = "add"
+    resize: str = "squash"
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Look:
+        """Return how a run drew by its settings, with defaults for what they do not say."""
+        look = cls()
+        values: dict[str, Any] = {
+            name: settings.get(name, getattr(look, name)) for name in cls.__slots__
+        }
+        sound = (
+            values["colormap"] in COLORMAPS
+            and values["blend"] in ("add", "mix")
+            and values["resize"] in ("squash", "crop", "pad")
+            and isinstance(values["intensity"], int | float)
+            and 0 <= values["intensity"] <= 1
+        )
+        return cls(**values) if sound else look
+
+
+@dataclass(slots=True)
+class Thumbs:
+    """Makes small pictures of a run's maps, ``beside`` the original or alone.
+
+    ``redrawn``, ``left_out`` and ``moved`` collect the pictures whose overlay was drawn again from
+    its map, could not be, and those that are not where they were.
+    """
+
+    folder: Path
+    look: Look
+    beside: bool = False
+    redrawn: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
+
+    def __call__(self, shown: Shown, width: int, height: int) -> list[Pixels]:
+        """Return the overlay, or the original and the overlay, none where it cannot be had.
+
+        Each fits into ``width`` x ``height`` pixels.
+        """
+        overlay = self._read(self.folder / shown.overlay) if shown.overlay else None
+        original = None
+        if self.beside or overlay is None:
+            original = self._read(Path(shown.source))
+        if overlay is None:
+            overlay = self._again(shown, original)
+            if overlay is None:
+                self.left_out.append(shown.source)
+                return []
+            self.redrawn.append(shown.source)
+        pictures = [overlay]
+        if self.beside and original is None:
+            self.moved.append(shown.source)
+        elif self.beside and original is not None:
+            pictures = [original, overlay]
+        return [_fitted(each, width, height) for each in pictures]
+
+    def _read(self, path: Path) -> Pixels | None:
+        try:
+            return read_picture(path).pixels
+        except ImageError:
+            return None
+
+    def _again(self, shown: Shown, original: Pixels | None) -> Pixels | None:
+        """Return an overlay drawn from its map, whose cells are taken to tile the input."""
+        heat = self._heat(shown)
+        if original is None or heat is None:
+            return None
+        size = original.shape[:2]
+        placement = place((size[0], size[1]), (heat.shape[0], heat.shape[1]), self.look.resize)
+        look, warm = self.look, strips(heat, placement)
+        return blended(original, warm, placement.covered, look.intensity, look.blend, look.colormap)
+
+    def _heat(self, shown: Shown) -> NDArray[np.float32] | None:
+        """Return a map in 0..1, from its array or its record."""
+        if shown.array:
+            with suppress(GradcamError):
+                raw = read_array("map", self.folder / shown.array)
+                if raw.ndim == 2 and raw.size:
+                    return normalised(raw.astype(np.float32))
+        return expanded(shown.heat)
+
+
+def problems(thumbs: Thumbs) -> Iterable[str]:
+    """Yield what there is to say of pictures that are not shown as they should be."""
+    for sources, sentence in (
+        (thumbs.left_out, "left out: overlay and picture are gone, or the map"),
+        (thumbs.redrawn, "drawn again from the map, as if its cells tiled the whole input"),
+        (thumbs.moved, "shown as overlays alone: the pictures are not where they were"),
+    ):
+        if sources:
+            first = min(sources)
+            more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
+            yield f"{first}{more} {sentence}"
+
+
+def _fitted(pixels: Pixels, width: int, height: int) -> Pixels:
+    """Return a picture as large as it can be within ``width`` x ``height`` pixels."""
+    share = min(width / pixels.shape[1], height / pixels.shape[0])
+    size = max(1, round(pixels.shape[1] * share)), max(1, round(pixels.shape[0] * share))
+    way = cv2.INTER_AREA if share < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(pixels, size, interpolation=way), np.uint8)

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import unicodedata
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gradcam_cli.render.lettering import complaints, plain_name, width, wrapped
+from gradcam_cli.render.page import Line, Page, painted
+from tests.render.figures import Pixels, inked, lettered, opened, places
+
+
+def drawn(text: str) -> Pixels:
+    return inked(opened(painted(Page(300, 60, lines=[Line(150, 40, text, 16)]), "png")))
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Egyptian_cat", "Egyptian cat"),
+        ("  two__words\t", "two words"),
+        ("\x1b[2Jred\x07", "[2Jred"),
+        ("\u202egnp.exe\u2069", "gnp.exe"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("👩\u200d🚀", "👩\u200d🚀"),
+        ("\ud83d", "?"),
+        ("y" * 500, "y" * 199 + "…"),
+    ],
+)
+def test_names_are_shown_as_people_write_them(name: str, shown: str) -> None:
+    assert plain_name(name) == shown
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.text(st.sampled_from("ab i猫犬گربه\u0301кошка-"), min_size=1, max_size=60))
+def test_lines_fit_and_lose_nothing(text: str) -> None:
+    name = plain_name(text)
+    lines = wrapped(name, 40, 8)
+    assert "".join(lines).replace(" ", "") == name.replace(" ", "")
+    for line in lines:
+        marks = sum(unicodedata.combining(each) > 0 for each in line)
+        assert width(line, 8) <= 40 or len(line) - marks <= 1
+    assert len(lines) <= 1 or all(lines)
+
+
+def test_words_stay_whole_where_a_line_holds_them() -> None:
+    assert wrapped("great white shark", width("great white", 8) + 1, 8) == ["great white", "shark"]
+    assert wrapped("tabby", 500, 8) == ["tabby"]
+
+
+def test_persian_is_joined_and_runs_from_right_to_left() -> None:
+    ink = drawn("گربه")
+    if mpl.__version_info__ < (3, 11):
+        assert "joined" in complaints()[-1]
+        return
+    apart = sum(drawn(letter).shape[1] for letter in "گربه")
+    assert ink.shape[1] < 0.9 * apart
+    gaf = lettered("\ufb94", 16, 216)  # at the beginning of a word
+    first = [x for x, _ in places(gaf[:, 12:], ink)]
+    assert first
+    assert first[0] > ink.shape[1] / 2
+
+
+def test_cyrillic_is_set_as_matplotlib_sets_it() -> None:
+    np.testing.assert_array_equal(drawn("Сибирская кошка"), lettered("Сибирская кошка", 16, 216))
+
+
+def test_what_no_font_has_is_shown_and_said() -> None:
+    np.testing.assert_array_equal(drawn("a\U000fff80b"), lettered("a\ufffdb", 16, 216))
+    assert "\U000fff80" in complaints()[0]
+    assert "\ufffd" in complaints()[0]
+
+
+def test_a_users_own_settings_change_nothing() -> None:
+    line = Page(80, 20, lines=[Line(40, 15, "cat $x$", 8)])
+    before = painted(line, "png")
+    with mpl.rc_context({"text.color": "red", "savefig.facecolor": "red", "savefig.bbox": "tight"}):
+        assert painted(line, "png") == before
+        assert mpl.rcParams["savefig.bbox"] == "tight"
+
+
+def test_keras_does_not_bring_matplotlib_to_the_command_line() -> None:
+    code = (
+        "import sys, gradcam_cli.cli; from gradcam_cli.isolation import keras; "
+        "print('matplotlib' in sys.modules); import matplotlib"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "False"

@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import base64
+import re
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from gradcam_cli.cam.maps import normalised
+from gradcam_cli.cli import app
+from gradcam_cli.errors import GradcamError
+from gradcam_cli.images.fit import place, strips
+from gradcam_cli.render.colours import blended, colour_table
+from tests.render.figures import Pixels, inked, opened, places, reads
+from tests.sheet.made import explained, flat, made, spots
+
+GREY = "#5a5a5a"
+
+
+def sheet(*words: str | Path) -> None:
+    app(["sheet", *map(str, words)], standalone_mode=False)
+
+
+def refused(*words: str | Path) -> GradcamError:
+    with pytest.raises(GradcamError) as caught:
+        sheet(*words)
+    return caught.value
+
+
+def png(folder: Path, *words: str | Path) -> Pixels:
+    sheet(folder, *words, "-o", folder / "out.png")
+    return opened((folder / "out.png").read_bytes())
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    sure = {"c.jpg": 0.5, "a.jpg": 0.7, "d.jpg": 0.2, "b.jpg": 0.9}
+    maps = {
+        source: [explained(folder, source, 281, known), explained(folder, source, 7, 1 - known)]
+        for source, known in sure.items()
+    }
+    maps["e.jpg"] = [explained(folder, "e.jpg", 9, 0.99)]
+    return made(folder, maps)
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"), [("surest", "bacd"), ("least-sure", "dcab"), ("name", "abcd")]
+)
+def test_pictures_of_a_class_come_in_the_order_asked_for(
+    run: Path, order: str, expected: str
+) -> None:
+    whole = png(run, "--class", "tabby", "--columns", "3", "--order", order)
+    found = {name: spots(f"{name}.jpg.281.png", whole)[0] for name in "abcd"}
+    assert sorted(found, key=lambda name: (found[name][1], found[name][0])) == list(expected)
+    assert len({top for _, top, _, _ in found.values()}) == 2
+    for _, _, width, height in found.values():
+        assert abs(width / height - 60 / 40) < 0.02
+        assert width == pytest.approx((595 - 48 - 16) / 3 * 3, abs=1)
+    assert not spots("a.jpg.7.png", whole)
+    assert not spots("e.jpg.9.png", whole)
+
+
+def test_without_a_class_each_pictures_first_map_is_shown(run: Path) -> None:
+    whole = png(run)
+    assert all(spots(f"{name}.jpg.281.png", whole) for name in "abcd")
+    assert spots("e.jpg.9.png", whole)
+    assert reads("Egyptian cat, 0.990", whole, 7, GREY)
+
+
+def test_a_sheet_has_title_captions_and_the_runs_colours(run: Path) -> None:
+    whole = png(run, "--class", "281")
+    assert len(reads("a.jpg", whole, 7, GREY)) == 1
+    assert len(reads("0.900", whole, 7, GREY)) == 1
+    levels = np.rint(np.linspace(0, 255, 270)).astype(int)
+    bar = np.repeat(colour_table("turbo")[levels][np.newaxis], 12, axis=0)
+    assert places(np.ascontiguousarray(bar), whole)
+    titled = png(run, "--class", "281", "--title", "All my cats")
+    assert titled.shape == whole.shape
+    assert not np.array_equal(titled[:120, :500], whole[:120, :500])
+    assert (png(run, "--class", "281", "--title", "")[:72, :500] == 255).all()
+    ink = inked(whole[60:150, :600])
+    assert ink.shape[0] < 60
+    assert ink.shape[1] < 200
+
+
+@pytest.mark.parametrize("named", ["tabby", "Tabby", "n02123045", "281", "index:281"])
+def test_a_class_is_named_as_everywhere(run: Path, named: str) -> None:
+    assert spots("a.jpg.281.png", png(run, "--class", named))
+
+
+def test_a_class_that_no_map_shows_is_refused(run: Path) -> None:
+    error = refused(run, "--class", "lion")
+    assert "lion" in error.message
+    assert "tabby" in error.hint
+    assert "282" in refused(run, "--class", "282").message
+
+
+def test_by_class_each_has_a_row_the_largest_first(run: Path) -> None:
+    whole = png(run, "--by", "class", "--columns", "3", "-c", "tabby", "-c", "Egyptian cat")
+    found = [spots(f"{name}.jpg.281.png", whole)[0] for name in "bac"]
+    assert found == sorted(found)
+    (top,) = {spot[1] for spot in found}
+    assert not spots("d.jpg.281.png", whole)
+    assert spots("e.jpg.9.png", whole)[0][1] > top
+    sheet(run, "--by", "class", "-o", run / "by.svg")
+    assert texts(run / "by.svg").count("tabby (4)") == 1
+
+
+def texts(path: Path) -> list[str]:
+    found = ET.fromstring(path.read_bytes()).iter("{http://www.w3.org/2000/svg}text")
+    return ["".join(each.itertext()) for each in found]
+
+
+def test_svg_has_its_text_as_text(run: Path) -> None:
+    sheet(run, "--class", "گربه", "--columns", "2", "-o", run / "cats.svg")
+    assert texts(run / "cats.svg")[0] == "گربه"
+    assert texts(run / "cats.svg")[3:] == [
+        *("d.jpg", "0.800", "c.jpg", "0.500", "a.jpg", "0.300", "b.jpg", "0.100"),
+    ]
+
+
+def test_beside_shows_the_picture_left_of_its_overlay(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(run)
+    for name in "abc":
+        flat(Path(), f"{name}.jpg")
+    whole = png(Path(), "--class", "281", "--beside")
+    for name in "abc":
+        with Image.open(f"{name}.jpg") as image:
+            shown = np.asarray(image.convert("RGB"))[0, 0].astype(int)
+        near = (np.abs(whole.astype(int) - shown).max(axis=2) <= 1).nonzero()
+        left, top, width, _ = spots(f"{name}.jpg.281.png", whole)[0]
+        assert near[0].min() == top
+        assert left - width <= near[1].max() < left
+    said = capsys.readouterr().err
+    assert "d.jpg shown as overlays alone" in said
+    assert spots("d.jpg.281.png", whole)
+
+
+@pytest.mark.parametrize("stored", ["array", "heat"])
+def test_a_missing_overlay_is_drawn_from_its_map(
+    stored: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(1)
+    pixels = np.asarray(
+        cv2.resize(rng.integers(0, 256, (5, 6, 3), dtype=np.uint8), (60, 50)), np.uint8
+    )
+    raw = rng.normal(size=(4, 4)).astype(np.float32)
+    Image.fromarray(pixels).save("a.png")
+    np.save("a.npy", raw)
+    cells = np.rint(255 * np.clip(raw, 0, None) / raw.max()).astype(np.uint8)
+    heat = f"4x4:{base64.b64encode(cells).decode()}"
+    files = {"overlay": "gone.png", **({"array": "a.npy"} if stored == "array" else {})}
+    sizes = dict.fromkeys(files, 1)
+    row = explained(Path(), "a.png", 281, 0.5, files=files, sizes=sizes, heat=heat)
+    shown = normalised(raw) if stored == "array" else np.float32(cells) / np.float32(255)
+    left = explained(
+        Path(), "b.png", 281, 0.5, files={"overlay": "never.png"}, sizes={"overlay": 1}
+    )
+    whole = png(made(tmp_path, {"a.png": [row], "b.png": [left]}), "--columns", "2")
+    drawn = blended(
+        pixels, strips(shown, place((50, 60), (4, 4))), (0, 0, 60, 50), 0.3, "mix", "turbo"
+    )
+    wide = int((595 - 48 - 8) / 2 * 3)
+    size = (wide, round(50 * wide / 60))
+    assert places(np.asarray(cv2.resize(drawn, size, interpolation=cv2.INTER_CUBIC)), whole)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "a.png drawn again from the map" in said
+    assert "b.png left out" in said
+    assert "1 map on" in said
+
+
+def test_many_pictures_fill_pages(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    maps = {f"{n:02d}.jpg": [explained(folder, f"{n:02d}.jpg", 281, 0.5)] for n in range(40)}
+    made(folder, maps)
+    sheet(folder, "--columns", "3", "-o", tmp_path / "s.svg")
+    files = sorted(tmp_path.glob("*.svg"))
+    assert [each.name for each in files] == ["s-001.svg", "s-002.svg", "s-003.svg"]
+    named = [[text for text in texts(each) if text.endswith(".jpg")] for each in files]
+    assert [text for each in named for text in each] == sorted(maps)
+    assert texts(files[1])[0] == "2"
+    sheet(folder, "--columns", "3", "-o", tmp_path / "s.pdf")
+    data = (tmp_path / "s.pdf").read_bytes()
+    assert len(re.findall(rb"/Type /Page\b", data)) == 3
+    sheet(folder, "--columns", "3", "-o", tmp_path / "again.pdf")
+    assert (tmp_path / "again.pdf").read_bytes() == data
+
+
+def test_maps_of_another_method_are_shown_when_asked_for(tmp_path: Path) -> None:
+    both = [explained(tmp_path, "a.jpg", 281, 0.5, method=name) for name in ("gradcam", "cam")]
+    made(tmp_path, {"a.jpg": both})
+    assert spots("a.jpg.281gradcam.png", png(tmp_path))
+    assert spots("a.jpg.281cam.png", png(tmp_path, "--method", "cam"))
+    assert "layercam" in refused(tmp_path, "--method", "layercam").message
+
+
+def test_a_manifest_leads_nowhere_else(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    flat(tmp_path, "secret.png")
+    for name in ("../secret.png", str(tmp_path / "secret.png")):
+        row = explained(folder, "a.jpg", 281, 0.5, files={"overlay": name}, sizes={"overlay": 1})
+        whole = png(made(folder, {"a.jpg": [row]}))
+        assert not spots("secret.png", whole)
+
+
+@pytest.mark.parametrize("name", ["y" * 10_000, "\x1b[2J\u202e\n", "$\\frac{$", "<b>&"])
+def test_no_name_breaks_a_sheet(tmp_path: Path, name: str) -> None:
+    row = explained(tmp_path, "a.jpg", 281, 0.5, name=name)
+    made(tmp_path, {f"{name}.jpg": [row]})
+    for ending in ("png", "svg", "pdf"):
+        sheet(tmp_path, "-o", tmp_path / f"s.{ending}")
+    assert spots("a.jpg.281.png", opened((tmp_path / "s.png").read_bytes()))
+    assert "\x1b" not in (tmp_path / "s.svg").read_text(encoding="utf-8")
+
+
+def test_other_files_are_never_replaced(run: Path) -> None:
+    for ending in ("png", "svg", "pdf"):
+        path = run / f"theirs.{ending}"
+        path.write_bytes(b"somebody's")
+        assert "not a sheet" in refused(run, "-o", path).message
+        path.unlink()
+        sheet(run, "-o", path)
+        sheet(run, "-o", path)
+    assert "not a kind of sheet" in refused(run, "-o", run / "sheet.jpg").message
+
+
+def test_mixed_settings_and_damage_are_said(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = (run / "manifest.jsonl").read_text().splitlines()
+    lines[0] = lines[0].replace('"settings": "abc"', '"settings": "def"')
+    (run / "manifest.jsonl").write_text("\n".join([*lines, '{"schema_version": 2, "x"', ""]))
+    png(run)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "2 different settings" in said
+    assert "line 6" in said
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    assert "no manifest" in refused(tmp_path).message
+    made(tmp_path, {"a.jpg": []})
+    assert "no map" in refused(tmp_path).message
+
+
+def test_no_framework_is_imported(run: Path) -> None:
+    code = (
+        "import sys; from gradcam_cli.cli import app; "
+        f"app(['sheet', {str(run)!r}], standalone_mode=False); "
+        "print(sorted({'tensorflow', 'keras', 'h5py'} & {*sys.modules}))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
+    assert (run / "sheet.png").exists()
