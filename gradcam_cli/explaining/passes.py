@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from gradcam_cli.cam.answer import LayerFacts
 from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cam.passes import Passes, occlusion_cells
-from gradcam_cli.cam.similarity import cosine_similarity
+from gradcam_cli.cam.similarity import cosine_similarity, cosine_slope
 from gradcam_cli.cam.targets import contrast
 from gradcam_cli.explaining.found import Found
 from gradcam_cli.explaining.request import Request
 from gradcam_cli.images.fit import Cells, Span
 from gradcam_cli.isolation import tf
-from gradcam_cli.network.functions import Functions, LayerCall
+from gradcam_cli.network.functions import Functions, LayerCall, ScoreKind
 from gradcam_cli.network.sweep import sweep
 
 __all__ = ["Batch", "Tick", "counted", "of_pixels", "swept"]
@@ -44,6 +44,11 @@ class Batch:
     inputs: Any
     scores: Numbers
     classes: NDArray[np.int32]
+
+    @property
+    def kind(self) -> ScoreKind:
+        """Return the kind of scores that is explained."""
+        return self.request.spec.score if self.request.spec else "logit"
 
     def weights(self) -> Numbers:
         """Return the weights ``[N, T, C]`` of the scores that are explained."""
@@ -84,7 +89,10 @@ def swept(batch: Batch, rows: Iterable[int], tick: Tick | None) -> dict[str, lis
         return {}
     size = request.model.ports.size
     calls = [_call(request, each) for each in batch.layers]
-    features = batch.functions.features(batch.inputs, calls)[1] if batch.layers else []
+    before, features = batch.functions.features(batch.inputs, calls)
+    if batch.kind != "logit":
+        before = batch.functions.scores(batch.inputs, batch.kind)
+    before = _compared(request, before.numpy())  # of the run's own, bfloat16 may have left little
     weights = batch.weights()
     places = {name: _placed(METHODS[name], batch.layers, size) for name in methods}
     shape = batch.classes.shape
@@ -107,7 +115,7 @@ def swept(batch: Batch, rows: Iterable[int], tick: Tick | None) -> dict[str, lis
                 done += count
                 for t, weight in enumerate(weights[row]):
                     found[name][at].maps[row, t] = passes.combine(
-                        A.numpy(), batch.scores[row] @ weight, scores @ weight, np
+                        A.numpy(), before[row] @ weight, scores @ weight, np
                     )
     return found
 
@@ -126,8 +134,7 @@ def _scores(
     tick: Tick | None,
 ) -> Numbers:
     """Return the scores of all of a method's passes over an image, ``[count, C]``."""
-    functions, image = batch.functions, batch.inputs[row]
-    kind = batch.request.spec.score if batch.request.spec else "logit"
+    functions, image, kind = batch.functions, batch.inputs[row], batch.kind
 
     def run(at: Any) -> Any:
         if passes.whole:
@@ -135,10 +142,14 @@ def _scores(
         call = _call(batch.request, layer)
         return functions.altered_rest(image, A, at, call, passes.alter, kind)
 
-    scores = sweep(run, count, functions.batch_size, tick)
-    if batch.request.reference is None:
+    return _compared(batch.request, sweep(run, count, functions.batch_size, tick))
+
+
+def _compared(request: Request, scores: Numbers) -> Numbers:
+    """Return scores ``[P, C]``, or where there is a reference their similarity with it, [P, 1]."""
+    if request.reference is None:
         return scores
-    alike: Numbers = cosine_similarity(scores, batch.request.reference, np)
+    alike: Numbers = cosine_similarity(scores, request.reference, np)
     return alike[:, None]
 
 
@@ -163,10 +174,12 @@ def of_pixels(batch: Batch, found: dict[str, list[Found]]) -> dict[str, list[Fou
     methods = request.of_kinds("pixels")
     if not methods:
         return {}
-    size, kind = request.model.ports.size, request.spec.score if request.spec else "logit"
-    weights = batch.weights()
+    size, weights = request.model.ports.size, batch.weights()
+    if request.reference is not None:
+        outputs = batch.functions.scores(batch.inputs).numpy()
+        weights = weights * cosine_slope(outputs, request.reference, np)[:, None]
     slopes = [
-        batch.functions.guided(batch.inputs, tf.constant(weights[:, t]), kind).numpy()
+        batch.functions.guided(batch.inputs, tf.constant(weights[:, t]), batch.kind).numpy()
         for t in range(weights.shape[1])
     ]
     pixels = Cells(*(Span(0.5, 1.0, 0.0, float(side)) for side in size))
