@@ -382,7 +382,18 @@ def test_two_runs_come_furthest_apart_first(
         assert sorted(order(page)) == sorted(names(every[:-1:4]))
         page.locator(".card a").first.click()
         titles = page.locator(".sheet figcaption strong").all_inner_texts()
-        assert titles == ["Picture", "out", "theirs", "Heat, out", "Heat, theirs"]
+        assert titles == ["Picture", "out", "theirs", "Heat, out", "Heat, theirs", "Difference"]
+        page.evaluate("go('#tabby_cat/img_3.png')")  # (255, 0, 0, 0) and (0, 255, 51, 0)
+        cells = page.evaluate(
+            "[...[...document.querySelectorAll('#view canvas')].pop().getContext('2d')"
+            ".getImageData(0, 0, 2, 2).data]"
+        )
+        white = [245, 245, 245, 255]
+        faint = round(245 * (1 - 51 / 306))
+        blue = [round(245 * (1 - 255 / 306)), round(245 * (1 - 255 / 306)), 220, 255]
+        assert cells[:8] == [205, 0, 0, 255, *blue]
+        assert cells[8:10] == [faint, faint]
+        assert cells[12:] == white
 
 
 @pytest.mark.parametrize("tallest", [15_000_000, 300_000])
