@@ -18,6 +18,8 @@ _NAMES = (
 )
 CHROMIUM = next(filter(None, map(shutil.which, _NAMES)), "")
 
+_PATIENCE = 120_000  # milliseconds: others may use the machine as well
+
 needs_browser = pytest.mark.skipif(
     not CHROMIUM and not os.environ.get("CI"),
     reason="there is no Chromium here: apt-get install chromium",
@@ -62,6 +64,7 @@ def opened(
         viewport={"width": width, "height": 800}, color_scheme="dark" if dark else "light"
     )
     seen = Seen()
+    context.set_default_timeout(_PATIENCE)
     shown = context.new_page()
     shown.on("console", lambda message: seen.complaints.append(message.text))
     shown.on("pageerror", lambda error: seen.complaints.append(str(error)))
