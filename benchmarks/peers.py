@@ -31,7 +31,15 @@ from pathlib import Path
 from compare import make_pictures, make_weights
 
 HERE = Path(__file__).parent
-TORCH = ("torch", "torchvision", "grad-cam", "captum", "torchcam", "opencv-python-headless")
+TORCH = (
+    "torch",
+    "torchvision",
+    "grad-cam",
+    "captum",
+    "torchcam",
+    "opencv-python-headless",
+    "timm",
+)
 
 LAUNCHER = """
 import resource, subprocess, sys

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gradcam_cli.cam.answer import Answer, ClassMap, Facts, LayerFacts
 from gradcam_cli.cam.fusion import Grid, finest, fused
 from gradcam_cli.cam.maps import why_empty
+from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.explaining.found import Found
 from gradcam_cli.explaining.request import Request
 
@@ -18,6 +19,7 @@ __all__ = ["answer"]
 
 _BY_CELLS = ("segmentation", "sequence")
 
+_SAME = "the same as the reference"
 _ALIKE = 1e-6
 """A similarity this near to 1 is as large as it gets: its gradient is nothing but rounding."""
 
@@ -54,12 +56,13 @@ def _maps(
         slots.setdefault(index, (place, _slot(request, place, index)))
     for method in request.methods:
         for place, index in ((place, index) for index, (place, _) in slots.items()):
+            peak = _at_its_peak(request, method, plain.score(index))
             won = "won" not in values or bool(values["won"][row, index] > 0)
             each = [
                 (
                     part.layer,
                     part.maps[row, place],
-                    _why(request, part, row, place, index, won, plain.score(index)),
+                    _SAME if peak else _why(request, part, row, place, index, won),
                 )
                 for part in found[method]
             ]
@@ -85,12 +88,16 @@ def _slot(request: Request, place: int, index: int) -> str:
     return f"top{place + 1}" if place < request.classes.top else f"class{index}"
 
 
-def _why(
-    request: Request, part: Found, row: int, place: int, index: int, won: bool, score: float
-) -> str:
+def _at_its_peak(request: Request, method: str, score: float) -> bool:
+    """Return whether a gradient is taken where a similarity is as large as it gets."""
+    if request.reference is None or score <= 1 - _ALIKE:
+        return False
+    smooth = request.spec is not None and request.spec.smooth
+    return METHODS[method].needs in ("gradient", "pixels") and not smooth
+
+
+def _why(request: Request, part: Found, row: int, place: int, index: int, won: bool) -> str:
     """Return why a map has nothing to show; empty when it has."""
-    if request.reference is not None and score > 1 - _ALIKE:
-        return "the same as the reference"
     reason = why_empty(part.maps[row, place], bool(part.flat[row, place]), won)
     if reason and index == request.contrast:
         return "contrast with itself"

@@ -177,12 +177,14 @@ class Manifest:
     def _placed(self, found: Found, record: _Known) -> Found | Done:
         if not _same_picture(found.path, record):
             return found
-        stem = self._stems[found.source]
-        for name, size, content in record.files:
-            same = _same_file(self.folder / name, size, content, record.written_ns)
-            if not (_is_below(name, stem) and same):
-                return found
+        if not all(self._holds(found.source, record, *each) for each in record.files):
+            return found
         return Done(found.source, record.empty, record.manifest, record.start)
+
+    def _holds(self, source: str, record: _Known, name: str, size: int, content: str) -> bool:
+        """Return whether a file of a record is as it was, where this list has it."""
+        same = _same_file(self.folder / name, size, content, record.written_ns)
+        return same and _is_below(name, self._stems[source])
 
     def line(self, done: Done) -> str:
         """Return the record of a picture that was done before as JSON; raises GradcamError."""
@@ -232,12 +234,19 @@ class Manifest:
         return record
 
     def _joined(self, record: Record, before: _Known) -> Record:
-        """Return a record with the maps by other methods that its picture has from before."""
+        """Return a record with the maps by other methods that its picture has from before.
+
+        Those count whose files are still as they were, under the names that this list gives them:
+        a run with other settings may have been killed behind its files, before its record.
+        """
         made = {each.method for each in record.explanations}
         if record.failed or before.methods <= made or before.sha256.hex() != record.sha256:
             return record
         old = record_at(self.folder / before.manifest, before.start, record.source)
+        sound = {each[0] for each in before.files if self._holds(record.source, before, *each)}
         others = [each for each in old.explanations if each.method not in made]
+        lost = {each.method for each in others if not sound.issuperset(each.files.values())}
+        others = [each for each in others if each.method not in lost]
         every = (*others, *record.explanations)
         names = {name for each in every for name in each.files.values()} | {*record.files.values()}
         digests = {**old.digests, **record.digests}

@@ -876,3 +876,23 @@ def test_maps_of_a_changed_picture_or_of_other_settings_are_not_joined() -> None
     assert not (Path("out") / f"{a.source}.top1.gradcam.jpg").exists()
     with opened(OTHER, methods=("gradcam",)) as manifest:
         assert len(manifest.append(by("gradcam", a, OTHER)).explanations) == 1
+
+
+def test_maps_whose_files_are_others_are_not_joined() -> None:
+    """A run with other settings was killed behind its files, before its record."""
+    a, b = picture("a.jpg"), picture("b.jpg", b"other")
+    with opened(methods=("gradcam",)) as manifest:
+        for each in (a, b):
+            manifest.append(by("gradcam", each))
+    replaced = Path("out") / f"{a.source}.top1.gradcam.jpg"
+    written = time.time_ns()
+    replaced.write_bytes(b"GRADCAM")  # as long as before
+    os.utime(replaced, ns=(0, written))
+    (Path("out") / f"{b.source}.top1.gradcam.jpg").unlink()
+    with opened(methods=("layercam",)) as manifest:
+        for each in (a, b):
+            joined = manifest.append(by("layercam", each))
+            assert [item.method for item in joined.explanations] == ["layercam"]
+            assert set(joined.digests) == {f"{each.source}.top1.layercam.jpg"}
+    with opened(methods=("gradcam", "layercam")) as manifest:
+        assert [done(manifest, each) for each in (a, b)] == [None, None]
