@@ -154,8 +154,6 @@ def agreement(raw: np.ndarray, theirs: np.ndarray, library: str) -> str:
     alike, off = [], []
     for one, other in zip(raw, theirs, strict=True):
         one = as_library(one, library)
-        if library == "torchcam":
-            other = _unit(np.maximum(other, 0))  # its CAM alone is not cut off at zero
         alike.append(float(np.corrcoef(one.ravel(), other.ravel())[0, 1]))
         off.append(float(np.abs(one - other).max()))
     both = f"{statistics.median(alike):.4f} / {min(alike):.4f}"
@@ -247,7 +245,7 @@ def report(
     network: str, workers: Workers, costs: Costs, methods: Sequence[str], count: int
 ) -> None:
     """Print what methods cost, and how they agree."""
-    print(f"\n{network}, {count} pictures, load {os.getloadavg()[0]:.1f}: seconds a picture\n")
+    print(f"\n{network}: seconds a picture, of {count}; load {os.getloadavg()[0]:.1f}\n")
     print(f"| method | {' | '.join(LIBRARIES)} | | bar |\n|---|---|---|---|---|---|")
     for method in methods:
         print(costs.row(method, count))

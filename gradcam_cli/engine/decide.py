@@ -49,9 +49,10 @@ def decided(model: Model, spec: RunSpec, count: int, before: int = 0) -> Explain
             return found
         asked = before or USUAL
     size = min(asked, count)
+    passes = max(asked, USUAL) if spec.images.batch_size == "auto" else asked
     while True:
         try:
-            explainer = traced(model, spec.explain, size, freeze, compared, asked)
+            explainer = traced(model, spec.explain, size, freeze, compared, passes)
             smallest = size == 1 or bool(model.ports.batch)
             if explainer.fits(sparing=not smallest):
                 return explainer
@@ -61,7 +62,7 @@ def decided(model: Model, spec: RunSpec, count: int, before: int = 0) -> Explain
             if size == 1:
                 raise too_large(1) from error
         size //= 2
-        asked = size
+        passes = size
 
 
 def try_sizes(

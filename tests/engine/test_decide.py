@@ -42,8 +42,10 @@ class Tracing:
         self.most = most
         self.sizes: list[int] = []
         self.frozen: list[bool] = []
+        self.passes: list[int] = []
 
-    def __call__(self, model: Model, spec: Any, size: int, freeze: bool, *_: Any) -> Explainer:
+    def __call__(self, model: Model, spec: Any, size: int, freeze: bool, *more: Any) -> Explainer:
+        self.passes += more[1:]
         self.sizes.append(size)
         self.frozen.append(freeze)
         if size > self.most:
@@ -133,6 +135,18 @@ def test_the_list_s_length_and_what_was_asked_decide(
     explainer = decided(model, spec, count, before)
     assert watched.sizes == sizes
     assert explainer.facts.batch_size == sizes[-1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "count", "before", "passes"),
+    [("auto", 1, 0, USUAL), ("auto", 3, 1, USUAL), ("auto", 20, 32, 32), (4, 1, 0, 4)],
+)
+def test_passes_over_an_image_fill_a_batch_whatever_the_list(
+    model: Model, tracing: Callable[..., Tracing], asked: Any, count: int, before: int, passes: int
+) -> None:
+    watched = tracing()
+    decided(model, replace(SPEC, images=ImageSpec(batch_size=asked)), count, before)
+    assert watched.passes == [passes]
 
 
 def test_sizes_are_tried_where_the_list_is_long(
