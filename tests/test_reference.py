@@ -32,6 +32,7 @@ def test_a_change_is_shown_side_by_side(tmp_path: Path) -> None:
         reference.check("gradcam", old, new, tmp_path)
     assert "Grad-CAM changed by" in str(caught.value)
     picture = cv2.imread(str(tmp_path / "gradcam.png"))
+    assert picture is not None
     panel = 172
     assert picture.shape == (2 * panel, 3 * panel, 3)
     difference = picture[panel:, 2 * panel :]
