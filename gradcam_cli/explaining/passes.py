@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -80,8 +80,13 @@ def counted(request: Request, layers: Iterable[LayerFacts]) -> dict[str, int]:
     return count
 
 
-def swept(batch: Batch, rows: Iterable[int], tick: Tick | None) -> dict[str, list[Found]]:
-    """Return the maps of the methods of many passes, of the images at ``rows``; zero elsewhere."""
+def swept(
+    batch: Batch, wanted: Sequence[Collection[str]], tick: Tick | None
+) -> dict[str, list[Found]]:
+    """Return the maps of the methods of many passes, of each image by those that are ``wanted``.
+
+    The others are zero.
+    """
     request = batch.request
     rows_of = {name: METHODS[name] for name in request.methods}
     methods = {name: each.passes for name, each in rows_of.items() if each.passes is not None}
@@ -103,10 +108,11 @@ def swept(batch: Batch, rows: Iterable[int], tick: Tick | None) -> dict[str, lis
         ]
         for name in methods
     }
-    total = sum(counted(request, batch.layers)[name] for name in methods)
-    for row in rows:
-        done = 0
-        for name, passes in methods.items():
+    counts = counted(request, batch.layers)
+    for row, names in enumerate(wanted):
+        of_image = {name: passes for name, passes in methods.items() if name in names}
+        done, total = 0, sum(counts[name] for name in of_image)
+        for name, passes in of_image.items():
             for at, each in enumerate(places[name]):
                 A = features[at][row] if each.path else tf.zeros((*each.grid, 1))
                 count = passes.count(*each.grid, each.channels)
