@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,8 +30,9 @@ def answer(
     values: Mapping[str, Any],
     found: Mapping[str, Sequence[Found]],
     row: int,
+    methods: Collection[str],
 ) -> Answer:
-    """Return what is known of the image at ``row``: its maps by method, layer and class."""
+    """Return what is known of the image at ``row``: its maps by ``methods``, layer and class."""
     scores, outputs = values["scores"][row], values["probabilities"][row]
     known = facts.logits_found or facts.head == "binary" or _is_distribution(outputs)
     known = known and facts.head != "similarity"
@@ -39,8 +40,8 @@ def answer(
     order = np.argsort(-ranks, kind="stable")
     probabilities = outputs if known else None
     plain = Answer(facts, probabilities, scores, order)
-    maps = tuple(_maps(request, plain, values, found, row)) if request.spec else ()
-    return Answer(facts, probabilities, scores, order, maps)
+    maps = _maps(request, plain, values, found, row, methods) if request.spec else ()
+    return Answer(facts, probabilities, scores, order, tuple(maps))
 
 
 def _maps(
@@ -49,12 +50,13 @@ def _maps(
     values: Mapping[str, Any],
     found: Mapping[str, Sequence[Found]],
     row: int,
+    methods: Collection[str],
 ) -> Iterator[ClassMap]:
     assert request.spec is not None  # noqa: S101  nothing is explained without
     slots: dict[int, tuple[int, str]] = {}
     for place, index in enumerate(values["classes"][row].tolist()):
         slots.setdefault(index, (place, _slot(request, place, index)))
-    for method in request.methods:
+    for method in (name for name in request.methods if name in methods):
         for place, index in ((place, index) for index, (place, _) in slots.items()):
             peak = _at_its_peak(request, method, plain.score(index))
             won = "won" not in values or bool(values["won"][row, index] > 0)

@@ -49,7 +49,7 @@ def done(manifest: Manifest, found: Found) -> Done | None:
     place = manifest.place(found)
     if isinstance(place, Done):
         return place
-    assert place is found
+    assert place.source == found.source
     return None
 
 
@@ -836,6 +836,21 @@ def test_one_more_method_does_only_what_is_missing() -> None:
     with opened(methods=("gradcam", "layercam")) as manifest:
         assert [done(manifest, each) is not None for each in (a, b)] == [True, False]
     assert read_run(Path("out/run.json")).methods == ("gradcam", "layercam")  # type: ignore[union-attr]
+
+
+def test_a_new_picture_does_not_have_the_others_done_again() -> None:
+    a, b, new = picture("a.jpg"), picture("b.jpg", b"other"), picture("new.jpg", b"new")
+    with opened(methods=("gradcam",)) as manifest:
+        manifest.append(by("gradcam", a))
+        manifest.append(failure(b))
+    with opened(methods=("gradcam", "layercam")) as manifest:
+        assert set(manifest.missing([a, b, new])) == {"gradcam", "layercam"}
+        places = [manifest.place(each) for each in (a, b, new)]
+    assert [place.done_by for place in places if isinstance(place, Found)] == [
+        {"gradcam"},
+        set(),
+        set(),
+    ]
 
 
 def test_a_picture_that_lost_a_file_is_done_by_all_methods() -> None:
