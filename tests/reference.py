@@ -60,7 +60,9 @@ def _maps(
     model: Model, inputs: Any, methods: tuple[str, ...], wanted: list[bool], layer: str
 ) -> dict[str, Map]:
     spec = ask(1, layer=layer, methods=methods, samples=2)
-    answers = traced(model, spec, max(len(inputs), 8))(inputs, wanted)
+    quick = [name for name in methods if METHODS[name].passes is None]
+    every = [methods if each else quick for each in wanted]
+    answers = traced(model, spec, max(len(inputs), 8))(inputs, every)
     maps: dict[str, Map] = {}
     for name in methods:
         rows = [each.raw for answer in answers for each in answer.maps if each.method == name]
