@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,26 +56,34 @@ class Explainer:
     def __call__(
         self,
         pixels: NDArray[np.uint8],
-        wanted: Sequence[bool] | None = None,
+        wanted: Sequence[Collection[str]] | None = None,
         tick: Tick | None = None,
     ) -> list[Answer]:
         """Return what the model says of each image, in order.
 
-        Where ``wanted`` is false, no methods of many passes are run: their maps are zero. ``tick``
-        is told after every batch of passes how many of how many an image has behind it.
+        ``wanted`` are each image's methods, all of them unless said otherwise; those of many passes
+        are run for no other image. ``tick`` is told after every batch of passes how many of how
+        many an image has behind it.
         """
         count, size = len(pixels), self.facts.batch_size
         if count < size:
             pad = np.zeros((size - count, *pixels.shape[1:]), np.uint8)
             pixels = np.concatenate([pixels, pad])
-        rows = [row for row in range(count) if wanted is None or wanted[row]]
+        wanted = wanted or [self.request.methods] * count
         with blaming(self.model.name, "run", self.model.own):
             values = tf.nest.map_structure(_array, self.traced.predict(tf.constant(pixels)))
-            found = self._found(pixels, values, rows, tick) if self.request.spec else {}
-        return [answer(self.request, self.facts, values, found, row) for row in range(count)]
+            found = self._found(pixels, values, wanted, tick) if self.request.spec else {}
+        return [
+            answer(self.request, self.facts, values, found, row, methods)
+            for row, methods in enumerate(wanted)
+        ]
 
     def _found(
-        self, pixels: NDArray[np.uint8], values: dict[str, Any], rows: Sequence[int], tick: Any
+        self,
+        pixels: NDArray[np.uint8],
+        values: dict[str, Any],
+        wanted: Sequence[Collection[str]],
+        tick: Tick | None,
     ) -> dict[str, list[Found]]:
         """Return what all methods found, by their names."""
         request, layers = self.request, self.facts.layers
@@ -91,7 +99,7 @@ class Explainer:
             scaled = self.model.scaling.apply(tf.cast(tf.constant(pixels), tf.float32))
             kind = "probabilities" if request.spec and request.spec.score != "logit" else "scores"
             batch = Batch(request, self.functions, layers, scaled, values[kind], values["classes"])
-            found |= swept(batch, rows, tick)
+            found |= swept(batch, wanted, tick)
             found |= of_pixels(batch, found)
         for name in request.of_kinds("nothing"):
             found[name] = [_random(name, pixels, each, values["classes"]) for each in layers]

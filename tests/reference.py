@@ -60,7 +60,9 @@ def _maps(
     model: Model, inputs: Any, methods: tuple[str, ...], wanted: list[bool], layer: str
 ) -> dict[str, Map]:
     spec = ask(1, layer=layer, methods=methods, samples=2)
-    answers = traced(model, spec, max(len(inputs), 8))(inputs, wanted)
+    quick = [name for name in methods if METHODS[name].passes is None]
+    every = [methods if each else quick for each in wanted]
+    answers = traced(model, spec, max(len(inputs), 8))(inputs, every)
     maps: dict[str, Map] = {}
     for name in methods:
         rows = [each.raw for answer in answers for each in answer.maps if each.method == name]
@@ -100,7 +102,7 @@ def side_by_side(old: Map, new: Map) -> NDArray[np.uint8]:
         panels = [_panel(before / size), _panel(now / size)]
         panels.append(_panel(off / max(float(np.abs(off).max()), 1e-30)))
         rows.append(np.hstack(panels))
-    return np.vstack(rows)
+    return np.asarray(np.vstack(rows), np.uint8)
 
 
 def _panel(heat: Map) -> NDArray[np.uint8]:
@@ -110,7 +112,7 @@ def _panel(heat: Map) -> NDArray[np.uint8]:
     colours = 255 + np.where(heat > 0, heat * (red - 255), -heat * (blue - 255))
     large = cv2.resize(colours, (168, 168), interpolation=cv2.INTER_NEAREST)
     framed = cv2.copyMakeBorder(large, 2, 2, 2, 2, cv2.BORDER_CONSTANT)
-    return np.rint(framed).astype(np.uint8)
+    return np.asarray(np.rint(framed), np.uint8)
 
 
 def stored() -> dict[str, Map]:
@@ -121,7 +123,8 @@ def stored() -> dict[str, Map]:
 if __name__ == "__main__":
     new = found()
     if "--write" in sys.argv:
-        np.savez_compressed(PATH, **{name: each.astype(np.float16) for name, each in new.items()})
+        half: dict[str, Any] = {name: each.astype(np.float16) for name, each in new.items()}
+        np.savez_compressed(PATH, **half)
     old = stored()
     for name in new:
         sys.stdout.write(f"{name:18} {apart(old[name], new[name]):.1e}  {new[name].shape}\n")

@@ -41,7 +41,7 @@ GUIDED = ("guidedbackprop", "guidedgradcam", "gradcam")
 SAMPLES = 2
 
 
-@tf.RegisterGradient("TestsGuided")
+@tf.RegisterGradient("TestsGuided")  # type: ignore[untyped-decorator]
 def _guided(operation: Any, slope: Any) -> Any:
     return tf.where((operation.outputs[0] > 0) & (slope > 0), slope, tf.zeros_like(slope))
 
@@ -77,7 +77,8 @@ class Halves:
         with tf.GradientTape() as tape:
             tape.watch(A)
             score = self.built.head(A, tf.constant(x))[0, self.index]
-        return np.asarray(self.built.fold(np.asarray(tape.gradient(score, A))))[0]
+        G: Array = np.asarray(self.built.fold(np.asarray(tape.gradient(score, A))))[0]
+        return G
 
     def guided(self) -> Array:
         """The gradient in the pixels, stopped at every ReLU where it is negative."""
@@ -90,7 +91,8 @@ class Halves:
                 score = self.built.head(self.built.features(many)[:1], x)[0, self.index]
             return tf.gradients(score, x)[0]
 
-        return np.asarray(function(tf.constant(self.x)))[0]
+        found: Array = np.asarray(function(tf.constant(self.x)))[0]
+        return found
 
 
 def one(answer: Answer, method: str) -> Array:
@@ -153,4 +155,5 @@ def smooth(halves: Halves, pixels: Array) -> Array:
     copies = [noisy(pixels, sample, 0.1, 0)[:1] for sample in range(SAMPLES)]
     G = np.stack([halves.slope(each) for each in copies]).astype(np.float64)
     means = [(G**power).mean(0)[None] for power in (1, 2, 3)]
-    return oracles.smooth_grad_cam_plus_plus(halves.folded()[None], *means)[0]
+    heat: Array = oracles.smooth_grad_cam_plus_plus(halves.folded()[None], *means)[0]
+    return heat

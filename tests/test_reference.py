@@ -32,11 +32,12 @@ def test_a_change_is_shown_side_by_side(tmp_path: Path) -> None:
         reference.check("gradcam", old, new, tmp_path)
     assert "Grad-CAM changed by" in str(caught.value)
     picture = cv2.imread(str(tmp_path / "gradcam.png"))
+    assert picture is not None
     panel = 172
     assert picture.shape == (2 * panel, 3 * panel, 3)
     difference = picture[panel:, 2 * panel :]
-    changed = np.argwhere((difference == (0, 0, 255)).all(-1)) // (panel / 7)
-    assert set(map(tuple, changed.astype(int))) == {(3, 4)}
+    changed = (np.argwhere((difference == (0, 0, 255)).all(-1)) - 2) // (168 // 7)
+    assert {(int(row), int(column)) for row, column in changed} == {(3, 4)}
     assert (picture[2 : panel - 2, 2 * panel + 2 : -2] == 255).all()
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gradcam_cli.errors import GradcamError
 
-__all__ = ["cosine_similarity", "reference"]
+__all__ = ["cosine_similarity", "cosine_slope", "reference"]
 
 _TRAINED = "give the output of this very network for the image to compare with"
 
@@ -22,6 +22,18 @@ def cosine_similarity(Y: Any, r: Any, xp: Any) -> Any:
     there. Vectors are scaled before they are squared, so that none is too large or too small.
     """
     return xp.sum(_unit(Y, xp) * _unit(r, xp), axis=-1)
+
+
+def cosine_slope(Y: Any, r: Any, xp: Any) -> Any:
+    """Return the gradient of ``cosine_similarity`` with respect to Y, float ``[N, D]``.
+
+    Where that is taken by other means than differentiation: as the weights of outputs.
+    """
+    unit, other = _unit(Y, xp), _unit(r, xp)
+    along = xp.sum(unit * other, axis=-1, keepdims=True)
+    length = xp.sum(unit * Y, axis=-1, keepdims=True)
+    some = length > 0
+    return xp.where(some, (other - along * unit) / xp.where(some, length, 1.0), 0.0)
 
 
 def _unit(vectors: Any, xp: Any) -> Any:

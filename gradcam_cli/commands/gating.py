@@ -169,12 +169,18 @@ def published(result: Result, options: ResultOptions) -> None:
 
 def _append(path: Path, text: Callable[[int], str]) -> None:
     """Append to a step's summary what still fits into it; a fault of it fails no gate."""
+    from gradcam_cli.gate.markdown import MOST_BYTES
+
     try:
         before = 0
         with suppress(FileNotFoundError):
             before = path.stat().st_size
+        written = text(before).encode()
+        if before + len(written) > MOST_BYTES:
+            say.warn("$GITHUB_STEP_SUMMARY is full already: nothing was added to it")
+            return
         with path.open("ab") as file:
-            file.write(text(before).encode())
+            file.write(written)
     except OSError as error:
         say.warn(f"$GITHUB_STEP_SUMMARY cannot be written: {error.strerror}")
 
@@ -188,7 +194,7 @@ def ended(result: Result, json: bool, quiet: bool) -> ExitCode:
         for case in result.worst_first():
             say.json_line(case_values(case))
     elif wrong and not quiet:
-        _table(wrong)
+        _table(result, wrong)
     for case in wrong if quiet and not json else ():
         if case.status == "failed":
             say.warn(f"{case.picture}: {'; '.join(case.reasons)}")
@@ -201,10 +207,10 @@ def ended(result: Result, json: bool, quiet: bool) -> ExitCode:
     return ExitCode.DONE
 
 
-def _table(cases: Sequence[Case]) -> None:
+def _table(result: Result, cases: Sequence[Case]) -> None:
     rows = [
         (
-            case.status,
+            result.word(case),
             case.picture,
             f"{case.beyond:.1f}" if case.beyond else "",
             "; ".join(case.reasons),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from gradcam_cli.render.drawing import Caption, to_draw
 from gradcam_cli.spec.explain import ExplainSpec
 from gradcam_cli.spec.run import RunSpec
 from gradcam_cli.store.atomic import write_bytes
-from gradcam_cli.store.names import map_part
+from gradcam_cli.store.names import layer_names, map_part
 from gradcam_cli.store.records import ExplanationRecord, Failure, Prediction, Record, content_digest
 
 __all__ = ["UNPLACED", "Recorder", "does_not_fit"]
@@ -63,7 +63,8 @@ class Recorder:
         notes = (*self.model.notes, *self.model.warnings)
         if any(each.layer and each.cells is None for each in answer.maps):
             notes = (*notes, UNPLACED)
-        files = self._files(prepared, answer)
+        parts = _parts(answer)
+        files = self._files(prepared, answer, parts)
         return Record(
             source=prepared.source.source,
             status="ok",
@@ -84,8 +85,8 @@ class Recorder:
             sizes={kind: made.size for kind, made in files.get("", {}).items()},
             predictions=_predictions(answer, self.model.labels, self.spec.images.top_k),
             explanations=tuple(
-                _explanation(each, prepared, self.model.labels, files.get(self._part(each), {}))
-                for each in answer.maps
+                _explanation(each, prepared, self.model.labels, files.get(part, {}))
+                for each, part in zip(answer.maps, parts, strict=True)
             ),
             digests={made.name: made.digest for each in files.values() for made in each.values()},
             written_ns=time.time_ns() if files else 0,
@@ -105,16 +106,12 @@ class Recorder:
             settings=self.settings,
         )
 
-    def _part(self, item: ClassMap) -> str:
-        """Return what the names of a map's files have between the image's stem and the ending."""
-        asked = self.spec.explain
-        several = asked is not None and len(asked.layers) > 1 and asked.fuse == "none"
-        return map_part(item.slot, item.method, item.layer if several else "")
-
-    def _files(self, prepared: Prepared, answer: Answer) -> dict[str, dict[str, _Made]]:
+    def _files(
+        self, prepared: Prepared, answer: Answer, parts: Sequence[str]
+    ) -> dict[str, dict[str, _Made]]:
         """Write an answer's files; return them by their part of the name, and by kind.
 
-        Those that show all maps at once have no such part.
+        ``parts`` are those of its maps; files that show all maps at once have none.
         """
         if self.output is None or not answer.maps:
             return {}
@@ -129,16 +126,24 @@ class Recorder:
                 self.spec.images.resize,
                 _captions(answer, self.model.labels),
             )
-            parts = [
-                (self._part(each), replace(whole, maps=(each,)), "map") for each in answer.maps
+            single = [
+                (part, replace(whole, maps=(each,)), "map")
+                for each, part in zip(answer.maps, parts, strict=True)
             ]
-            for part, drawing, per in [*parts, ("", whole, "image")]:
+            for part, drawing, per in [*single, ("", whole, "image")]:
                 for kind, ending, data in drawn(drawing, save, per):
                     name = stem + part + ending
                     write_bytes(self.output / name, data)
                     made = _Made(name, len(data), content_digest(data))
                     files.setdefault(part, {})[kind] = made
         return files
+
+
+def _parts(answer: Answer) -> list[str]:
+    """Return what the names of each map's files have between the image's stem and the ending."""
+    layers = [layer.path for layer in answer.facts.layers]
+    names = layer_names(layers) if len(layers) > 1 else {}
+    return [map_part(each.slot, each.method, names.get(each.layer, "")) for each in answer.maps]
 
 
 def _score_kind(asked: ExplainSpec) -> str:

@@ -210,10 +210,17 @@ def _answers(
         start = time.perf_counter()
         inputs = [item.input if isinstance(item, Prepared) else blank for item in block]
         try:
-            wanted = [isinstance(item, Prepared) for item in block]
+            wanted = [_methods(item, explainer) for item in block]
             answers = explainer(np.stack(inputs), wanted, tick)
         except OutOfMemory as error:
             raise too_large(size) from error
         stages.network += time.perf_counter() - start
         for item, answer in zip(block, answers, strict=True):
             yield (item, answer) if isinstance(item, Prepared) else item
+
+
+def _methods(item: Read, explainer: Explainer) -> list[str]:
+    """Return the methods that an image has no maps of yet; none for what is not for the network."""
+    if not isinstance(item, Prepared):
+        return []
+    return [name for name in explainer.request.methods if name not in item.source.done_by]

@@ -33,6 +33,7 @@ def reference(model: Model, spec: RunSpec) -> tuple[Model, NDArray[np.float32] |
     asked = spec.explain
     if asked is None or (asked.target is None and asked.like is None):
         return model, None
+    model = replace(model, labels=_SIMILARITY, classes=1)
     alone = traced(model, None, 1)
     if asked.target is not None:
         source = f"--target {asked.target}"
@@ -51,7 +52,7 @@ def reference(model: Model, spec: RunSpec) -> tuple[Model, NDArray[np.float32] |
         values = alone(pixels[np.newaxis])[0].scores
         length = len(values)
     vector = similarity.reference(values, length, source)
-    return replace(model, labels=_SIMILARITY, classes=1), vector
+    return model, vector
 
 
 def _blank(model: Model) -> NDArray[np.uint8]:

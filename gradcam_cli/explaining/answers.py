@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gradcam_cli.cam.answer import Answer, ClassMap, Facts, LayerFacts
 from gradcam_cli.cam.fusion import Grid, finest, fused
 from gradcam_cli.cam.maps import why_empty
+from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.explaining.found import Found
 from gradcam_cli.explaining.request import Request
 
@@ -18,6 +19,7 @@ __all__ = ["answer"]
 
 _BY_CELLS = ("segmentation", "sequence")
 
+_SAME = "the same as the reference"
 _ALIKE = 1e-6
 """A similarity this near to 1 is as large as it gets: its gradient is nothing but rounding."""
 
@@ -28,8 +30,9 @@ def answer(
     values: Mapping[str, Any],
     found: Mapping[str, Sequence[Found]],
     row: int,
+    methods: Collection[str],
 ) -> Answer:
-    """Return what is known of the image at ``row``: its maps by method, layer and class."""
+    """Return what is known of the image at ``row``: its maps by ``methods``, layer and class."""
     scores, outputs = values["scores"][row], values["probabilities"][row]
     known = facts.logits_found or facts.head == "binary" or _is_distribution(outputs)
     known = known and facts.head != "similarity"
@@ -37,8 +40,8 @@ def answer(
     order = np.argsort(-ranks, kind="stable")
     probabilities = outputs if known else None
     plain = Answer(facts, probabilities, scores, order)
-    maps = tuple(_maps(request, plain, values, found, row)) if request.spec else ()
-    return Answer(facts, probabilities, scores, order, maps)
+    maps = _maps(request, plain, values, found, row, methods) if request.spec else ()
+    return Answer(facts, probabilities, scores, order, tuple(maps))
 
 
 def _maps(
@@ -47,19 +50,21 @@ def _maps(
     values: Mapping[str, Any],
     found: Mapping[str, Sequence[Found]],
     row: int,
+    methods: Collection[str],
 ) -> Iterator[ClassMap]:
     assert request.spec is not None  # noqa: S101  nothing is explained without
     slots: dict[int, tuple[int, str]] = {}
     for place, index in enumerate(values["classes"][row].tolist()):
         slots.setdefault(index, (place, _slot(request, place, index)))
-    for method in request.methods:
+    for method in (name for name in request.methods if name in methods):
         for place, index in ((place, index) for index, (place, _) in slots.items()):
+            peak = _at_its_peak(request, method, plain.score(index))
             won = "won" not in values or bool(values["won"][row, index] > 0)
             each = [
                 (
                     part.layer,
                     part.maps[row, place],
-                    _why(request, part, row, place, index, won, plain.score(index)),
+                    _SAME if peak else _why(request, part, row, place, index, won),
                 )
                 for part in found[method]
             ]
@@ -85,12 +90,16 @@ def _slot(request: Request, place: int, index: int) -> str:
     return f"top{place + 1}" if place < request.classes.top else f"class{index}"
 
 
-def _why(
-    request: Request, part: Found, row: int, place: int, index: int, won: bool, score: float
-) -> str:
+def _at_its_peak(request: Request, method: str, score: float) -> bool:
+    """Return whether a gradient is taken where a similarity is as large as it gets."""
+    if request.reference is None or score <= 1 - _ALIKE:
+        return False
+    smooth = request.spec is not None and request.spec.smooth
+    return METHODS[method].needs in ("gradient", "pixels") and not smooth
+
+
+def _why(request: Request, part: Found, row: int, place: int, index: int, won: bool) -> str:
     """Return why a map has nothing to show; empty when it has."""
-    if request.reference is not None and score > 1 - _ALIKE:
-        return "the same as the reference"
     reason = why_empty(part.maps[row, place], bool(part.flat[row, place]), won)
     if reason and index == request.contrast:
         return "contrast with itself"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -80,8 +80,13 @@ def counted(request: Request, layers: Iterable[LayerFacts]) -> dict[str, int]:
     return count
 
 
-def swept(batch: Batch, rows: Iterable[int], tick: Tick | None) -> dict[str, list[Found]]:
-    """Return the maps of the methods of many passes, of the images at ``rows``; zero elsewhere."""
+def swept(
+    batch: Batch, wanted: Sequence[Collection[str]], tick: Tick | None
+) -> dict[str, list[Found]]:
+    """Return the maps of the methods of many passes, of each image by those that are ``wanted``.
+
+    The others are zero.
+    """
     request = batch.request
     rows_of = {name: METHODS[name] for name in request.methods}
     methods = {name: each.passes for name, each in rows_of.items() if each.passes is not None}
@@ -98,10 +103,11 @@ def swept(batch: Batch, rows: Iterable[int], tick: Tick | None) -> dict[str, lis
         ]
         for name in methods
     }
-    for row in rows:
+    for row, names in enumerate(wanted):
         sweeps = [
             _needed(passes, each, features[at][row] if each.layer.path else None)
             for name, passes in methods.items()
+            if name in names
             for at, each in enumerate(found[name])
         ]
         total, done = sum(len(each.numbers) for each in sweeps), 0

@@ -17,6 +17,7 @@ from gradcam_cli.models.choice import is_file, is_handle
 from gradcam_cli.spec.explain import ExplainSpec
 from gradcam_cli.spec.image import ImageSpec
 from gradcam_cli.spec.model import ModelSpec
+from gradcam_cli.spec.parsers import size
 from gradcam_cli.spec.run import RunSpec
 from gradcam_cli.spec.setting import plain, settings
 
@@ -105,6 +106,8 @@ def _found(group: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     def value(name: str, given: Any) -> Any:
         if name == "inputs" and isinstance(given, list):
             return tuple((str(key), from_folder(str(path), folder)) for key, path in given)
+        if name == "input_size" and isinstance(given, list):
+            return size("x".join(map(str, given)))
         if name in _MAY_BE_FILES and isinstance(given, str) and given.startswith(_FILES):
             return os.fspath(from_folder(given, folder))
         return given

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator
 
 from gradcam_cli.gate.audit import Place
-from gradcam_cli.gate.judge import Case
 from gradcam_cli.gate.result import Result
 from gradcam_cli.text import printable
 
@@ -20,16 +19,15 @@ MOST_ANNOTATIONS = 10
 _ROOM = 200  # bytes for the last line
 _LONGEST = 2000  # characters of a cell
 _SPECIAL = re.compile(r"[\\`*_{}\[\]<>#!|&~$@]")
-_MARKS = {"changed": "changed", "missing": "missing", "new": "new", "failed": "not read"}
 
 
 def summary(result: Result, most: int = MOST_BYTES) -> str:
     """Return a result as Markdown of at most ``most`` bytes: what differs, worst first."""
     mark = "passed" if result.passed else "failed"
     head = [f"## gradcam {result.kind} {mark}", "", f"{_cell(result.sentence())}.", ""]
-    head += [f"- {_cell(change)}" for change in result.changes[:50]]
+    head += [f"- {_cell(change[:200])}" for change in result.changes[:20]]
     text = "\n".join([*head, ""]) + "\n"
-    lines = [*_table(result.wrong()), *_places(result.places)]
+    lines = [*_table(result), *_places(result.places)]
     size = len(text.encode())
     for number, line in enumerate(lines):
         size += len(line.encode())
@@ -39,14 +37,14 @@ def summary(result: Result, most: int = MOST_BYTES) -> str:
     return text
 
 
-def _table(cases: Iterable[Case]) -> Iterator[str]:
+def _table(result: Result) -> Iterator[str]:
     head = "| picture | | times its limit | what |\n| --- | --- | ---: | --- |\n"
-    for case in cases:
+    for case in result.wrong():
         what = "; ".join(case.reasons)
         if case.files:
             what += f" ({', '.join(case.files.values())})"
         beyond = f"{case.beyond:.1f}" if case.beyond else ""
-        cells = _cell(case.picture), _MARKS[case.status], beyond, _cell(what)
+        cells = _cell(case.picture), result.word(case), beyond, _cell(what)
         yield f"{head}| {' | '.join(cells)} |\n"
         head = ""
 

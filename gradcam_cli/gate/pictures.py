@@ -63,7 +63,8 @@ def side_by_side(pixels: Pixels, case: Case) -> Pixels:
         panels.append(
             _titled(_overlay(pixels, pair.before, before), _title("baseline", pair.before))
         )
-        panels.append(_titled(_overlay(pixels, pair.now, now), _title("now", pair.now)))
+        name = "now" if pair.before is not None else "map"
+        panels.append(_titled(_overlay(pixels, pair.now, now), _title(name, pair.now)))
         change = _levels(pair.now, now, size) - _levels(pair.before, before, size)
         panels.append(_titled(_difference(pixels, change), "red: more, blue: less"))
         rows.append(_joined(panels if pair.before is not None else panels[:1] + panels[2:3], 1))

@@ -65,6 +65,12 @@ class Result:
         """Return whether any picture was looked at."""
         return any(case.now is not None for case in self.cases)
 
+    def word(self, case: Case) -> str:
+        """Return how a picture ended, for people: an audit has nothing that could have changed."""
+        if self.kind == "audit" and case.status == "changed":
+            return "beyond"
+        return "not read" if case.status == "failed" else case.status
+
     def wrong(self) -> list[Case]:
         """Return the cases that keep the result from passing, worst first."""
         return [case for case in self.worst_first() if case.status not in _FINE]

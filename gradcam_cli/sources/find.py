@@ -26,7 +26,8 @@ class Found:
     list, its whole path. It may still hold a root or ``..``, and need not be its alone.
 
     ``unlisted`` is a folder that stands here for all the images that may be in it; ``unread``
-    an image that was come across whose type, by its ending, is not read.
+    an image that was come across whose type, by its ending, is not read. ``done_by`` are methods
+    whose maps of the image the output folder has already.
     """
 
     path: Path
@@ -34,6 +35,7 @@ class Found:
     below: str = ""
     unlisted: bool = False
     unread: bool = False
+    done_by: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)

@@ -146,43 +146,41 @@ class Manifest:
     def place(self, found: Found) -> Found | Done:
         """Return a picture as Done if it is finished with the same settings, else as it is.
 
-        Its record must be whole and have all methods, the picture unchanged (size and time, else
-        content), and its files there, under the names that this list gives them and as they were
-        written.
+        Its record must be whole, the picture unchanged (size and time, else content), and its files
+        there, under the names that this list gives them and as they were written. Where some of the
+        methods are missing, it is said which are not.
         """
-        record = self._known.get(found.source)
-        if record is None or record.settings != self.settings:
+        record = self._sound(found)
+        if record is None:
             return found
-        return self._placed(found, record) if self._methods <= record.methods else found
+        if self._methods <= record.methods:
+            return Done(found.source, record.empty, record.manifest, record.start)
+        return replace(found, done_by=self._methods & record.methods)
 
     def missing(self, every: Iterable[Found]) -> tuple[str, ...]:
         """Return the methods that at least one of the pictures has no maps of, or not any more."""
         gone: set[str] = set()
         for found in every if len(self._methods) > 1 else ():
-            missing = self._missing(found.source)
-            if missing != self._methods:
-                record = self._known[found.source]
-                missing = missing if self._placed(found, record) is not found else self._methods
-            gone |= missing
+            record = self._sound(found)
+            gone |= self._methods - (record.methods if record else frozenset())
             if gone == self._methods:
                 break
         return tuple(name for name in self._methods if name in gone) or tuple(self._methods)
 
-    def _missing(self, source: str) -> frozenset[str]:
-        record = self._known.get(source)
+    def _sound(self, found: Found) -> _Known | None:
+        """Return what is known of a picture, if it was made with the same settings and holds."""
+        record = self._known.get(found.source)
         if record is None or record.settings != self.settings:
-            return self._methods
-        return self._methods - record.methods
-
-    def _placed(self, found: Found, record: _Known) -> Found | Done:
+            return None
         if not _same_picture(found.path, record):
-            return found
-        stem = self._stems[found.source]
-        for name, size, content in record.files:
-            same = _same_file(self.folder / name, size, content, record.written_ns)
-            if not (_is_below(name, stem) and same):
-                return found
-        return Done(found.source, record.empty, record.manifest, record.start)
+            return None
+        there = all(self._holds(found.source, record, *each) for each in record.files)
+        return record if there else None
+
+    def _holds(self, source: str, record: _Known, name: str, size: int, content: str) -> bool:
+        """Return whether a file of a record is as it was, where this list has it."""
+        same = _same_file(self.folder / name, size, content, record.written_ns)
+        return same and _is_below(name, self._stems[source])
 
     def line(self, done: Done) -> str:
         """Return the record of a picture that was done before as JSON; raises GradcamError."""
@@ -232,12 +230,19 @@ class Manifest:
         return record
 
     def _joined(self, record: Record, before: _Known) -> Record:
-        """Return a record with the maps by other methods that its picture has from before."""
+        """Return a record with the maps by other methods that its picture has from before.
+
+        Those count whose files are still as they were, under the names that this list gives them:
+        a run with other settings may have been killed behind its files, before its record.
+        """
         made = {each.method for each in record.explanations}
         if record.failed or before.methods <= made or before.sha256.hex() != record.sha256:
             return record
         old = record_at(self.folder / before.manifest, before.start, record.source)
+        sound = {each[0] for each in before.files if self._holds(record.source, before, *each)}
         others = [each for each in old.explanations if each.method not in made]
+        lost = {each.method for each in others if not sound.issuperset(each.files.values())}
+        others = [each for each in others if each.method not in lost]
         every = (*others, *record.explanations)
         names = {name for each in every for name in each.files.values()} | {*record.files.values()}
         digests = {**old.digests, **record.digests}

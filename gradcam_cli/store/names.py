@@ -15,7 +15,7 @@ from gradcam_cli.sources.endings import ending
 from gradcam_cli.sources.find import Found, fixed_part, own_name
 from gradcam_cli.store.atomic import part_of
 
-__all__ = ["both_stems", "check_output", "map_part", "stems"]
+__all__ = ["both_stems", "check_output", "layer_names", "map_part", "stems"]
 
 _WRITTEN = {".jpg", ".png", ".webp", ".npy", ".jsonl", ".json"}
 _LONGEST = 150  # bytes of a name; leaves room in 255 for a class, a kind and an extension
@@ -46,14 +46,30 @@ def stems(sources: Iterable[Found]) -> dict[str, str]:
 def map_part(slot: str, method: str, layer: str = "") -> str:
     """Return what a map's files are called behind the image's stem: ``.top1.layercam``.
 
-    Grad-CAM is not named, unless the ``layer`` is, where there are several of them.
+    Grad-CAM is not named, unless the ``layer`` is, as ``layer_names`` calls it.
     """
     if not layer:
         return f".{slot}" if method == USUAL else f".{slot}.{method}"
-    plain = re.sub(r"[^\w-]+", "-", layer)
-    if len(plain.encode()) > _LONGEST_LAYER or plain != layer.replace("/", "-"):
-        plain = f"{_cut(plain, _LONGEST_LAYER)}~{_hash(layer)}"
-    return f".{slot}.{method}.{plain}"
+    return f".{slot}.{method}.{layer}"
+
+
+def layer_names(paths: Iterable[str]) -> dict[str, str]:
+    """Return what each of several layers is called in the names of files: ``block-conv``.
+
+    One that is too long, or has what no disk takes, carries a hash of its path, and so do two that
+    would meet on a disk that ignores case: the layers ``a/b`` and ``a-b``.
+    """
+    clean = {path: re.sub(r"[^\w-]+", "-", path) for path in paths}
+    taken = Counter(map(_alike, clean.values()))
+
+    def whole(path: str, name: str) -> bool:
+        short = len(name.encode()) <= _LONGEST_LAYER
+        return short and name == path.replace("/", "-") and taken[_alike(name)] == 1
+
+    return {
+        path: name if whole(path, name) else f"{_cut(name, _LONGEST_LAYER)}~{_hash(path)}"
+        for path, name in clean.items()
+    }
 
 
 def both_stems(source: str, stems: Mapping[str, str]) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from gradcam_cli.cam.similarity import cosine_similarity, reference
+from gradcam_cli.cam.similarity import cosine_similarity, cosine_slope, reference
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.isolation import tf
 from gradcam_cli.models.arrays import read_target
@@ -31,6 +31,20 @@ def test_cosine_by_hand(xp: Any) -> None:
     Y = np.array([[3, 4], [-3, -4], [4, -3], [5, 0], [0, 0]], np.float32)
     found = cosine_similarity(Y, np.array([30, 40], np.float32), xp)
     np.testing.assert_allclose(found, [1, -1, 0, 0.6, 0], atol=1e-7)
+
+
+@pytest.mark.parametrize("xp", [np, keras.ops], ids=["numpy", "keras"])
+def test_slope_is_what_a_tape_finds(xp: Any) -> None:
+    Y = np.array([[3, 4, -1], [0.1, -2, 5], [0, 0, 0]], np.float32)
+    r = np.array([1, 2, -2], np.float32)
+    given = tf.constant(Y)
+    with tf.GradientTape() as tape:
+        tape.watch(given)
+        lengths = tf.maximum(tf.norm(given, axis=1), 1e-9) * np.linalg.norm(r)
+        cosine = tf.reduce_sum(given * r, axis=1) / lengths
+    expected = tape.gradient(cosine, given).numpy()
+    expected[2] = 0  # zeros have no direction
+    np.testing.assert_allclose(cosine_slope(Y, r, xp), expected, atol=1e-6)
 
 
 numbers = st.sampled_from((2.0**60, 1.0, 2.0**-60)).flatmap(

@@ -20,6 +20,7 @@ from gradcam_cli.explainer import Explainer, traced
 from gradcam_cli.models.load import Model
 from gradcam_cli.sources.find import Found
 from gradcam_cli.spec.draw import DrawSpec
+from gradcam_cli.spec.explain import ExplainSpec
 from gradcam_cli.store.records import Done, Record
 from tests.asking import ask
 from tests.tiny import explain, load_tiny, recorder, write_pictures
@@ -252,6 +253,7 @@ class Watched:
 
     def __init__(self, explainer: Explainer) -> None:
         self.model, self.facts = explainer.model, explainer.facts
+        self.request = explainer.request
         self.batches: list[Any] = []
         self._explainer = explainer
 
@@ -283,6 +285,18 @@ def test_blocks_are_cut_by_the_list_and_those_without_work_are_not_run(
     assert second == [False, False, True, False]
     assert third == [True, False, True]
     assert all(np.shape(batch)[1:] == (16, 16, 3) for batch in watched.batches)
+
+
+def test_methods_that_a_picture_has_maps_of_are_not_run_again(model: Model, tmp_path: Path) -> None:
+    first, second = write_pictures(tmp_path / "in", 2)
+    both = traced(model, ExplainSpec(methods=("gradcam", "layercam")), 2)
+    places = [replace(first, done_by=frozenset({"gradcam"})), second]
+    methods = [
+        [each.method for each in outcome.explanations]
+        for outcome in streamed(places, both, recorder(model, None))
+        if isinstance(outcome, Record)
+    ]
+    assert methods == [["layercam"], ["gradcam", "layercam"]]
 
 
 def test_memory_that_runs_out_is_said_with_a_smaller_size(

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cam.similarity import cosine_similarity
+from gradcam_cli.errors import ModelError
 from tests.explaining.networks import (
     NAMES,
     activations,
@@ -45,6 +47,53 @@ def test_all_methods_of_one_gradient_at_once_are_their_loops(made: Any) -> None:
             A, G = slopes(made, "last", images(), weights.astype(np.float32))
             arrays = (A,) if name == "eigencam" else (A, G)
             close(maps(answers, name, index), ORACLES[name](*arrays))
+
+
+def test_a_large_dense_head_gives_all_classes_together(caplog: Any) -> None:
+    keras.utils.set_random_seed(3)
+    small = network("pooled")
+    x = keras.layers.Flatten()(small.get_layer("last").output)
+    x = keras.layers.Dense(900, "relu")(keras.layers.Dense(9000, "relu")(x))
+    large = keras.Model(small.input, keras.layers.Dense(len(NAMES), "softmax", name="end")(x))
+    assert large.count_params() > 8_000_000
+    large.get_layer("end").activation = keras.activations.linear
+    methods = (*ONE_GRADIENT, "eigencam")
+    answers = explainer(large, asked(methods=methods))(images())
+    logits = behind(large, "last", activations(large, "last", images())).numpy()
+    for name in methods:
+        for index in (2, 0):
+            weights = TARGETS[name](hot(index, 3), logits) if name in TARGETS else hot(index, 3)
+            A, G = slopes(large, "last", images(), weights.astype(np.float32))
+            arrays = (A,) if name == "eigencam" else (A, G)
+            expected = ORACLES[name](*arrays)
+            atol = 1e-4 * np.abs(expected).max()
+            np.testing.assert_allclose(maps(answers, name, index), expected, atol=atol, rtol=0)
+    assert [each.getMessage() for each in caplog.records if "while_loop" in each.message] == []
+
+
+def test_a_gradient_without_a_gradient_is_refused_where_it_is_needed() -> None:
+    layers = keras.layers
+    small = network("pooled")
+    x = layers.UpSampling2D(2, interpolation="bicubic")(small.get_layer("last").output)
+    x = layers.Dense(len(NAMES))(layers.GlobalAveragePooling2D()(layers.Conv2D(3, 3)(x)))
+    made = keras.Model(small.input, x)
+    (answer,) = explainer(made, asked(methods=("gradcam", "layercam")), 1)(images(1))
+    assert np.abs(one(answer, "gradcam", 2).raw).max() > 0
+    with pytest.raises(ModelError, match=r"ResizeBicubicGrad, behind the layer$") as caught:
+        explainer(made, asked(methods=("gradcam", "shapleycam")), 1)
+    assert "--method gradcam" in caught.value.hint
+
+
+def test_methods_without_a_gradient_stand_in_where_there_is_none() -> None:
+    layers = keras.layers
+    small = network("pooled")
+    x = layers.GlobalAveragePooling2D()(small.get_layer("last").output)
+    made = keras.Model(small.input, layers.Dense(len(NAMES))(keras.ops.floor(1000 * x)))
+    with pytest.raises(ModelError, match="no gradient reaches the layer") as caught:
+        explainer(made, asked(methods=("gradcam",)), 1)
+    assert "--method reciprocam" in caught.value.hint
+    (answer,) = explainer(made, asked(methods=("reciprocam", "eigencam")), 1)(images(1))
+    assert {each.empty_reason for each in answer.maps} == {""}
 
 
 def test_maps_come_by_method_then_class_then_layer(made: Any) -> None:

@@ -150,7 +150,7 @@ def test_a_watermark_is_found(marked: bool, tmp_path: Path) -> None:
     model = load(ModelSpec(model=str(path)))
     found = [Found(each, each.name) for each in sorted((tmp_path / "in").iterdir())]
     spec = RunSpec(ModelSpec(model=str(path)), explain=ExplainSpec(("predicted",)))
-    audit = AuditSpec(max_same_place=("0.5",), max_border_heat=("0.8",))
+    audit = AuditSpec(max_same_place=("0.5",), max_border_heat=("0.5",))
     auditing = Auditing(decided(model, spec, len(found)), spec, audit, found)
     cases = list(auditing.run())
     places = {place.index: place for place in auditing.places}

@@ -18,7 +18,7 @@ import typer
 from defusedxml import ElementTree
 
 from gradcam_cli.cli import app
-from gradcam_cli.commands.gating import ended, gone_through
+from gradcam_cli.commands.gating import ResultOptions, ended, gone_through, published
 from gradcam_cli.errors import ExitCode, GradcamError
 from gradcam_cli.gate.baseline import read_baseline
 from gradcam_cli.gate.judge import Case
@@ -106,6 +106,21 @@ def test_a_check_that_fails_says_all_to_ci(work: Path) -> None:
     whole = json.loads((work / "out" / "check.json").read_text(encoding="utf-8"))
     assert whole["pictures"] == rows
     assert whole["baseline"] == "gate/baseline.json"
+
+
+def test_a_full_step_summary_is_left_alone(
+    work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = work / "step.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path))
+    for size in (0, 999_999):
+        path.write_bytes(b"x" * size)
+        published(Result("check", []), ResultOptions())
+        said = capsys.readouterr().err
+        assert (path.stat().st_size > size) == ("is full already" not in said)
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(work))
+    published(Result("check", []), ResultOptions())
+    assert "cannot be written" in capsys.readouterr().err
 
 
 def test_a_baseline_is_the_same_bytes_again(work: Path) -> None:
@@ -233,6 +248,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "code of its own": ({"asked__model__custom_objects": "./evil.py"}, "'custom_objects'"),
     "trust": ({"asked__model__unsafe_load": True}, "'unsafe_load'"),
     "an address": ({"asked__model__model": "https://example.org/m"}, "no address"),
+    "a huge input": ({"asked__model__input_size": [99999, 99999]}, "--input-size"),
     "inputs of text": ({"asked__model__inputs": "ab"}, "--input|not valid"),
     "inputs of numbers": ({"asked__model__inputs": [1]}, "not valid"),
     "a model that has gone": ({"asked__model__model": "./gone.keras"}, "gate/gone.keras"),

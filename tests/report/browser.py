@@ -10,13 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 _NAMES = (
     *("chromium", "chromium-browser", "google-chrome"),
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 )
 CHROMIUM = next(filter(None, map(shutil.which, _NAMES)), "")
+
+_PATIENCE = 120_000  # milliseconds: others may use the machine as well
+
+expect.set_options(timeout=_PATIENCE)
 
 needs_browser = pytest.mark.skipif(
     not CHROMIUM and not os.environ.get("CI"),
@@ -29,7 +33,9 @@ needs_browser = pytest.mark.skipif(
 def started() -> Iterator[Browser]:
     """Start the browser, and end it."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=_PATIENCE
+        )
         try:
             yield browser
         finally:
@@ -62,6 +68,7 @@ def opened(
         viewport={"width": width, "height": 800}, color_scheme="dark" if dark else "light"
     )
     seen = Seen()
+    context.set_default_timeout(_PATIENCE)
     shown = context.new_page()
     shown.on("console", lambda message: seen.complaints.append(message.text))
     shown.on("pageerror", lambda error: seen.complaints.append(str(error)))

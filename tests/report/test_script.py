@@ -1,111 +1,23 @@
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from gradcam_cli.report.gather import Run, gather
 from gradcam_cli.report.page import write_page
-from gradcam_cli.report.truth import Truth
 from gradcam_cli.store.records import Record
-from gradcam_cli.store.runfile import RunFile
-from tests.report.browser import needs_browser, opened, started
-from tests.report.made import HEATS, HOSTILE, done, explained, failed, guess, heatmap
+from tests.report.browser import needs_browser, opened
+from tests.report.gallery import SETTINGS, button, is_right, names, order, sure
+from tests.report.made import HEATS, heatmap
 
 pytestmark = [needs_browser, pytest.mark.xdist_group("browser")]
-
-CLASSES = (("tabby_cat", 1), ("Great_Dane", 2), ("sea_lion", 3))
-_TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-SETTINGS = RunFile({"model": {"model": "efficientnet-lite0"}, "top_k": 2}, "0" * 16)
-
-
-def predicted(number: int) -> tuple[Any, Any]:
-    """Two guesses for picture ``number``: all confidences and margins differ."""
-    (one, first), (two, second) = CLASSES[number % 3], CLASSES[(number + 1) % 3]
-    sure = round(0.97 - 0.03 * ((7 * number) % 30), 4)
-    return guess(one, sure, first), guess(
-        two, round((1 - sure) * 0.9 / (1 + number % 5), 4), second, 2
-    )
-
-
-def records(out: Path) -> list[Record]:
-    """Thirty pictures, every fifth of another class than predicted, and three odd ones."""
-    made = []
-    for number in range(30):
-        shift = 1 if number % 5 == 0 else 0
-        truth = CLASSES[(number + shift) % 3][0]
-        name = f"{truth}/img_{number}.png"
-        made.append(explained(out, name, number, guesses=predicted(number)))
-    made[3] = replace(made[3], warning="the JPEG is damaged")
-    made[4] = replace(made[4], explanations=(heatmap("Great_Dane", reason="all negative"),))
-    second = replace(heatmap("Great_Dane"), index=2, heat=HEATS[2], peak=(20, 15))
-    made[6] = replace(made[6], explanations=(*made[6].explanations, second))
-    return [*made, failed("sea_lion/torn.png", "truncated", "the file is not whole")]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with started() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("browser") / "out"
-    out.mkdir()
-    return out
-
-
-@pytest.fixture(scope="module")
-def every(folder: Path) -> list[Record]:
-    return records(folder)
-
-
-@pytest.fixture(scope="module")
-def report(folder: Path, every: list[Record]) -> Path:
-    path = folder / "report.html"
-    write_page(gather(Run(folder, every, SETTINGS), path, truth=Truth()))
-    return path
-
-
-@pytest.fixture
-def page(browser: Browser, report: Path) -> Iterator[Page]:
-    with opened(browser, report) as page:
-        yield page
-
-
-def order(page: Page) -> list[str]:
-    """The pictures of the gallery in its order, those that have no card yet as well."""
-    found: list[str] = page.evaluate("gallery.places.map((place) => basename(RECORDS[place]))")
-    return found
-
-
-def names(kept: list[Record]) -> list[str]:
-    return [record.source.rpartition("/")[2] for record in kept]
-
-
-def is_right(record: Record) -> bool:
-    return bool(record.predictions) and record.predictions[0].name == record.source.split("/")[0]
-
-
-def sure(record: Record) -> float:
-    probability = record.predictions[0].probability
-    assert probability is not None
-    return probability
 
 
 def number_in(record: Record) -> int:
     return int("".join(filter(str.isdigit, record.source)) or 10**6)
-
-
-def button(page: Page, words: str) -> Any:
-    return page.get_by_role("button", name=re.compile(words))
 
 
 def test_counts_lead_to_their_pictures(page: Page, every: list[Record]) -> None:
@@ -222,9 +134,8 @@ def test_a_picture_is_linked_and_arrows_go_on(browser: Browser, report: Path) ->
 
 def test_one_picture_with_all_that_is_known(browser: Browser, report: Path) -> None:
     with opened(browser, report, "#tabby_cat/img_6.png") as page:
-        page.wait_for_load_state("networkidle")
-        assert page.evaluate(
-            "[...document.querySelectorAll('.sheet img')].every((image) => image.naturalWidth)"
+        page.evaluate(
+            "Promise.all([...document.querySelectorAll('.sheet img')].map((each) => each.decode()))"
         )
         assert page.locator(".sheet figcaption strong").all_inner_texts() == [
             *("Picture", "Overlay", "Heat")
@@ -325,37 +236,6 @@ def test_a_mean_map_leads_to_its_class(page: Page, every: list[Record]) -> None:
     assert order(page) == names(kept)
 
 
-PLACES = ("#?", "#tabby_cat/img_6.png", "#?view=classes", "#?view=confusion", "#?view=about")
-
-
-def visited(page: Page) -> Iterator[str]:
-    for place in PLACES:
-        page.evaluate(f"go('{place}')")
-        yield place
-
-
-@pytest.mark.parametrize("width", [360, 1280, 2560])
-def test_it_fits(browser: Browser, report: Path, width: int) -> None:
-    with opened(browser, report, width=width) as page:
-        box = page.locator(".card .frames").first.bounding_box()
-        assert box is not None
-        assert box["y"] + box["height"] < 800, "the first card is above the fold"
-        for place in visited(page):
-            inside = "document.documentElement.scrollWidth <= window.innerWidth"
-            assert page.evaluate(inside), place
-            assert page.evaluate("$('view').scrollWidth <= $('view').clientWidth"), place
-
-
-@pytest.mark.parametrize("dark", [False, True])
-def test_axe_finds_nothing(browser: Browser, report: Path, dark: bool) -> None:
-    """Dark differs in its colours alone."""
-    rules = {"runOnly": ["color-contrast"]} if dark else None
-    with opened(browser, report, dark=dark) as page:
-        for place in visited(page):
-            found = Axe().run(page, options=rules)
-            assert found.violations_count == 0, (place, found.generate_report())
-
-
 @pytest.fixture(scope="module")
 def compared(folder: Path, every: list[Record]) -> Path:
     others = []
@@ -382,62 +262,15 @@ def test_two_runs_come_furthest_apart_first(
         assert sorted(order(page)) == sorted(names(every[:-1:4]))
         page.locator(".card a").first.click()
         titles = page.locator(".sheet figcaption strong").all_inner_texts()
-        assert titles == ["Picture", "out", "theirs", "Heat, out", "Heat, theirs"]
-
-
-@pytest.mark.parametrize("tallest", [15_000_000, 300_000])
-def test_cards_exist_only_where_they_are_seen(
-    browser: Browser, tmp_path: Path, tallest: int
-) -> None:
-    """Also where the page would have to be taller than a browser makes it."""
-    out, count = tmp_path / "out", 8_000
-    many = [done(f"{number:05}.jpg", guess("cat", (number % 97) / 97)) for number in range(count)]
-    path = out / "report.html"
-    write_page(gather(Run(out, many), path))
-    with opened(browser, path, width=360) as page:
-        page.evaluate(f"gallery.tallest = {tallest}; layOut(); paint()")
-        for share in (0, 0.31, 0.77, 1):
-            page.evaluate(f"window.scrollTo(0, {share} * document.documentElement.scrollHeight)")
-            page.evaluate(_TWO_FRAMES)
-            assert 0 < page.locator(".card").count() < 80
-            seen = page.evaluate(
-                "[...document.querySelectorAll('.card')].filter((card) => {"
-                "const box = card.getBoundingClientRect();"
-                "return box.bottom > 0 && box.top < innerHeight; })"
-                ".map((card) => Number(card.dataset.spot))"
-            )
-            assert seen == sorted(seen)
-            assert abs(seen[len(seen) // 2] / count - share) < 0.02
-        assert seen[-1] == count - 1, "the end is reached"
-        page.locator(".card a").last.focus()
-        page.keyboard.press("ArrowUp")
-        spot = page.evaluate("Number(document.activeElement.closest('.card').dataset.spot)")
-        assert spot == seen[-1] - page.evaluate("gallery.columns")
-
-
-def test_hostile_text_stays_text(browser: Browser, tmp_path: Path) -> None:
-    out, path = tmp_path / "out", tmp_path / "out" / "report.html"
-    told = []
-    for number, text in enumerate(HOSTILE):
-        maps = [heatmap(text, {"overlay": text}), heatmap(text, reason=text)]
-        told += [
-            done(text, guess(text, index=number), maps=maps, warning=text),
-            failed(f"b{number}", text, text),
-        ]
-    settings = RunFile({"model": {"model": HOSTILE[0]}}, "")
-    write_page(gather(Run(out, told, settings), path, other=Run(tmp_path / HOSTILE[0][:9], told)))
-    with opened(browser, path, missing=True) as page:
-        parts = "document.querySelectorAll('script, style, iframe, object, svg, b').length"
-        before = page.evaluate(parts)
-        for place in range(0, len(told), 2):
-            page.evaluate(f"open({place})")
-            assert page.locator("#viewname").count() == 1
-            address = page.evaluate(f"linkOf(RECORDS[{place}])")
-            assert page.evaluate(f"placeIn({address!r})") == place
-        page.keyboard.press("Escape")
-        for view in ("classes", "about", "pictures"):
-            page.evaluate(f"ask({{ view: '{view}' }})")
-            assert page.evaluate(parts) == before
-            shown = page.evaluate("document.body.innerText")
-            assert not set(shown) & set("\x00\x07\x1b\u202e\u2066\u2028\u2029\udce9\ud800")
-        assert page.evaluate("document.querySelectorAll('[onclick], [onerror]').length") == 0
+        assert titles == ["Picture", "out", "theirs", "Heat, out", "Heat, theirs", "Difference"]
+        page.evaluate("go('#tabby_cat/img_3.png')")  # (255, 0, 0, 0) and (0, 255, 51, 0)
+        cells = page.evaluate(
+            "[...[...document.querySelectorAll('#view canvas')].pop().getContext('2d')"
+            ".getImageData(0, 0, 2, 2).data]"
+        )
+        white = [245, 245, 245, 255]
+        faint = round(245 * (1 - 51 / 306))
+        blue = [round(245 * (1 - 255 / 306)), round(245 * (1 - 255 / 306)), 220, 255]
+        assert cells[:8] == [205, 0, 0, 255, *blue]
+        assert cells[8:10] == [faint, faint]
+        assert cells[12:] == white

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.sources.find import Found, find_pictures
-from gradcam_cli.store.names import both_stems, check_output, stems
+from gradcam_cli.store.names import both_stems, check_output, layer_names, map_part, stems
 
 
 @pytest.fixture(autouse=True)
@@ -291,3 +291,20 @@ def test_an_output_folder_that_cannot_be_is_refused() -> None:
         with pytest.raises(GradcamError, match="the output folder") as caught:
             check(["p"], output)
         assert "-o" in caught.value.hint
+
+
+# -- layers
+
+
+def test_a_layer_is_called_by_its_path() -> None:
+    names = layer_names(["block5_conv3", "inner/conv", "Conv_1"])
+    assert list(names.values()) == ["block5_conv3", "inner-conv", "Conv_1"]
+    assert map_part("top1", "gradcam", names["inner/conv"]) == ".top1.gradcam.inner-conv"
+
+
+@given(st.lists(st.text("aAbB-/._ é", min_size=1, max_size=60), min_size=2, unique=True))
+def test_no_two_layers_share_a_name(paths: list[str]) -> None:
+    names = layer_names(["a/b", "a-b", "conv", "Conv", *paths])
+    alike = {unicodedata.normalize("NFC", name).casefold() for name in names.values()}
+    assert len(alike) == len(names)
+    assert all(len(name.encode()) < 60 and "/" not in name for name in names.values())

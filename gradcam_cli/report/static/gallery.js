@@ -147,12 +147,17 @@ function wipe(within, record) {
   return slider;
 }
 
+// The other run's map to look at beside one: of the same class, or else its first.
+function counterpart(record, map) {
+  const theirs = (other(record) || [])[1] || [];
+  return theirs.find((each) => map && each[0] === map[0]) || theirs[0] || null;
+}
+
 function pair(record, map) {
-  const [, theirs] = other(record) || [[], []];
   return [
     named(frame(record, map), RUNS[0]),
     other(record)
-      ? named(frame(record, (theirs || [])[0] || null, DATA.otherBase), RUNS[1])
+      ? named(frame(record, counterpart(record, map), DATA.otherBase), RUNS[1])
       : element("div", { class: "frame" }, element("p", { class: "absent" }, "not in " + visible(RUNS[1]))),
   ];
 }

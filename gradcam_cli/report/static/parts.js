@@ -58,6 +58,36 @@ function heatCanvas(text, label, full = false) {
   return canvas;
 }
 
+// One map less another, each divided by its sum, on the finer of both grids.
+function differenceCanvas(one, other, label) {
+  const grids = [gridOf(one), gridOf(other)];
+  if (!grids[0] || !grids[1]) return null;
+  const rows = Math.max(grids[0].rows, grids[1].rows);
+  const columns = Math.max(grids[0].columns, grids[1].columns);
+  const [first, second] = grids.map((grid) => spread(grid, rows, columns));
+  const values = first.map((value, place) => value - second[place]);
+  const most = Math.max(1e-9, ...values.map(Math.abs));
+  const canvas = element("canvas", { width: columns, height: rows, role: "img", "aria-label": label });
+  const context = canvas.getContext("2d");
+  const pixels = context.createImageData(columns, rows);
+  values.forEach((value, place) => {
+    const fade = Math.round(245 * (1 - Math.abs(value) / most));
+    pixels.data.set(value > 0 ? [205 + (40 * fade) / 245, fade, fade, 255] : [fade, fade, 215 + (30 * fade) / 245, 255], 4 * place);
+  });
+  context.putImageData(pixels, 0, 0);
+  return canvas;
+}
+
+function spread(grid, rows, columns) {
+  const cells = Array.from({ length: rows * columns }, (_, place) => {
+    const row = Math.floor(((Math.floor(place / columns) + 0.5) * grid.rows) / rows);
+    const column = Math.floor((((place % columns) + 0.5) * grid.columns) / columns);
+    return grid.cells[row * grid.columns + column];
+  });
+  const sum = cells.reduce((total, cell) => total + cell, 0) || 1;
+  return cells.map((cell) => cell / sum);
+}
+
 function options(select, rows, chosenValue) {
   select.replaceChildren(
     ...rows.map(([value, label]) => element("option", { value: value, selected: value === chosenValue }, label)),

@@ -74,13 +74,8 @@ function sheets(record) {
   if (map && !RUNS) made.push(...heatSheet(record, map, "Heat"));
   if (RUNS && map) made.push(...heatSheet(record, map, "Heat, " + visible(RUNS[0])));
   if (theirs) made.push(...heatSheet(record, theirs, "Heat, " + visible(RUNS[1])));
+  if (map && theirs) made.push(...differenceSheet(record, map, theirs));
   return made;
-}
-
-// The other run's map to look at beside one: of the same class, or else its first.
-function counterpart(record, map) {
-  const theirs = (other(record) || [])[1] || [];
-  return theirs.find((each) => map && each[0] === map[0]) || theirs[0] || null;
 }
 
 function sheet(title, inside, caption) {
@@ -157,6 +152,18 @@ function heatSheet(record, map, title) {
   const made = sheet(title, box, grid.rows + " \u00d7 " + grid.columns + " cells");
   made.querySelector("figcaption").append(element("span", { class: "scale" }, "0", bar, "1"));
   return [made];
+}
+
+// Where either run has more of its heat, red the first, blue the other.
+function differenceSheet(record, map, theirs) {
+  const alt = "Where the heat of " + visible(RUNS[0]) + " (red) and of " + visible(RUNS[1]) + " (blue) differs";
+  const canvas = differenceCanvas(map[9], theirs[9], alt);
+  if (!canvas) return [];
+  const box = boxOf(record);
+  if (!DATA.squashed) canvas.classList.add("square");
+  box.append(canvas);
+  const said = "red " + visible(RUNS[0]) + ", blue " + visible(RUNS[1]);
+  return [sheet("Difference", box, said)];
 }
 
 // ---- under them: predictions, maps, facts
