@@ -12,6 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from gradcam_cli.cam.answer import Answer
+from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cam.smoothing import noisy
 from gradcam_cli.errors import ModelError
 from gradcam_cli.explainer import traced
@@ -157,3 +158,27 @@ def smooth(halves: Halves, pixels: Array) -> Array:
     means = [(G**power).mean(0)[None] for power in (1, 2, 3)]
     heat: Array = oracles.smooth_grad_cam_plus_plus(halves.folded()[None], *means)[0]
     return heat
+
+
+def test_a_transposed_network_is_one_behind_a_permutation() -> None:
+    """Every method: of a network that takes columns for rows, and of one that turns by itself."""
+    keras.utils.set_random_seed(7)
+    wide = next(case for case in CASES if case.name == "wide")
+    network = wide.build().network
+    turned = find_ports(network).turned()
+    outer = keras.Input((*turned.size, 3))
+    behind = keras.Model(outer, network(keras.layers.Permute((2, 1, 3))(outer)))
+    pixels = np.random.default_rng(1).integers(0, 256, (1, *turned.size, 3), dtype=np.uint8)
+    methods = tuple(METHODS)
+    found = []
+    for each, ports, layer in (
+        (network, turned, "conv"),
+        (behind, find_ports(behind), f"{network.name}/conv"),
+    ):
+        spec = ask(0, (2,), layer=layer, methods=methods, samples=SAMPLES)
+        (answer,) = traced(made(each, ports, wide), spec, 1)(pixels)
+        found.append({name: one(answer, name) for name in methods})
+    for name in methods:
+        left, right = (each[name] for each in found)
+        assert left.shape == right.shape
+        assert np.abs(left - right).max() <= 1e-4 * np.abs(right).max(), name

@@ -31,7 +31,7 @@ def two_sided() -> Built:
     network({"photo": np.zeros((1, 12, 12, 3), np.float32), "table": TABLE[None]})
 
     def head(A: Tensor, x: Tensor) -> Tensor:
-        return network.kinds(tf.concat([network.pool(A), tf.tile(TABLE[None], (len(x), 1))], -1))
+        return network.kinds(tf.concat([network.pool(A), tf.tile(TABLE[None], (x.shape[0], 1))], -1))
 
     return Built(shaken(network), lambda x: network.conv(x / 255.0), head)
 
@@ -54,7 +54,7 @@ def several_inputs() -> Built:
     embed = network.get_layer("embed")
 
     def head(A: Tensor, x: Tensor) -> Tensor:
-        side = tf.tile(embed(TABLE[None]), (len(x), 1))
+        side = tf.tile(embed(TABLE[None]), (x.shape[0], 1))
         return linear(dense)(tf.concat([side, flat(A)], -1))
 
     return Built(network, chain(unit, first), head)
