@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gradcam_cli.cam.answer import Answer, Facts
 from gradcam_cli.cam.fusion import Grid, check_fusion
-from gradcam_cli.cam.methods import METHODS
+from gradcam_cli.cam.methods import METHODS, has_passes
 from gradcam_cli.errors import OutOfMemory
 from gradcam_cli.explaining.answers import answer
 from gradcam_cli.explaining.copies import averaged, over_noise
@@ -40,11 +40,13 @@ class Explainer:
     """A model traced for batches of one fixed shape, and what tracing told of it.
 
     Calling it with uint8 pixels ``[n, h, w, channels]``, n up to the batch size, gives one Answer
-    an image; smaller batches are padded, so that nothing is traced again.
+    an image; smaller batches are padded, so that nothing is traced again. ``passes`` are the
+    functions of methods that run the network many times for each image, in batches of their own.
     """
 
     request: Request
     functions: Functions
+    passes: Functions
     traced: Traced
     facts: Facts
 
@@ -98,7 +100,8 @@ class Explainer:
         if request.of_kinds("rest", "network", "input", "pixels"):
             scaled = self.model.scaling.apply(tf.cast(tf.constant(pixels), tf.float32))
             kind = "probabilities" if request.spec and request.spec.score != "logit" else "scores"
-            batch = Batch(request, self.functions, layers, scaled, values[kind], values["classes"])
+            functions, classes = (self.functions, self.passes), values["classes"]
+            batch = Batch(request, *functions, layers, scaled, values[kind], classes)
             found |= swept(batch, wanted, tick)
             found |= of_pixels(batch, found)
         for name in request.of_kinds("nothing"):
@@ -125,6 +128,8 @@ class Explainer:
             return True
         free = free_bytes()
         needed = max(working_bytes(each.graph) for each in self.traced[:3] if each is not None)
+        if has_passes(self.request.methods):
+            needed *= max(1.0, self.passes.batch_size / self.facts.batch_size)
         return free is None or (_SPARE if sparing else 1) * needed <= free
 
     def seconds(self) -> float:
@@ -139,6 +144,7 @@ def traced(
     batch_size: int,
     freeze: bool = False,
     reference: NDArray[np.float32] | None = None,
+    passes: int = 0,
 ) -> Explainer:
     """Trace a model for what is asked of every image; without ``spec``, for predictions only.
 
@@ -146,6 +152,7 @@ def traced(
     run; the last bits are then others. A precision of ``bfloat16`` holds up to the layer, not
     behind it, and only where the machine has it; ``auto`` keeps the faster of the two.
     ``reference`` is the vector that the network's output is compared with in place of its classes.
+    ``passes`` is how many passes over one image are run at a time, at least as many as images.
 
     Raises ModelError for a layer, class or method that the model does not allow and for a file
     whose network fails, OutOfMemory for a batch that does not fit.
@@ -164,7 +171,10 @@ def traced(
         _check(request, facts)
     binary = len(model.labels.names) == 2
     functions = Functions(model.network, model.ports, request.batch_size, binary, freeze)
-    return Explainer(request, functions, found, facts)
+    many = functions
+    if passes > request.batch_size:
+        many = Functions(model.network, model.ports, passes, binary, freeze)
+    return Explainer(request, functions, many, found, facts)
 
 
 def _check(request: Request, facts: Facts) -> None:

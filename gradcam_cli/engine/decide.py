@@ -7,6 +7,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
+from gradcam_cli.cam.methods import has_passes
 from gradcam_cli.engine.reference import reference
 from gradcam_cli.errors import GradcamError, OutOfMemory
 from gradcam_cli.explainer import Explainer, traced
@@ -46,11 +47,12 @@ def decided(model: Model, spec: RunSpec, count: int, before: int = 0) -> Explain
         found = try_sizes(model, spec.explain, freeze, compared) if fresh else None
         if found is not None:
             return found
-        asked = before or USUAL
-    size = min(asked, count)
+        asked = max(before, USUAL) if before in (0, count) else before
+    many = spec.explain is not None and has_passes(spec.explain.methods)
+    size = asked if many else min(asked, count)  # one image's passes fill a batch
     while True:
         try:
-            explainer = traced(model, spec.explain, size, freeze, compared)
+            explainer = traced(model, spec.explain, min(size, count), freeze, compared, size)
             smallest = size == 1 or bool(model.ports.batch)
             if explainer.fits(sparing=not smallest):
                 return explainer

@@ -34,12 +34,14 @@ Numbers = NDArray[np.float32]
 class Batch:
     """Images that the network was run on, and what it said of them.
 
-    ``inputs`` are as scaled for the network, float32 ``[N, h, w, channels]``; ``scores`` are of the
-    kind that is explained, ``[N, C]``; ``classes`` are int32 ``[N, T]``.
+    ``functions`` run it on such images, ``passes`` on what becomes of one of them. ``inputs`` are
+    as scaled for the network, float32 ``[N, h, w, channels]``; ``scores`` are of the kind that is
+    explained, ``[N, C]``; ``classes`` are int32 ``[N, T]``.
     """
 
     request: Request
     functions: Functions
+    passes: Functions
     layers: tuple[LayerFacts, ...]
     inputs: Any
     scores: Numbers
@@ -140,7 +142,7 @@ def _scores(
     tick: Tick | None,
 ) -> Numbers:
     """Return the scores of all of a method's passes over an image, ``[count, C]``."""
-    functions, image, kind = batch.functions, batch.inputs[row], batch.kind
+    functions, image, kind = batch.passes, batch.inputs[row], batch.kind
 
     def run(at: Any) -> Any:
         if passes.whole:
