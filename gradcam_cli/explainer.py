@@ -128,9 +128,20 @@ class Explainer:
             return True
         free = free_bytes()
         needed = max(working_bytes(each.graph) for each in self.traced[:3] if each is not None)
+        if self.request.of_kinds("pixels"):
+            needed = max(needed, self._guided_bytes())
         if has_passes(self.request.methods):
-            needed *= max(1.0, self.passes.batch_size / self.facts.batch_size)
+            needed = needed * self.passes.batch_size // self.facts.batch_size
         return free is None or (_SPARE if sparing else 1) * needed <= free
+
+    def _guided_bytes(self) -> int:
+        request = self.request
+        assert request.spec is not None  # noqa: S101  somebody asked for it
+        outputs = self.traced.predict.structured_outputs["scores"].shape[1]
+        if request.reference is not None:
+            outputs = len(request.reference)
+        with blaming(self.model.name, "traced", self.model.own):
+            return self.functions.guided_bytes(outputs, request.spec.score)
 
     def seconds(self) -> float:
         """Return the time of a batch, behind one that does not count; nothing is remembered."""
@@ -150,7 +161,8 @@ def traced(
 
     ``freeze`` makes constants of a small network's weights, which takes longer to trace and less to
     run; the last bits are then others. A precision of ``bfloat16`` holds up to the layer, not
-    behind it, and only where the machine has it; ``auto`` keeps the faster of the two.
+    behind it, and only where the machine has it; ``auto`` keeps the faster of the two. Methods of
+    many passes, and those of pixels, compute in float32 all the same.
     ``reference`` is the vector that the network's output is compared with in place of its classes.
     ``passes`` is how many passes over one image are run at a time, at least as many as images.
 

@@ -25,7 +25,8 @@ def say_passes(facts: Facts) -> None:
     from gradcam_cli.cam.methods import METHODS
 
     for name, count in facts.passes.items():
-        say.note(f"{METHODS[name].title} runs the network {count} times for every picture")
+        times = f"{count} time{'s' * (count != 1)}"
+        say.note(f"{METHODS[name].title} runs the network {times} for every picture")
 
 
 def say_cautions(facts: Facts, methods: tuple[str, ...]) -> None:

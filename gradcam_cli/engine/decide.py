@@ -49,7 +49,7 @@ def decided(model: Model, spec: RunSpec, count: int, before: int = 0) -> Explain
             return found
         asked = max(before, USUAL) if before in (0, count) else before
     many = spec.explain is not None and has_passes(spec.explain.methods)
-    size = asked if many else min(asked, count)  # one image's passes fill a batch
+    size = int(asked) if many else min(int(asked), count)  # one image's passes fill a batch
     while True:
         try:
             explainer = traced(model, spec.explain, min(size, count), freeze, compared, size)

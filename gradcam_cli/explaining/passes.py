@@ -14,6 +14,7 @@ from gradcam_cli.cam.answer import LayerFacts
 from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cam.passes import Passes, occlusion_cells
 from gradcam_cli.cam.similarity import cosine_similarity, cosine_slope
+from gradcam_cli.cam.smoothing import variations
 from gradcam_cli.cam.targets import contrast
 from gradcam_cli.explaining.found import Found
 from gradcam_cli.explaining.request import Request
@@ -79,6 +80,8 @@ def counted(request: Request, layers: Iterable[LayerFacts]) -> dict[str, int]:
             count[name] = spec.samples + 1
         elif row.needs == "pixels":
             count[name] = top.top + len(top.fixed)
+        elif spec.smooth:
+            count[name] = len(variations(spec.smooth))
     return count
 
 
