@@ -125,7 +125,18 @@ class Explainer:
             return True
         free = free_bytes()
         needed = max(working_bytes(each.graph) for each in self.traced[:3] if each is not None)
+        if self.request.of_kinds("pixels"):
+            needed = max(needed, self._guided_bytes())
         return free is None or (_SPARE if sparing else 1) * needed <= free
+
+    def _guided_bytes(self) -> int:
+        request = self.request
+        assert request.spec is not None  # noqa: S101  somebody asked for it
+        outputs = self.traced.predict.structured_outputs["scores"].shape[1]
+        if request.reference is not None:
+            outputs = len(request.reference)
+        with blaming(self.model.name, "traced", self.model.own):
+            return self.functions.guided_bytes(outputs, request.spec.score)
 
     def seconds(self) -> float:
         """Return the time of a batch, behind one that does not count; nothing is remembered."""

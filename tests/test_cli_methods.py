@@ -87,6 +87,7 @@ def test_layers_have_files_of_their_own_and_similarity_one(given: Path) -> None:
 REFUSED = [
     (("--contrast", "1", "-c", "1"), "--contrast 1 is the class that is explained"),
     (("--method", "finer"), "unknown method 'finer'"),
+    (("--method", ""), "unknown method ''"),
     (("--fuse", "max"), "one layer is asked for"),
     (("--method", "random", "--counterfactual"), "does not depend on the class"),
     (("--smooth", "turns"), "--smooth does not know 'turns'"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ from gradcam_cli.cam.noise import random_map
 from gradcam_cli.cam.passes import ABLATION_CAM, OCCLUSION, RECIPRO_CAM, SCORE_CAM, Passes
 from gradcam_cli.cam.targets import Target, finer, residual_softmax
 
-__all__ = ["COSTS", "METHODS", "Method", "Needs", "cam", "grad_cam"]
+__all__ = ["COSTS", "METHODS", "Method", "Needs", "cam", "grad_cam", "has_passes"]
 
 Needs = Literal[
     "activations",
@@ -302,3 +302,8 @@ METHODS: dict[str, Method] = {
         tokens="as for any grid",
     ),
 }
+
+
+def has_passes(methods: Iterable[str]) -> bool:
+    """Return whether one of the methods runs the network many times for each image."""
+    return any(METHODS[name].passes is not None for name in methods if name in METHODS)

@@ -13,6 +13,7 @@ from gradcam_cli.spelling import suggestion
 __all__ = ["check_methods"]
 
 _PREDICTED = ("predicted",)
+_LISTED = "`gradcam methods` lists them"
 
 
 def check_methods(spec: ExplainSpec) -> tuple[str, ...]:
@@ -23,9 +24,9 @@ def check_methods(spec: ExplainSpec) -> tuple[str, ...]:
     """
     for name in spec.methods:
         if name not in METHODS:
-            raise GradcamError(f"unknown method {name!r}", suggestion(name, METHODS))
+            raise GradcamError(f"unknown method {name!r}", suggestion(name, METHODS, _LISTED))
     if not spec.methods:
-        raise GradcamError("no method is named", "`gradcam methods` lists them")
+        raise GradcamError("no method is named", _LISTED)
     methods = tuple(name for name in METHODS if name in spec.methods)
     _check_signs(methods, spec)
     _check_smooth(methods, spec)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from gradcam_cli.cam.answer import LayerFacts
 from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cam.passes import Passes, occlusion_cells
-from gradcam_cli.cam.similarity import cosine_similarity
+from gradcam_cli.cam.similarity import cosine_similarity, cosine_slope
+from gradcam_cli.cam.smoothing import variations
 from gradcam_cli.cam.targets import contrast
 from gradcam_cli.explaining.found import Found
 from gradcam_cli.explaining.request import Request
@@ -77,6 +78,8 @@ def counted(request: Request, layers: Iterable[LayerFacts]) -> dict[str, int]:
             count[name] = spec.samples + 1
         elif row.needs == "pixels":
             count[name] = top.top + len(top.fixed)
+        elif spec.smooth:
+            count[name] = len(variations(spec.smooth))
     return count
 
 
@@ -207,10 +210,12 @@ def of_pixels(batch: Batch, found: dict[str, list[Found]]) -> dict[str, list[Fou
     methods = request.of_kinds("pixels")
     if not methods:
         return {}
-    size, kind = request.model.ports.size, batch.kind
-    weights = batch.weights()
+    size, weights = request.model.ports.size, batch.weights()
+    if request.reference is not None:
+        outputs = batch.functions.scores(batch.inputs).numpy()
+        weights = weights * cosine_slope(outputs, request.reference, np)[:, None]
     slopes = [
-        batch.functions.guided(batch.inputs, tf.constant(weights[:, t]), kind).numpy()
+        batch.functions.guided(batch.inputs, tf.constant(weights[:, t]), batch.kind).numpy()
         for t in range(weights.shape[1])
     ]
     pixels = Cells(*(Span(0.5, 1.0, 0.0, float(side)) for side in size))

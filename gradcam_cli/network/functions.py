@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.isolation import keras, tf
 from gradcam_cli.network.anatomy import Anatomy, FeatureMap, dissect, find_map
 from gradcam_cli.network.dense import weights_in_order
+from gradcam_cli.network.footprint import working_bytes
 from gradcam_cli.network.freeze import weights_as_constants
 from gradcam_cli.network.gradient import gradient, gradients_and_products
 from gradcam_cli.network.guided import check_rectified, guided_activations
@@ -127,14 +129,20 @@ class Functions:
 
         ``weights`` are float32 ``[n, C]``. Raises ModelError for a network without rectifiers.
         """
+        return self._batch(("guided", score), partial(self._guided, score), inputs, weights)
 
-        def function(x: Any, weights: Any) -> Any:
-            with guided_activations():
-                head = self._dissected(x).head
-            check_rectified(head.source)
-            return gradient(tf.reduce_sum(_values(head, score) * weights), x)
+    def guided_bytes(self, outputs: int, score: ScoreKind = "logit") -> int:
+        """Return the memory that ``guided`` needs for a batch: all activations of the network."""
+        shapes = (*self._ports.size, self._ports.channels), (outputs,)
+        given = [tf.TensorSpec((self.batch_size, *each), tf.float32) for each in shapes]
+        function = self._function(("guided", score), partial(self._guided, score), *given)
+        return working_bytes(function.graph)
 
-        return self._batch(("guided", score), function, inputs, weights)
+    def _guided(self, score: ScoreKind, x: Any, weights: Any) -> Any:
+        with guided_activations():
+            head = self._dissected(x).head
+        check_rectified(head.source)
+        return gradient(tf.reduce_sum(_values(head, score) * weights), x)
 
     def rest(self, inputs: Any, features: Any, layer: LayerCall, score: ScoreKind = "logit") -> Any:
         """Return the scores when a layer gives ``features`` instead of its own output.

@@ -16,6 +16,7 @@ from gradcam_cli.explainer import Explainer, traced
 from gradcam_cli.models.load import Model
 from gradcam_cli.network import footprint
 from gradcam_cli.network.footprint import working_bytes
+from gradcam_cli.spec.explain import ExplainSpec
 from gradcam_cli.spec.image import ImageSpec
 from gradcam_cli.spec.run import RunSpec
 from gradcam_cli.store.records import Record
@@ -201,3 +202,10 @@ def test_a_network_too_large_for_one_picture_is_said(
     with pytest.raises(GradcamError, match="does not fit into memory"):
         decided(model, of(4), 2)
     assert watched.sizes == [2, 1]
+
+
+@pytest.mark.parametrize("before", [0, 1], ids=["anew", "resumed"])
+def test_passes_over_one_image_fill_a_batch(model: Model, before: int) -> None:
+    asked = RunSpec(explain=ExplainSpec(methods=("ablationcam",)))
+    found = decided(model, asked, 1, before)
+    assert (found.facts.batch_size, found.passes.batch_size) == (1, USUAL)

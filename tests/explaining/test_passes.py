@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import tensorflow as tf
 
 from gradcam_cli.cam.passes import occlusion_cells
 from gradcam_cli.explaining.passes import counted
+from gradcam_cli.explaining.request import settled
+from gradcam_cli.network import footprint
 from gradcam_cli.spec.explain import ExplainSpec
 from tests import oracles_passes
 from tests.explaining.networks import (
@@ -19,6 +22,7 @@ from tests.explaining.networks import (
     explainer,
     images,
     maps,
+    model_of,
     network,
     one,
 )
@@ -89,6 +93,8 @@ def test_passes_are_counted_before_they_are_run(made: Any) -> None:
     assert told[-1] == (10 + u * v + patches, 10 + u * v + patches)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert counted(found.request, ()) != found.facts.passes
+    smooth = settled(model_of(made), asked(methods=("gradcam",), smooth=("flips", "scales")), 2)
+    assert counted(smooth, found.facts.layers) == {"gradcam": 6}
 
 
 def test_channels_that_do_nothing_are_not_run() -> None:
@@ -165,18 +171,22 @@ def test_guided_gradients_are_multiplied_with_grad_cam(made: Any) -> None:
     assert {each.method for each in alone[0].maps} == {"guidedgradcam"}
 
 
-def test_bfloat16_reaches_no_difference_of_scores(made: Any) -> None:
-    """A score in bfloat16 less those of passes in float32 would be an error, and no weight."""
-    spec = asked(methods=("ablationcam",), precision="bfloat16")
-    answers = explainer(made, spec)(images())
-    for row, A in enumerate(activations(made, "last", images()).numpy()):
-        expected = oracles_passes.ablation_cam(A, rest(made, 2))
-        close(maps(answers, "ablationcam", 2)[row], expected)
-
-
 @tf.custom_gradient  # type: ignore[untyped-decorator]
 def guided_relu(x: Any) -> Any:
     return tf.nn.relu(x), lambda slope: tf.where(x > 0, tf.nn.relu(slope), 0.0)
+
+
+@pytest.mark.parametrize(("method", "fits"), [("gradcam", True), ("guidedbackprop", False)])
+def test_all_activations_of_guided_gradients_have_to_fit(
+    made: Any, method: str, fits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The widest layer and its ReLU fit, twice and a little, but not the others beside them."""
+    found = explainer(made, asked(methods=(method,)), 50)
+    widest = 50 * 4 * math.prod(SIZE) * (4 + 4)
+    (tmp_path / "meminfo").write_text(f"MemAvailable: {3 * widest // 1024} kB\n", encoding="ascii")
+    monkeypatch.setattr(footprint, "_MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(footprint, "_CGROUP", tmp_path)
+    assert found.fits() == fits
 
 
 def test_guided_gradients_are_of_the_similarity() -> None:

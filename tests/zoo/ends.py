@@ -31,7 +31,9 @@ def two_sided() -> Built:
     network({"photo": np.zeros((1, 12, 12, 3), np.float32), "table": TABLE[None]})
 
     def head(A: Tensor, x: Tensor) -> Tensor:
-        return network.kinds(tf.concat([network.pool(A), tf.tile(TABLE[None], (x.shape[0], 1))], -1))
+        return network.kinds(
+            tf.concat([network.pool(A), tf.tile(TABLE[None], (x.shape[0], 1))], -1)
+        )
 
     return Built(shaken(network), lambda x: network.conv(x / 255.0), head)
 
