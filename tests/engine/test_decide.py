@@ -208,4 +208,4 @@ def test_a_network_too_large_for_one_picture_is_said(
 def test_passes_over_one_image_fill_a_batch(model: Model, before: int) -> None:
     asked = RunSpec(explain=ExplainSpec(methods=("ablationcam",)))
     found = decided(model, asked, 1, before)
-    assert (found.facts.batch_size, found.passes.batch_size) == (1, USUAL)
+    assert (found.facts.batch_size, found.functions.passes) == (1, USUAL)
