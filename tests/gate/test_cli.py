@@ -260,6 +260,24 @@ def test_places_that_cannot_be_written(work: Path) -> None:
     assert (work / "file.txt").read_text(encoding="utf-8") == "mine"
 
 
+def test_no_file_of_another_kind_is_replaced(work: Path) -> None:
+    (work / "notes.md").write_text("mine", encoding="utf-8")
+    (work / "null").symlink_to(os.devnull)
+    before = {each: each.read_bytes() for each in work.rglob("*") if each.is_file()}
+    for option in ("-o", "--junit", "--summary"):
+        for name in ("gate/baseline.json", "in/001.jpg", "notes.md"):
+            said = refusal("check", "gate/baseline.json", option, name).message
+            assert said == f"{name} is there already, and is not of this kind"
+        assert "regular" in refusal("check", "gate/baseline.json", option, "null").message
+    twice = refusal("check", "gate/baseline.json", "-o", "a", "--junit", "in/../a")
+    assert "named twice" in twice.message
+    assert "regular" in refusal("baseline", "in", "-m", "x", "-o", "null").message
+    assert {each: each.read_bytes() for each in work.rglob("*") if each.is_file()} == before
+    files = ("-o", "out/c.json", "--junit", "out/j.xml", "--summary", "out/s.md", "-q")
+    for _ in range(2):
+        assert called("check", "gate/baseline.json", *files) == 0
+
+
 def test_pictures_that_fail_are_named(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (work / "in" / "001.jpg").write_bytes(b"no picture")
     words = ("-m", "tiny.keras", "-o", "b.json", "-q")
