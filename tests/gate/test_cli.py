@@ -137,6 +137,19 @@ def test_the_pictures_may_lie_elsewhere(work: Path) -> None:
     assert "nothing could be compared" in refusal("check", "gate/baseline.json").message
 
 
+def test_copies_and_shards_of_pictures_that_lie_elsewhere(work: Path) -> None:
+    shutil.copy(work / "in" / "001.jpg", work / "in" / "copy.jpg")
+    words = ("-m", "tiny.keras", "--labels", "labels.txt", "-c", "top2", "-q", "-o", "b.json")
+    assert called("baseline", "in", *words) == 0
+    shutil.move(work / "in", work / "moved")
+    for part in ("1/2", "2/2"):
+        assert called("check", "b.json", "moved", "-q", "--shard", part) == 0
+    (work / "moved" / "copy.jpg").unlink()
+    assert called("check", "b.json", "moved", "-q") == 0
+    (work / "moved" / "002.jpg").unlink()
+    assert called("check", "b.json", "moved", "-q") == 1
+
+
 def test_missing_and_new_pictures(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_pictures(work / "in", 6)
     (work / "in" / "000.jpg").unlink()
