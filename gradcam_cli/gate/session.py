@@ -170,7 +170,7 @@ class Checking:
         def sink(prepared: Prepared, answer: Answer) -> Sunk:
             start = time.perf_counter()
             now = maker(prepared, answer)
-            before = known.get(now.picture) or by_content.get(now.sha256, [None])[0]
+            before = known.get(now.picture) or next(iter(by_content.get(now.sha256, ())), None)
             picture = prepared.source.source
             if before is None:
                 case = _but(Case(picture, "new", (_NEW,), now=now), self.gate.allow_new)
