@@ -15,6 +15,7 @@ import typer
 from gradcam_cli.commands import say
 from gradcam_cli.commands.interrupts import Stop, heeding, stopping
 from gradcam_cli.errors import ExitCode, GradcamError
+from gradcam_cli.regular import open_regular
 from gradcam_cli.spec.setting import setting
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ __all__ = [
 ]
 
 _PANEL = "What is written"
+_MARKS = (b'{\n "baseline": "', b'<testsuites name="gradcam"', b"## gradcam ")
+"""What results, JUnit XML and summaries of ours have in their first bytes."""
+_START = 200
+_OTHER = "choose another file"
 _SHOWN = 50
 """Rows of the table for people; files have them all."""
 
@@ -70,10 +75,30 @@ class ResultOptions:
     )
 
     def check(self) -> None:
-        """Raise GradcamError for a file that cannot be written, before the work begins."""
-        for path in (self.output_file, self.junit, self.summary):
-            if path is not None:
-                check_target(path)
+        """Raise GradcamError for a file that may not be written, before the work begins."""
+        taken: set[str] = set()
+        for path, mark in zip((self.output_file, self.junit, self.summary), _MARKS, strict=True):
+            if path is None:
+                continue
+            real = os.path.realpath(path)
+            if real in taken:
+                raise GradcamError(f"{path} is named twice", "name a file for each")
+            taken.add(real)
+            check_target(path)
+            _check_ours(path, mark)
+
+
+def _check_ours(path: Path, mark: bytes) -> None:
+    """Raise GradcamError where a file lies that is not one of ours, which begin with ``mark``."""
+    if not os.path.lexists(path):
+        return
+    try:
+        with open_regular(path) as file:
+            start = file.read(_START)
+    except OSError as error:
+        raise GradcamError(f"{path} cannot be replaced: {error.strerror}", _OTHER) from None
+    if start and mark not in start:
+        raise GradcamError(f"{path} is there already, and is not of this kind", _OTHER)
 
 
 def check_target(path: Path) -> None:
@@ -82,6 +107,8 @@ def check_target(path: Path) -> None:
 
     if path.is_dir():
         raise GradcamError(f"{path} is a folder, not a file", "name a file in it")
+    if path.exists() and not path.is_file():  # renaming would put a file in a device's place
+        raise GradcamError(f"{path} is not a regular file", _OTHER)
     probe = part_of(path.parent)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -126,12 +126,21 @@ class Auditor:
         return found
 
     def remember(self, entry: Entry, source: Found) -> None:
-        """Remember where the heat of an entry's maps lies; entries come in the list's order."""
+        """Remember where the heat of an entry's classes lies; entries come in the list's order.
+
+        Several maps of one class, by other methods or at other layers, count as their mean: they
+        are one image, and chance is about images.
+        """
+        by_class: dict[int, list[Map]] = {}
+        names = {}
         for item in entry.maps:
             heat = _heat(item, _COARSE)
-            if heat is None:
-                continue
-            known = self._classes.setdefault(item.index, _Heats(item.name))
+            if heat is not None:
+                by_class.setdefault(item.index, []).append(heat)
+                names[item.index] = item.name
+        for index, heats in by_class.items():
+            heat = np.asarray(np.mean(heats, axis=0))
+            known = self._classes.setdefault(index, _Heats(names[index]))
             known.count += 1
             known.total += heat
             if len(known.heats) < _MOST:
@@ -146,7 +155,8 @@ class Auditor:
     def _place(self, index: int, known: _Heats) -> Place:
         heats = np.stack(known.heats)
         mean = known.total / known.count
-        hot = mean >= np.sort(mean, axis=None)[-max(1, round(mean.size * _HOT))]
+        hot = np.zeros(mean.shape, bool)  # a tenth, also where cells are equally hot
+        hot.flat[np.argsort(-mean, axis=None, kind="stable")[: round(mean.size * _HOT)]] = True
         shares = np.minimum(heats[:, hot].sum(axis=1), 1)
         share = float(mean[hot].sum())
         sameness = chance = measured = None

@@ -203,7 +203,7 @@ class Judge:
             reasons += _emptiness(name, one, other)
             likeness, resampled = _likeness(one, other, now)
             numbers += self._numbers(index, likeness)
-            if likeness is None and not (one.empty and other.empty):
+            if likeness is None:
                 reasons.append((_FAR, f"the map of {name} cannot be compared: not finite"))
         where = f"{name}: " if len(now.maps) > 1 else ""
         passed = [number for number in numbers if number.beyond > 1]

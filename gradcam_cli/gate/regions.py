@@ -37,6 +37,8 @@ _UNLIKE = 0.02
 _MASKS = (".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 _ENDINGS = (".xml", ".json", *_MASKS)
 _MOST_FILES = 1_000_000
+_MOST_PIXELS = 1e9
+"""Of a side, and of a coordinate: what is larger is a mistake, or meant to do harm."""
 _HINT = "Pascal VOC XML, COCO JSON, labelme JSON and mask images are read"
 
 
@@ -58,7 +60,7 @@ class _CocoImage(msgspec.Struct):
 class _CocoAnnotation(msgspec.Struct):
     image_id: int
     bbox: list[float] = []
-    segmentation: Any = None
+    segmentation: list[list[float]] | dict[str, Any] | None = None
 
 
 class _Coco(msgspec.Struct):
@@ -174,9 +176,9 @@ def _mask(path: Path, size: tuple[int, int], cells: int) -> Mask:
         raise GradcamError(f"--regions: {path}: {error.message}", error.hint or _HINT) from None
     inside = pixels.any(axis=2).astype(np.float64)
     _check_size((inside.shape[0], inside.shape[1]), size, str(path))
-    larger = max(cells, -(-max(inside.shape) // cells) * cells)
     if min(inside.shape) < cells:
-        inside = np.asarray(cv2.resize(inside, (larger, larger), interpolation=cv2.INTER_NEAREST))
+        high, wide = (-(-side // cells) * cells for side in inside.shape)
+        inside = np.asarray(cv2.resize(inside, (wide, high), interpolation=cv2.INTER_NEAREST))
     small = cv2.resize(inside, (cells, cells), interpolation=cv2.INTER_AREA)
     return np.asarray(np.clip(small, 0, 1))
 
@@ -260,9 +262,8 @@ def _read_coco(path: Path) -> dict[str, _Drawn]:
 def _coco_polygons(item: _CocoAnnotation) -> Iterable[Polygon]:
     if isinstance(item.segmentation, dict):
         raise ValueError("a region is a run-length mask: export polygons, boxes or mask images")
-    flat = [list(map(float, each)) for each in item.segmentation or []]
-    if flat:
-        return [list(zip(each[::2], each[1::2], strict=True)) for each in flat]
+    if item.segmentation:
+        return [list(zip(each[::2], each[1::2], strict=True)) for each in item.segmentation]
     x, y, w, h = item.bbox
     return [_box(x, y, x + w, y + h)]
 
@@ -273,8 +274,12 @@ def _box(x0: float, y0: float, x1: float, y1: float) -> Polygon:
 
 def _checked(drawn: _Drawn, path: Path, kind: str) -> _Drawn:
     values = [*drawn.size, *(value for each in drawn.polygons for point in each for value in point)]
-    if not np.isfinite(np.array(values)).all():
-        raise _unread(path, kind, "a coordinate is not a number")
+    if not (np.abs(np.array(values)) <= _MOST_PIXELS).all():
+        raise _unread(path, kind, "a coordinate is not a number of pixels")
+    if not min(drawn.size) >= 1:
+        raise _unread(path, kind, "it states no size of the image")
+    if not all(map(len, drawn.polygons)):
+        raise _unread(path, kind, "a polygon has no corner")
     return drawn
 
 

@@ -5,10 +5,11 @@ The sinks of ``gradcam baseline``, ``check`` and ``audit`` meet the stream here.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
@@ -29,6 +30,7 @@ from gradcam_cli.gate.recorder import EntryMaker, changes, head_of
 from gradcam_cli.gate.result import Result
 from gradcam_cli.models.load import Model
 from gradcam_cli.models.load import load as load_model
+from gradcam_cli.regular import pieces
 from gradcam_cli.sources.find import Found
 from gradcam_cli.spec.gate import AuditSpec, GateSpec
 from gradcam_cli.spec.run import RunSpec
@@ -160,13 +162,15 @@ class Checking:
         """
         stop, known = stop or Event(), self.baseline.entries
         maker = EntryMaker(explainer.model.labels, self.spec.images.top_k, self.folder)
-        by_content = {entry.sha256: entry for entry in known.values()}
-        seen = {to_folder(found.path, self.folder) for found in self.every}
+        by_content: dict[str, list[Entry]] = {}
+        for entry in known.values():
+            by_content.setdefault(entry.sha256, []).append(entry)
+        seen = self._named(by_content)
 
         def sink(prepared: Prepared, answer: Answer) -> Sunk:
             start = time.perf_counter()
             now = maker(prepared, answer)
-            before = known.get(now.picture) or by_content.get(now.sha256)
+            before = known.get(now.picture) or next(iter(by_content.get(now.sha256, ())), None)
             picture = prepared.source.source
             if before is None:
                 case = _but(Case(picture, "new", (_NEW,), now=now), self.gate.allow_new)
@@ -180,8 +184,8 @@ class Checking:
                 yield self._unusable(outcome)
                 continue
             case, source = outcome
-            if case.before is not None:
-                seen.add(case.before.picture)
+            if case.now is not None:
+                seen |= _those(case.now, known, by_content)
             if self._auditor is not None and case.now is not None:
                 self._auditor.remember(case.now, source)
             yield case
@@ -207,6 +211,23 @@ class Checking:
             limits=limits,
         )
 
+    def _named(self, by_content: Mapping[str, list[Entry]]) -> set[str]:
+        """Return the entries of all images that the user named, looked at or not.
+
+        Those that lie elsewhere and are not looked at (``--shard``) are known by their content.
+        """
+        seen = {to_folder(found.path, self.folder) for found in self.every}
+        looked_at = {found.source for found in self.found}
+        for found in self.every:
+            name = to_folder(found.path, self.folder)
+            if found.source not in looked_at and name not in self.baseline.entries:
+                content = hashlib.sha256()
+                with suppress(OSError):  # what cannot be read is not looked at either
+                    for piece in pieces(found.path):
+                        content.update(piece)
+                seen |= {entry.picture for entry in by_content.get(content.hexdigest(), ())}
+        return seen
+
     def _unusable(self, outcome: Failed) -> Case:
         name = to_folder(outcome.source.path, self.folder)
         known = name in self.baseline.entries
@@ -218,6 +239,15 @@ class Checking:
         picture = str(from_folder(name, self.folder))
         before = self.baseline.entries[name]
         return _but(Case(picture, "missing", (_GONE,), before=before), self.gate.allow_missing)
+
+
+def _those(
+    now: Entry, known: Mapping[str, Entry], by_content: Mapping[str, list[Entry]]
+) -> set[str]:
+    """Return the entries that an image stands for: that of its path, or all of its content."""
+    if now.picture in known:
+        return {now.picture}
+    return {entry.picture for entry in by_content.get(now.sha256, ())}
 
 
 def _plain(group: GateSpec | AuditSpec) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from gradcam_cli.store.records import ExplanationRecord, Record
 
 @dataclass(slots=True)
 class Others:
-    """The records of the other run, found by a picture's path or, where those differ, its content.
+    """The records of the other run, found by a picture's path and content.
 
+    Another path with the same content is the same picture sooner than another content at its path.
     ``left`` are those that no picture was found for.
     """
 
@@ -31,7 +32,9 @@ class Others:
 
     def find(self, record: Record) -> Record | None:
         """Return the other run's record of the same picture."""
-        other = self._by_source.get(record.source) or self._by_content.get(record.sha256)
+        other = self._by_source.get(record.source)
+        if other is None or other.sha256 != record.sha256:
+            other = self._by_content.get(record.sha256) or other
         if other is not None:
             self._found.add(other.source)
         return other
@@ -47,8 +50,13 @@ def counterpart(
 ) -> ExplanationRecord | None:
     """Return the other run's map to hold a map against: of the same class, or else its first.
 
-    Empty maps have nothing to be held against.
+    Of several of a class it is the one by the same method at the same layer, if there is one, or by
+    the same method. Empty maps have nothing to be held against.
     """
     filled = [other for other in others if not other.empty]
-    same = (other for other in filled if (other.index, other.name) == (item.index, item.name))
-    return next(same, filled[0] if filled else None)
+    same = [other for other in filled if (other.index, other.name) == (item.index, item.name)]
+
+    def unlike(other: ExplanationRecord) -> tuple[bool, bool]:
+        return other.method != item.method, other.layer != item.layer
+
+    return min(same, key=unlike) if same else next(iter(filled), None)

@@ -32,10 +32,11 @@ def read_settings(folder: Path) -> RunFile | None:
 def command_line(run: RunFile, sources: Iterable[str]) -> str:
     """Return the command that such a run is made with, quoted for a shell.
 
-    ``sources`` are the pictures: the folder that has them all stands for them. Only what differs
+    ``sources`` are the pictures: the folder that has them all stands for several. Only what differs
     from its default is said. Files are known by their content alone: those stand as they are.
     """
-    words = ["gradcam", "run", _common(sources)]
+    common = _common(sources)
+    words = ["gradcam", "run", f"./{common}" if common.startswith("-") else common]
     for kind in _KINDS:
         defaults = kind()
         for name, known in settings(kind).items():
@@ -99,6 +100,9 @@ def _typed(value: object) -> str:
 
 
 def _common(sources: Iterable[str]) -> str:
+    sources = list(sources)
+    if len(sources) == 1:
+        return sources[0]
     parents = sorted({os.path.dirname(source) or "." for source in sources})  # noqa: PTH120
     if not parents:
         return "SOURCES"

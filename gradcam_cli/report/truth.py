@@ -179,7 +179,7 @@ class Verdicts:
         """Return, for each label, the numbers of the classes that it may mean."""
         spellings: dict[str, list[int]] = {}
         for number, (index, identity, name) in enumerate(classes):
-            for spelling in {_spelt(name), _spelt(identity), str(index)}:
+            for spelling in _spellings(index, identity, name):
                 spellings.setdefault(spelling, []).append(number)
         return [spellings.get(_spelt(label), []) for label in self.labels]
 
@@ -203,7 +203,16 @@ def _is(item: Prediction, spelt: str) -> bool:
 
 
 def _is_class(index: int, identity: str, name: str, spelt: str) -> bool:
-    return spelt in (_spelt(name), _spelt(identity), str(index))
+    return spelt in _spellings(index, identity, name)
+
+
+def _spellings(index: int, identity: str, name: str) -> set[str]:
+    """Return what a class is called: its index only where names are no numbers themselves.
+
+    Folders 1, 2 and 10 are the classes 0, 2 and 1, as they are sorted for training.
+    """
+    called = {_spelt(name), _spelt(identity)} - {""}
+    return called if _spelt(name).isdecimal() else {*called, str(index)}
 
 
 def _spelt(text: str) -> str:

@@ -101,6 +101,24 @@ def test_limits_by_class() -> None:
     assert Auditor(spec, LABELS, 4, [])(empty, Found(Path("a.jpg"), "a.jpg")) == [()]
 
 
+def test_maps_of_one_image_are_no_images_of_their_own() -> None:
+    auditor, raw = Auditor(AuditSpec(), LABELS, 4, []), np.zeros((16, 16), np.float32)
+    raw[2, 2] = 1
+    several = [class_map(0, raw, method=name) for name in ("gradcam", "cam", "layercam")]
+    for number in range(3):
+        auditor.remember(entry(*several), Found(Path(f"{number}.jpg"), f"{number}.jpg"))
+    (place,) = auditor.places()
+    assert place.pictures == 3
+    assert place.chance is None, "three images are too few, however many maps they have"
+    assert [name for name, _ in place.ranked] == ["0.jpg", "1.jpg", "2.jpg"]
+
+
+def test_even_heat_has_a_tenth_of_it_in_a_tenth() -> None:
+    auditor = Auditor(AuditSpec(), LABELS, 4, [])
+    auditor.remember(entry(class_map(0, np.ones((4, 4), np.float32))), Found(Path("a"), "a"))
+    assert auditor.places()[0].share == pytest.approx(0.1, abs=1 / 256)
+
+
 def test_limits_need_regions() -> None:
     with pytest.raises(GradcamError, match="--min-inside-heat needs regions"):
         AuditSpec(min_inside_heat=("0.5",))

@@ -152,6 +152,19 @@ def test_the_pictures_may_lie_elsewhere(work: Path) -> None:
     assert "nothing could be compared" in refusal("check", "gate/baseline.json").message
 
 
+def test_copies_and_shards_of_pictures_that_lie_elsewhere(work: Path) -> None:
+    shutil.copy(work / "in" / "001.jpg", work / "in" / "copy.jpg")
+    words = ("-m", "tiny.keras", "--labels", "labels.txt", "-c", "top2", "-q", "-o", "b.json")
+    assert called("baseline", "in", *words) == 0
+    shutil.move(work / "in", work / "moved")
+    for part in ("1/2", "2/2"):
+        assert called("check", "b.json", "moved", "-q", "--shard", part) == 0
+    (work / "moved" / "copy.jpg").unlink()
+    assert called("check", "b.json", "moved", "-q") == 0
+    (work / "moved" / "002.jpg").unlink()
+    assert called("check", "b.json", "moved", "-q") == 1
+
+
 def test_missing_and_new_pictures(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_pictures(work / "in", 6)
     (work / "in" / "000.jpg").unlink()
@@ -272,6 +285,24 @@ def test_places_that_cannot_be_written(work: Path) -> None:
     inside = refusal("check", "gate/baseline.json", "in", "--diff-dir", "in/diffs")
     assert "lies inside the source folder" in inside.message
     assert (work / "file.txt").read_text(encoding="utf-8") == "mine"
+
+
+def test_no_file_of_another_kind_is_replaced(work: Path) -> None:
+    (work / "notes.md").write_text("mine", encoding="utf-8")
+    (work / "null").symlink_to(os.devnull)
+    before = {each: each.read_bytes() for each in work.rglob("*") if each.is_file()}
+    for option in ("-o", "--junit", "--summary"):
+        for name in ("gate/baseline.json", "in/001.jpg", "notes.md"):
+            said = refusal("check", "gate/baseline.json", option, name).message
+            assert said == f"{name} is there already, and is not of this kind"
+        assert "regular" in refusal("check", "gate/baseline.json", option, "null").message
+    twice = refusal("check", "gate/baseline.json", "-o", "a", "--junit", "in/../a")
+    assert "named twice" in twice.message
+    assert "regular" in refusal("baseline", "in", "-m", "x", "-o", "null").message
+    assert {each: each.read_bytes() for each in work.rglob("*") if each.is_file()} == before
+    files = ("-o", "out/c.json", "--junit", "out/j.xml", "--summary", "out/s.md", "-q")
+    for _ in range(2):
+        assert called("check", "gate/baseline.json", *files) == 0
 
 
 def test_pictures_that_fail_are_named(work: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -111,7 +111,9 @@ def test_maps_that_are_not_finite() -> None:
     broken = class_map(raw=np.full((7, 7), np.nan, np.float32), empty="not finite")
     assert judged(entry(), entry(broken)).status == "changed"
     assert judged(entry(broken), entry()).status == "changed"
-    assert judged(entry(broken), entry(broken)).status == "same"
+    both = judged(entry(broken), entry(broken))
+    assert both.status == "changed", "what cannot be compared never passes"
+    assert both.reasons == ("the map of cat cannot be compared: not finite",)
 
 
 def test_a_picture_that_is_another_one() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -169,11 +170,23 @@ FOREIGN = """<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a SYSTEM "file:///etc/pa
             json.dumps({**LABELME, "shapes": [{"points": [[1, 2]], "shape_type": "point"}]}),
         ),
         ("a.json", json.dumps({**LABELME, "shapes": [{"points": [["x", 2]]}]})),
+        ("a.json", json.dumps({**LABELME, "imageWidth": 4e-300, "imageHeight": 3e-300})),
+        (
+            "a.json",
+            json.dumps({**LABELME, "shapes": [{"points": [[1e308, 0], [-1e308, 9], [0, 5]]}]}),
+        ),
         ("coco.json", json.dumps({**COCO, "annotations": [{"image_id": 9}]})),
         ("coco.json", json.dumps({**COCO, "annotations": [{"image_id": 7}]})),
         (
             "coco.json",
             json.dumps({**COCO, "annotations": [{"image_id": 7, "segmentation": {"counts": "a"}}]}),
+        ),
+        *(
+            (
+                "coco.json",
+                json.dumps({**COCO, "annotations": [{"image_id": 7, "segmentation": it}]}),
+            )
+            for it in (5, [5], [[None]], [[]], [[1, 2, 3]])
         ),
         ("coco.json", json.dumps({"images": [], "annotations": {}})),
         ("other.json", json.dumps({"images": []})),
@@ -187,3 +200,12 @@ def test_what_cannot_be_used_is_one_sentence(name: str, text: str, tmp_path: Pat
         Regions(tmp_path, [IMAGE])(IMAGE, SIZE, 100)
     assert "\n" not in caught.value.message
     assert caught.value.hint
+
+
+def test_a_mask_of_a_very_long_image_takes_no_memory(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.tile(np.uint8([0, 255]), (1, 3000)))
+    tracemalloc.start()
+    mask = read_regions(tmp_path / "a.png", (1, 6000), 100)
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()
+    assert mask == pytest.approx(np.full((100, 100), 0.5))

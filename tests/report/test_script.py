@@ -274,3 +274,10 @@ def test_two_runs_come_furthest_apart_first(
         assert cells[:8] == [205, 0, 0, 255, *blue]
         assert cells[8:10] == [faint, faint]
         assert cells[12:] == white
+        taken = page.evaluate("""() => {
+            const made = (number) => Object.assign(Array(11).fill(null), { 0: 0, 10: number });
+            const [one, two] = ["a", "b"].map((name) => DATA.makers.push([name, "l"]) - 1);
+            const record = Object.assign([], { 10: [[], [made(one), made(two)]] });
+            return [one, two, 0].map((number) => counterpart(record, made(number))[10] - one);
+        }""")
+        assert taken == [0, 1, 0], "a map stands beside the other run's by the same method"

@@ -43,7 +43,8 @@ def ran(**more: Any) -> RunFile:
 
 
 def test_defaults_are_not_said() -> None:
-    assert command_line(ran(), ["photos/a.jpg"]) == "gradcam run photos"
+    assert command_line(ran(), ["photos/a.jpg", "photos/b.jpg"]) == "gradcam run photos"
+    assert command_line(ran(), ["photos/a.jpg"]) == "gradcam run photos/a.jpg"
 
 
 def test_what_was_asked_can_be_copied_into_a_shell() -> None:
@@ -81,6 +82,11 @@ def test_hostile_settings_stay_words(text: str) -> None:
     words = shlex.split(line)
     assert words[:2] == ["gradcam", "run"]
     assert words[3::2] == ["--model", "--class"]
+
+
+@pytest.mark.parametrize("sources", [["--seed=1/a.jpg", "--seed=1/b.jpg"], ["--seed=1"]])
+def test_no_picture_is_an_option(sources: list[str]) -> None:
+    assert command_line(ran(), sources) == "gradcam run ./--seed=1"
 
 
 @pytest.mark.parametrize("sources", [[], ["/a/b.jpg", "c.jpg"]])

@@ -60,6 +60,15 @@ def test_a_name_that_two_classes_have_is_right_for_either() -> None:
     assert verdicts.classes_of([bird, machine]) == [[0, 1]]
 
 
+def test_classes_named_by_numbers_are_meant_by_their_names() -> None:
+    verdicts, one, ten, two = Verdicts(), (0, "", "1"), (1, "", "10"), (2, "", "2")
+    for label, shown, right in (("1", one, True), ("1", ten, False), ("2", two, True)):
+        judged = verdicts.add(predicted("a", shown), label)
+        assert judged is not None
+        assert judged.right is right
+    assert verdicts.classes_of([one, ten, two]) == [[0], [2]]
+
+
 def test_pictures_without_a_truth_or_a_prediction_do_not_count() -> None:
     verdicts = Verdicts()
     assert verdicts.add(predicted("a", CAT), "") is None

@@ -147,10 +147,15 @@ function wipe(within, record) {
   return slider;
 }
 
-// The other run's map to look at beside one: of the same class, or else its first.
+// The other run's map to look at beside one: of the same class by the same method, or else of that
+// class, or else its first.
 function counterpart(record, map) {
   const theirs = (other(record) || [])[1] || [];
-  return theirs.find((each) => map && each[0] === map[0]) || theirs[0] || null;
+  const same = theirs.filter((each) => map && each[0] === map[0]);
+  const method = (each) => (DATA.makers[maker(each)] || [])[0];
+  return (
+    same.find((each) => maker(each) === maker(map)) || same.find((each) => method(each) === method(map)) || same[0] || theirs[0] || null
+  );
 }
 
 function pair(record, map) {
