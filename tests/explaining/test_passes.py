@@ -166,12 +166,13 @@ def test_guided_gradients_are_multiplied_with_grad_cam(made: Any) -> None:
 
 
 def test_bfloat16_reaches_no_difference_of_scores(made: Any) -> None:
-    """A score in bfloat16 less those of passes in float32 would be an error, and no weight."""
+    """A score in one precision less those of passes in another would be an error, and no weight."""
     spec = asked(methods=("ablationcam",), precision="bfloat16")
     answers = explainer(made, spec)(images())
     for row, A in enumerate(activations(made, "last", images()).numpy()):
         expected = oracles_passes.ablation_cam(A, rest(made, 2))
-        close(maps(answers, "ablationcam", 2)[row], expected)
+        found = maps(answers, "ablationcam", 2)[row]
+        np.testing.assert_allclose(found, expected, atol=2e-2 * np.abs(expected).max())
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]
