@@ -192,9 +192,11 @@ class Costs:
         if method in PASSES:
             faster = self.times_faster(method)
             first = _faster({**rounds[0], OURS: self.first[method]})
+            if math.isnan(faster):
+                return f"| {method} | {text} | | |"
             verdict = f"{faster:.2f} x faster, {first:.2f} with tracing"
             return f"| {method} | {text} | {verdict} | {_met(faster >= LEAST)} |"
-        if method not in (*GRADIENT, FOUR):
+        if method not in (*GRADIENT, FOUR) or "gradcam" not in self.further:
             return f"| {method} | {text} | | |"
         share, most = self.over_grad_cam(method), MOST_OF_FOUR if method == FOUR else MOST
         return f"| {method} | {text} | {share:.3f} x Grad-CAM | {_met(share <= most)} |"

@@ -171,6 +171,16 @@ def test_guided_gradients_are_multiplied_with_grad_cam(made: Any) -> None:
     assert {each.method for each in alone[0].maps} == {"guidedgradcam"}
 
 
+def test_bfloat16_reaches_no_difference_of_scores(made: Any) -> None:
+    """A score in one precision less those of passes in another would be an error, and no weight."""
+    spec = asked(methods=("ablationcam",), precision="bfloat16")
+    answers = explainer(made, spec)(images())
+    for row, A in enumerate(activations(made, "last", images()).numpy()):
+        expected = oracles_passes.ablation_cam(A, rest(made, 2))
+        found = maps(answers, "ablationcam", 2)[row]
+        np.testing.assert_allclose(found, expected, atol=2e-2 * np.abs(expected).max())
+
+
 @tf.custom_gradient  # type: ignore[untyped-decorator]
 def guided_relu(x: Any) -> Any:
     return tf.nn.relu(x), lambda slope: tf.where(x > 0, tf.nn.relu(slope), 0.0)

@@ -29,6 +29,9 @@ LABELME: dict[str, Any] = {
     "imageHeight": 300,
     "shapes": [{"label": "cat", "shape_type": "rectangle", "points": [[100, 60], [300, 240]]}],
 }
+STRANGE: list[Any] = [5, [5], [[None]], [[]], [[1, 2, 3]]]
+"""What a COCO file may have for a polygon, and is none."""
+
 COCO: dict[str, Any] = {
     "images": [{"id": 7, "file_name": "a.jpg", "width": 400, "height": 300}],
     "annotations": [{"id": 1, "image_id": 7, "category_id": 1, "bbox": [100, 60, 200, 180]}],
@@ -186,7 +189,7 @@ FOREIGN = """<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a SYSTEM "file:///etc/pa
                 "coco.json",
                 json.dumps({**COCO, "annotations": [{"image_id": 7, "segmentation": it}]}),
             )
-            for it in (5, [5], [[None]], [[]], [[1, 2, 3]])
+            for it in STRANGE
         ),
         ("coco.json", json.dumps({"images": [], "annotations": {}})),
         ("other.json", json.dumps({"images": []})),
@@ -203,7 +206,7 @@ def test_what_cannot_be_used_is_one_sentence(name: str, text: str, tmp_path: Pat
 
 
 def test_a_mask_of_a_very_long_image_takes_no_memory(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "a.png"), np.tile(np.uint8([0, 255]), (1, 3000)))
+    cv2.imwrite(str(tmp_path / "a.png"), np.tile(np.array([0, 255], np.uint8), (1, 3000)))
     tracemalloc.start()
     mask = read_regions(tmp_path / "a.png", (1, 6000), 100)
     assert tracemalloc.get_traced_memory()[1] < 50e6
