@@ -16,8 +16,6 @@ __all__ = [
     "FINER_STRENGTH",
     "Target",
     "contrast",
-    "cosine_similarity",
-    "counterfactual",
     "finer",
     "residual_softmax",
     "target_class",
@@ -36,14 +34,6 @@ FINER_STRENGTH = 0.6
 def target_class(hot: Any, logits: Any, xp: Any) -> Any:  # noqa: ARG001
     """Return ``hot``: the score is the target class's own."""
     return hot
-
-
-def counterfactual(hot: Any, logits: Any, xp: Any) -> Any:  # noqa: ARG001
-    """Return ``-hot``: the map shows what speaks against the target class.
-
-    Selvaraju et al. 2017, Grad-CAM, section 3.3: the gradient negated.
-    """
-    return -hot
 
 
 def contrast(other: int) -> Target:
@@ -95,16 +85,3 @@ def residual_softmax(weights: Any, logits: Any, xp: Any) -> Any:
     peak = xp.max(logits, axis=1, keepdims=True)
     total = peak + xp.log(xp.sum(xp.exp(logits - peak), axis=1, keepdims=True))
     return xp.sum(weights * (2 * logits - total), axis=1)
-
-
-def cosine_similarity(embedding: Any, reference: Any, xp: Any) -> Any:
-    """Return the cosine between each image's embedding and a reference, float ``[N]`` in -1..1.
-
-    ``embedding``: float ``[N, D]``; ``reference``: float ``[D]`` or ``[N, D]``. Zero where either
-    is a vector of zeros.
-    """
-    squares = xp.sum(embedding * embedding, axis=1), xp.sum(reference * reference, axis=-1)
-    there = xp.logical_and(squares[0] > 0, squares[1] > 0)
-    lengths = [xp.sqrt(xp.where(there, square, 1.0)) for square in squares]
-    cosine = xp.sum(embedding * reference, axis=1) / (lengths[0] * lengths[1])
-    return xp.where(there, cosine, 0.0)
