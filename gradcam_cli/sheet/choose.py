@@ -22,7 +22,10 @@ Class = tuple[int, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A map that is shown: its class, and what it is drawn from: files, or the record's heat."""
+    """A map that is shown: its class, and what it is drawn from: files, or the record's heat.
+
+    ``sha256`` is of the image that was explained.
+    """
 
     source: str
     shown: Class
@@ -32,6 +35,7 @@ class Shown:
     overlay: str
     array: str
     heat: str = ""
+    sha256: str = ""
 
     @property
     def name(self) -> str:
@@ -98,7 +102,7 @@ def chosen(records: Iterable[Record], choice: Choice) -> list[Shown]:
             wanted = item.index in choice.classes if choice.classes is not None else not taken
             if wanted and item.index not in taken and _fits(item, choice):
                 taken.add(item.index)
-                found.append(_shown(record.source, item))
+                found.append(_shown(record, item))
     return found
 
 
@@ -106,9 +110,9 @@ def _fits(item: ExplanationRecord, choice: Choice) -> bool:
     return choice.method in ("", item.method) and choice.layer in ("", item.layer)
 
 
-def _shown(source: str, item: ExplanationRecord) -> Shown:
+def _shown(record: Record, item: ExplanationRecord) -> Shown:
     return Shown(
-        source,
+        record.source,
         (item.index, item.id, item.name),
         item.probability,
         item.score,
@@ -116,6 +120,7 @@ def _shown(source: str, item: ExplanationRecord) -> Shown:
         _inside(item.files.get("overlay", "")),
         _inside(item.files.get("array", "")),
         item.heat,
+        record.sha256,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -43,11 +44,15 @@ def check_file(path: Path) -> None:
             f"{path.name} is not a kind of sheet", "-o sheet.png, sheet.pdf or sheet.svg"
         )
     for each in (path, _numbered(path, 1)):
-        if each.exists() and not _ours(each):
-            raise GradcamError(
-                f"{each} is there and is not a sheet of gradcam's",
-                "choose another file with -o, or remove it",
-            )
+        _check_ours(each)
+
+
+def _check_ours(path: Path) -> None:
+    if os.path.lexists(path) and not _ours(path):
+        raise GradcamError(
+            f"{path} is there and is not a sheet of gradcam's",
+            "choose another file with -o, or remove it",
+        )
 
 
 def _ours(path: Path) -> bool:
@@ -107,7 +112,8 @@ def _captions(shown: Shown, named: bool) -> list[str]:
 def write_pages(pages: Iterator[Page], path: Path, grid: Grid) -> list[Path]:
     """Write pages, and return the files: one PDF, or numbered PNG or SVG where there are several.
 
-    Pages are made and written one at a time. Raises GradcamError when they cannot be written.
+    Pages are made and written one at a time. Raises GradcamError when they cannot be written, or
+    another file is in the place of one.
     """
     kind = path.suffix.lower()[1:]
     if kind == "pdf":
@@ -121,6 +127,7 @@ def write_pages(pages: Iterator[Page], path: Path, grid: Grid) -> list[Path]:
     files = []
     for number, page in enumerate((each for part in ([first, second], pages) for each in part), 1):
         files.append(_numbered(path, number))
+        _check_ours(files[-1])
         write_bytes(files[-1], painted(page, kind, grid.dots))
     return files
 

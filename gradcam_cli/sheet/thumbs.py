@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ class Look:
     intensity: float = 0.4
     blend: str = "add"
     resize: str = "squash"
+    white: int = 0
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Look:
@@ -48,6 +50,8 @@ class Look:
             and values["resize"] in ("squash", "crop", "pad")
             and isinstance(values["intensity"], int | float)
             and 0 <= values["intensity"] <= 1
+            and isinstance(values["white"], int)
+            and 0 <= values["white"] <= 65535
         )
         return cls(**values) if sound else look
 
@@ -72,10 +76,10 @@ class Thumbs:
 
         Each fits into ``width`` x ``height`` pixels.
         """
-        overlay = self._read(self.folder / shown.overlay) if shown.overlay else None
+        overlay = self._read(shown.overlay)
         original = None
         if self.beside or overlay is None:
-            original = self._read(Path(shown.source))
+            original = self._original(shown)
         if overlay is None:
             overlay = self._again(shown, original)
             if overlay is None:
@@ -89,11 +93,28 @@ class Thumbs:
             pictures = [original, overlay]
         return [_fitted(each, width, height) for each in pictures]
 
-    def _read(self, path: Path) -> Pixels | None:
+    def _original(self, shown: Shown) -> Pixels | None:
+        """Return the image that was explained; None where it is gone, or another one by now.
+
+        A manifest may name any file of this machine: only the very content that it states counts.
+        """
         try:
-            return read_picture(path).pixels
+            picture = read_picture(Path(shown.source), white=self.look.white)
         except ImageError:
             return None
+        return picture.pixels if picture.sha256 == shown.sha256 else None
+
+    def _read(self, name: str) -> Pixels | None:
+        path = self._own(name)
+        if path is not None:
+            with suppress(ImageError):
+                return read_picture(path).pixels
+        return None
+
+    def _own(self, name: str) -> Path | None:
+        """Return a file of the folder, which a link in it may not lead out of."""
+        root, path = (os.path.realpath(each) for each in (self.folder, self.folder / name))
+        return Path(path) if name and Path(path).is_relative_to(root) else None
 
     def _again(self, shown: Shown, original: Pixels | None) -> Pixels | None:
         """Return an overlay drawn from its map, whose cells are taken to tile the input."""
@@ -107,9 +128,10 @@ class Thumbs:
 
     def _heat(self, shown: Shown) -> NDArray[np.float32] | None:
         """Return a map in 0..1, from its array or its record."""
-        if shown.array:
+        path = self._own(shown.array)
+        if path is not None:
             with suppress(GradcamError):
-                raw = read_array("map", self.folder / shown.array)
+                raw = read_array("map", path)
                 if raw.ndim == 2 and raw.size:
                     return normalised(raw.astype(np.float32))
         return expanded(shown.heat)
@@ -118,9 +140,9 @@ class Thumbs:
 def problems(thumbs: Thumbs) -> Iterable[str]:
     """Yield what there is to say of pictures that are not shown as they should be."""
     for sources, sentence in (
-        (thumbs.left_out, "left out: overlay and picture are gone, or the map"),
+        (thumbs.left_out, "left out: overlay and picture are gone or changed, or the map is"),
         (thumbs.redrawn, "drawn again from the map, as if its cells tiled the whole input"),
-        (thumbs.moved, "shown as overlays alone: the pictures are not where they were"),
+        (thumbs.moved, "shown as overlays alone: the pictures are not as or where they were"),
     ):
         if sources:
             first = min(sources)

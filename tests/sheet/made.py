@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,20 @@ def explained(folder: Path, source: str, index: int, probability: float, **other
     return ExplanationRecord(**row)
 
 
+def content(source: str) -> str:
+    with suppress(OSError, ValueError):
+        return hashlib.sha256(Path(source).read_bytes()).hexdigest()
+    return ""
+
+
 def made(folder: Path, maps: dict[str, list[Any]], settings: str = "abc") -> Path:
     """Write a folder's manifest, and what made it."""
     folder.mkdir(exist_ok=True)
-    lines = [
-        Record(source, "ok", settings=settings, explanations=tuple(each)).to_json()
+    records = [
+        Record(source, "ok", settings=settings, sha256=content(source), explanations=tuple(each))
         for source, each in maps.items()
     ]
+    lines = [record.to_json() for record in records]
     (folder / "manifest.jsonl").write_text("".join(f"{line}\n" for line in lines))
     run = {
         "settings": {"colormap": "turbo", "intensity": 0.3, "blend": "mix", "resize": "squash"},
@@ -76,3 +84,11 @@ def spots(name: str, whole: Pixels) -> list[tuple[int, int, int, int]]:
     width, height = columns.max() - left + 1, rows.max() - top + 1
     assert len(rows) == width * height, f"{name} is not in one patch"
     return [(int(left), int(top), int(width), int(height))]
+
+
+def stated(folder: Path) -> None:
+    """Let a folder's records state the content that their images have now."""
+    path = folder / "manifest.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [json.dumps({**row, "sha256": content(row["source"])}) for row in rows]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

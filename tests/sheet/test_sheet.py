@@ -18,7 +18,7 @@ from gradcam_cli.errors import GradcamError
 from gradcam_cli.images.fit import place, strips
 from gradcam_cli.render.colours import blended, colour_table
 from tests.render.figures import Pixels, inked, opened, places, reads
-from tests.sheet.made import explained, flat, made, spots
+from tests.sheet.made import explained, flat, made, spots, stated
 
 GREY = "#5a5a5a"
 
@@ -132,6 +132,7 @@ def test_beside_shows_the_picture_left_of_its_overlay(
     monkeypatch.chdir(run)
     for name in "abc":
         flat(Path(), f"{name}.jpg")
+    stated(run)
     whole = png(Path(), "--class", "281", "--beside")
     for name in "abc":
         with Image.open(f"{name}.jpg") as image:
@@ -143,6 +144,10 @@ def test_beside_shows_the_picture_left_of_its_overlay(
     said = capsys.readouterr().err
     assert "d.jpg shown as overlays alone" in said
     assert spots("d.jpg.281.png", whole)
+    flat(Path(), "other.jpg")  # another picture in its place is not what was explained
+    Path("other.jpg").replace("a.jpg")
+    png(Path(), "--class", "281", "--beside")
+    assert "a.jpg and 1 more shown as overlays alone" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize("stored", ["array", "heat"])
@@ -189,6 +194,9 @@ def test_many_pictures_fill_pages(tmp_path: Path) -> None:
     named = [[text for text in texts(each) if text.endswith(".jpg")] for each in files]
     assert [text for each in named for text in each] == sorted(maps)
     assert texts(files[1])[0] == "2"
+    files[2].write_bytes(b"somebody's")
+    assert "s-003.svg" in refused(folder, "--columns", "3", "-o", tmp_path / "s.svg").message
+    assert files[2].read_bytes() == b"somebody's"
     sheet(folder, "--columns", "3", "-o", tmp_path / "s.pdf")
     data = (tmp_path / "s.pdf").read_bytes()
     assert len(re.findall(rb"/Type /Page\b", data)) == 3
@@ -207,7 +215,9 @@ def test_maps_of_another_method_are_shown_when_asked_for(tmp_path: Path) -> None
 def test_a_manifest_leads_nowhere_else(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     flat(tmp_path, "secret.png")
-    for name in ("../secret.png", str(tmp_path / "secret.png")):
+    folder.mkdir()
+    (folder / "link.png").symlink_to(tmp_path / "secret.png")
+    for name in ("../secret.png", str(tmp_path / "secret.png"), "link.png"):
         row = explained(folder, "a.jpg", 281, 0.5, files={"overlay": name}, sizes={"overlay": 1})
         whole = png(made(folder, {"a.jpg": [row]}))
         assert not spots("secret.png", whole)
