@@ -24,13 +24,17 @@ _MARKS = {"changed": "changed", "missing": "missing", "new": "new", "failed": "n
 
 
 def summary(result: Result, most: int = MOST_BYTES) -> str:
-    """Return a result as Markdown of at most ``most`` bytes: what differs, worst first."""
+    """Return a result as Markdown of at most ``most`` bytes: what differs, worst first.
+
+    It is empty where not even the counts have room.
+    """
     mark = "passed" if result.passed else "failed"
-    head = [f"## gradcam {result.kind} {mark}", "", f"{_cell(result.sentence())}.", ""]
-    head += [f"- {_cell(change)}" for change in result.changes[:50]]
-    text = "\n".join([*head, ""]) + "\n"
-    lines = [*_table(result.wrong()), *_places(result.places)]
+    text = f"## gradcam {result.kind} {mark}\n\n{_cell(result.sentence())}.\n\n"
+    changes = [f"- {_cell(change)}\n" for change in result.changes[:50]]
+    lines = [*changes, "\n", *_table(result.wrong()), *_places(result.places)]
     size = len(text.encode())
+    if size > most - _ROOM:
+        return ""
     for number, line in enumerate(lines):
         size += len(line.encode())
         if size > most - _ROOM:

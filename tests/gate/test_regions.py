@@ -151,6 +151,10 @@ FOREIGN = """<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a SYSTEM "file:///etc/pa
 <annotation><size><width>&a;</width></size></annotation>"""
 
 
+def of_a(segmentation: Any) -> str:
+    return json.dumps({**COCO, "annotations": [{"image_id": 7, "segmentation": segmentation}]})
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -181,13 +185,7 @@ FOREIGN = """<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a SYSTEM "file:///etc/pa
             "coco.json",
             json.dumps({**COCO, "annotations": [{"image_id": 7, "segmentation": {"counts": "a"}}]}),
         ),
-        *(
-            (
-                "coco.json",
-                json.dumps({**COCO, "annotations": [{"image_id": 7, "segmentation": it}]}),
-            )
-            for it in (5, [5], [[None]], [[]], [[1, 2, 3]])
-        ),
+        *(("coco.json", of_a(each)) for each in (5, [5], [[None]], [[]], [[1, 2, 3]])),
         ("coco.json", json.dumps({"images": [], "annotations": {}})),
         ("other.json", json.dumps({"images": []})),
         ("other.json", json.dumps([1, 2])),
@@ -203,7 +201,7 @@ def test_what_cannot_be_used_is_one_sentence(name: str, text: str, tmp_path: Pat
 
 
 def test_a_mask_of_a_very_long_image_takes_no_memory(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "a.png"), np.tile(np.uint8([0, 255]), (1, 3000)))
+    cv2.imwrite(str(tmp_path / "a.png"), np.tile(np.array([0, 255], np.uint8), (1, 3000)))
     tracemalloc.start()
     mask = read_regions(tmp_path / "a.png", (1, 6000), 100)
     assert tracemalloc.get_traced_memory()[1] < 50e6
