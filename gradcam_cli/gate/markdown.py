@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from gradcam_cli.gate.audit import Place
 from gradcam_cli.gate.judge import Case
 from gradcam_cli.gate.result import Result
-from gradcam_cli.text import printable
+from gradcam_cli.text import encodable, printable
 
 __all__ = ["MOST_ANNOTATIONS", "MOST_BYTES", "place_in_words", "summary", "workflow_commands"]
 
@@ -99,8 +99,7 @@ def _cell(text: str) -> str:
 
 def _message(text: str) -> str:
     """Return text as a workflow command's message: one line, of which it cannot break out."""
-    whole = text[:_LONGEST].encode("utf-8", "backslashreplace").decode()
-    return whole.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return encodable(text[:_LONGEST]).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:
