@@ -103,11 +103,16 @@ def _line(before: str) -> int:
     return len(_LINE_END.findall(before)) + 1
 
 
+def encodable(text: str) -> str:
+    """Return text that UTF-8 can hold: bytes that are none, and half characters, are escaped."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def printable(text: str) -> str:
     """Return text that every terminal and page takes and none obeys.
 
     File names may hold any bytes: what is not UTF-8, steers a terminal, or turns the direction of
     writing becomes an escape.
     """
-    whole = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return _STEERING.sub(lambda match: match[0].encode("unicode_escape").decode(), whole)
+    escaped = _STEERING.sub
+    return escaped(lambda match: match[0].encode("unicode_escape").decode(), encodable(text))

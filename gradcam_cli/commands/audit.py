@@ -24,6 +24,7 @@ from gradcam_cli.spec.gate import AuditSpec
 from gradcam_cli.spec.image import ImageSpec
 from gradcam_cli.spec.model import ModelSpec
 from gradcam_cli.spec.run import RunSpec
+from gradcam_cli.text import encodable
 
 if TYPE_CHECKING:
     from gradcam_cli.gate.audit import Place
@@ -61,7 +62,7 @@ def audit(
 
     auditing = Auditing(decided(loaded, spec, len(found)), spec, audit, found)
     cases = gone_through(auditing.run, draw, len(found), printing.quiet)
-    whole = Result("audit", cases, auditing.places, model={"name": loaded.name})
+    whole = Result("audit", cases, auditing.places, model={"name": encodable(loaded.name)})
     published(whole, result)
     if not (printing.json or printing.quiet):
         _print(cases, auditing.places)

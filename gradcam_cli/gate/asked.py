@@ -20,6 +20,7 @@ from gradcam_cli.spec.model import ModelSpec
 from gradcam_cli.spec.parsers import size
 from gradcam_cli.spec.run import RunSpec
 from gradcam_cli.spec.setting import plain, settings
+from gradcam_cli.text import encodable
 
 __all__ = ["Given", "asked_of", "from_folder", "spec_of", "to_folder"]
 
@@ -39,8 +40,7 @@ _MAY_BE_FILES = ("model", "weights", "labels", "architecture", "target", "like")
 
 def to_folder(path: str | Path, folder: Path) -> str:
     """Return a file's path as it is seen from a folder; bytes that are not UTF-8 are escaped."""
-    relative = os.path.relpath(os.fspath(path), folder).replace(os.sep, "/")
-    return relative.encode("utf-8", "backslashreplace").decode()
+    return encodable(os.path.relpath(os.fspath(path), folder).replace(os.sep, "/"))
 
 
 def from_folder(path: str, folder: Path) -> Path:
@@ -58,7 +58,9 @@ def asked_of(spec: RunSpec, folder: Path) -> dict[str, dict[str, Any]]:
         if isinstance(given, Path) or own_file:
             path = to_folder(given, folder)
             return path if path.startswith(_FILES) else f"./{path}"
-        return [value("", each) for each in given] if isinstance(given, tuple) else given
+        if isinstance(given, tuple):
+            return [value("", each) for each in given]
+        return encodable(given) if isinstance(given, str) else given
 
     groups = {"model": spec.model, "images": spec.images, "explain": spec.explain}
     return {

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from gradcam_cli.gate.audit import Place
 from gradcam_cli.gate.result import Result
-from gradcam_cli.text import printable
+from gradcam_cli.text import encodable, printable
 
 __all__ = ["MOST_ANNOTATIONS", "MOST_BYTES", "place_in_words", "summary", "workflow_commands"]
 
@@ -22,13 +22,17 @@ _SPECIAL = re.compile(r"[\\`*_{}\[\]<>#!|&~$@]")
 
 
 def summary(result: Result, most: int = MOST_BYTES) -> str:
-    """Return a result as Markdown of at most ``most`` bytes: what differs, worst first."""
+    """Return a result as Markdown of at most ``most`` bytes: what differs, worst first.
+
+    It is empty where not even the counts have room.
+    """
     mark = "passed" if result.passed else "failed"
-    head = [f"## gradcam {result.kind} {mark}", "", f"{_cell(result.sentence())}.", ""]
-    head += [f"- {_cell(change[:200])}" for change in result.changes[:20]]
-    text = "\n".join([*head, ""]) + "\n"
-    lines = [*_table(result), *_places(result.places)]
+    text = f"## gradcam {result.kind} {mark}\n\n{_cell(result.sentence())}.\n\n"
+    changes = [f"- {_cell(change)}\n" for change in result.changes[:50]]
+    lines = [*changes, "\n", *_table(result), *_places(result.places)]
     size = len(text.encode())
+    if size > most - _ROOM:
+        return ""
     for number, line in enumerate(lines):
         size += len(line.encode())
         if size > most - _ROOM:
@@ -93,8 +97,7 @@ def _cell(text: str) -> str:
 
 def _message(text: str) -> str:
     """Return text as a workflow command's message: one line, of which it cannot break out."""
-    whole = text[:_LONGEST].encode("utf-8", "backslashreplace").decode()
-    return whole.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return encodable(text[:_LONGEST]).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

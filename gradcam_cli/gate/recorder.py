@@ -29,6 +29,7 @@ from gradcam_cli.models.labels import Labels
 from gradcam_cli.network.paths import named_operations
 from gradcam_cli.spec.run import RunSpec
 from gradcam_cli.store.runfile import differences
+from gradcam_cli.text import encodable
 
 __all__ = ["EntryMaker", "changes", "check_same", "head_of", "labels_digest", "model_digests"]
 
@@ -87,8 +88,11 @@ def head_of(spec: RunSpec, explainer: Explainer, folder: Path) -> Head:
     return Head(
         asked=asked_of(spec, folder),
         model={
-            "name": Path(model.name).name,
-            "settings": fingerprint(spec.model),
+            "name": encodable(Path(model.name).name),
+            "settings": {
+                name: encodable(value) if isinstance(value, str) else value
+                for name, value in fingerprint(spec.model).items()
+            },
             **model_digests(model.network),
         },
         classes=Classes(
@@ -160,12 +164,12 @@ def _without_model(asked: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
+    return hashlib.sha256(encodable(text).encode()).hexdigest()[:16]
 
 
 def _named(index: int, labels: Labels) -> dict[str, Any]:
     synset, name = describe(index, labels)
-    return {"index": index, "id": synset, "name": name}
+    return {"index": index, "id": encodable(synset), "name": encodable(name)}
 
 
 def _finite(number: float | None) -> float | None:

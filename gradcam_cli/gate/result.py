@@ -14,6 +14,7 @@ from gradcam_cli.gate.audit import Place
 from gradcam_cli.gate.baseline import ClassMapEntry, Entry
 from gradcam_cli.gate.judge import Case, MapCase, Status
 from gradcam_cli.store.atomic import write_bytes
+from gradcam_cli.text import encodable
 
 __all__ = ["RESULT_VERSION", "Result", "case_values", "write_result"]
 
@@ -106,7 +107,7 @@ def _pieces(result: Result) -> Iterator[bytes]:
         "kind": result.kind,
         "passed": result.passed,
         "counts": dict(result.counts),
-        "baseline": result.baseline,
+        "baseline": encodable(result.baseline),
         "model": result.model,
         "changes": list(result.changes),
         "limits": result.limits,
@@ -125,17 +126,17 @@ def case_values(case: Case) -> dict[str, Any]:
     """Return what became of a picture as JSON values."""
     shown = case.now or case.before
     return {
-        "picture": _text(case.picture),
+        "picture": encodable(case.picture),
         "status": case.status,
         "beyond": round(case.beyond, 4),
-        "reasons": list(map(_text, case.reasons)),
-        "notes": list(map(_text, case.notes)),
+        "reasons": list(map(encodable, case.reasons)),
+        "notes": list(map(encodable, case.notes)),
         "width": shown.width if shown else 0,
         "height": shown.height if shown else 0,
         "before": _entry(case.before),
         "now": _entry(case.now),
         "maps": [_pair(pair) for pair in case.maps],
-        "files": {kind: _text(name) for kind, name in case.files.items()},
+        "files": {kind: encodable(name) for kind, name in case.files.items()},
     }
 
 
@@ -151,7 +152,7 @@ def place_values(place: Place) -> dict[str, Any]:
         "one_place": place.found,
         "centre": [round(each, 4) for each in place.centre],
         "mean": [[round(float(cell), 6) for cell in row] for row in place.mean],
-        "ranked": [[_text(name), round(share, 4)] for name, share in place.ranked[:100]],
+        "ranked": [[encodable(name), round(share, 4)] for name, share in place.ranked[:100]],
     }
 
 
@@ -195,8 +196,3 @@ def _map(item: ClassMapEntry | None) -> dict[str, Any] | None:
         "empty": item.empty,
         "map": msgspec.to_builtins(item.map),
     }
-
-
-def _text(name: str) -> str:
-    """Return a name that JSON can hold: bytes that are not UTF-8 are escaped."""
-    return name.encode("utf-8", "backslashreplace").decode()

@@ -287,6 +287,20 @@ def test_places_that_cannot_be_written(work: Path) -> None:
     assert (work / "file.txt").read_text(encoding="utf-8") == "mine"
 
 
+def test_names_that_are_not_utf8_are_escaped(work: Path) -> None:
+    odd, known = os.fsdecode(b"mo\xff.keras"), os.fsdecode(b"b\xff.json")
+    shutil.copy("tiny.keras", odd)
+    (work / "l.json").write_text('["a\\ud800", "b", "c"]', encoding="utf-8")
+    words = ("-m", odd, "--labels", "l.json", "-q")
+    for _ in range(2):
+        assert called("baseline", "in", *words, "-c", "top2", "-o", known, "--update") == 0
+    files = ("-o", "o/c.json", "--junit", "o/j.xml", "--summary", "o/s.md")
+    assert called("check", known, *words, *files) == 0
+    assert json.loads((work / "o" / "c.json").read_text("utf-8"))["baseline"] == "b\\udcff.json"
+    assert called("audit", "in", *words, "-o", "o/a.json") == 0
+    ElementTree.parse(work / "o" / "j.xml")
+
+
 def test_no_file_of_another_kind_is_replaced(work: Path) -> None:
     (work / "notes.md").write_text("mine", encoding="utf-8")
     (work / "null").symlink_to(os.devnull)

@@ -154,6 +154,10 @@ FOREIGN = """<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a SYSTEM "file:///etc/pa
 <annotation><size><width>&a;</width></size></annotation>"""
 
 
+def of_a(segmentation: Any) -> str:
+    return json.dumps({**COCO, "annotations": [{"image_id": 7, "segmentation": segmentation}]})
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -184,13 +188,7 @@ FOREIGN = """<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a SYSTEM "file:///etc/pa
             "coco.json",
             json.dumps({**COCO, "annotations": [{"image_id": 7, "segmentation": {"counts": "a"}}]}),
         ),
-        *(
-            (
-                "coco.json",
-                json.dumps({**COCO, "annotations": [{"image_id": 7, "segmentation": it}]}),
-            )
-            for it in STRANGE
-        ),
+        *(("coco.json", of_a(each)) for each in STRANGE),
         ("coco.json", json.dumps({"images": [], "annotations": {}})),
         ("other.json", json.dumps({"images": []})),
         ("other.json", json.dumps([1, 2])),

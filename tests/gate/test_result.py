@@ -125,6 +125,9 @@ def test_a_long_summary_is_cut_between_lines(most: int) -> None:
 
 def test_no_summary_where_there_is_no_room() -> None:
     assert len(summary(Result("check", cases()), 400).encode()) <= 400
+    assert summary(Result("check", cases()), -5) == ""
+    long = Result("check", cases(), changes=["ä" * 3000] * 60)
+    assert len(summary(long, 5000).encode()) <= 5000
 
 
 def test_at_most_ten_commands() -> None:
