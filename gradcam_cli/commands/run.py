@@ -288,8 +288,11 @@ def _say_precision(spec: RunSpec) -> None:
 
 
 def _say_batch_size(spec: RunSpec, count: int, explainer: Explainer, quiet: bool) -> None:
+    from gradcam_cli.cam.methods import has_passes
     from gradcam_cli.engine.decide import WORTH_TRYING
 
+    if has_passes(explainer.request.methods):  # they take one image at a time
+        return
     size, asked = explainer.facts.batch_size, spec.images.batch_size
     if asked == "auto":
         if not quiet and count >= WORTH_TRYING:

@@ -7,6 +7,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
+from gradcam_cli.cam.methods import has_passes
 from gradcam_cli.engine.reference import reference
 from gradcam_cli.errors import GradcamError, OutOfMemory
 from gradcam_cli.explainer import Explainer, traced
@@ -36,20 +37,22 @@ def decided(model: Model, spec: RunSpec, count: int, before: int = 0) -> Explain
     """Trace a model for a list of ``count`` images, with the largest batch that fits into memory.
 
     ``before`` is the batch size that an earlier part of the same run chose by itself, or 0. Methods
-    of many passes run as many of them at a time as a batch has, however short the list. Raises
-    GradcamError when not even one image fits.
+    of many passes take one image at a time, which fills batches by its passes: so it is written as
+    soon as it is done, and whoever stops the run waits for no other. Raises GradcamError when not
+    even one image fits.
     """
     model, compared = reference(model, spec)
     freeze = count >= WORTH_FREEZING
-    asked = spec.images.batch_size
+    asked, alone = spec.images.batch_size, has_passes(spec.explain.methods if spec.explain else ())
+    if asked == "auto" and alone:
+        asked = USUAL
     if asked == "auto":
         fresh = not before and count >= WORTH_TRYING
         found = try_sizes(model, spec.explain, freeze, compared) if fresh else None
         if found is not None:
             return found
         asked = before or USUAL
-    size = min(asked, count)
-    passes = max(asked, USUAL) if spec.images.batch_size == "auto" else asked
+    size, passes = 1 if alone else min(asked, count), asked
     while True:
         try:
             explainer = traced(model, spec.explain, size, freeze, compared, passes)

@@ -209,3 +209,11 @@ def test_passes_over_one_image_fill_a_batch(model: Model, before: int) -> None:
     asked = RunSpec(explain=ExplainSpec(methods=("ablationcam",)))
     found = decided(model, asked, 1, before)
     assert (found.facts.batch_size, found.functions.passes) == (1, USUAL)
+
+
+@pytest.mark.parametrize("size", ["auto", 16])
+def test_images_of_many_passes_are_taken_one_by_one(model: Model, size: Any) -> None:
+    """So none waits for the passes of those beside it: to be written, or to be left."""
+    explain = ExplainSpec(methods=("gradcam", "reciprocam"))
+    found = decided(model, RunSpec(images=ImageSpec(batch_size=size), explain=explain), 300)
+    assert (found.facts.batch_size, found.functions.passes) == (1, USUAL)
