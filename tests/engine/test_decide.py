@@ -140,14 +140,15 @@ def test_the_list_s_length_and_what_was_asked_decide(
 
 @pytest.mark.parametrize(
     ("asked", "count", "before", "passes"),
-    [("auto", 1, 0, USUAL), ("auto", 3, 1, USUAL), ("auto", 20, 32, 32), (4, 1, 0, 4)],
+    [("auto", 1, 0, USUAL), ("auto", 300, 1, USUAL), (4, 1, 0, 4), (64, 20, 1, 64)],
 )
 def test_passes_over_an_image_fill_a_batch_whatever_the_list(
     model: Model, tracing: Callable[..., Tracing], asked: Any, count: int, before: int, passes: int
 ) -> None:
     watched = tracing()
-    decided(model, replace(SPEC, images=ImageSpec(batch_size=asked)), count, before)
-    assert watched.passes == [passes]
+    explain = ExplainSpec(methods=("ablationcam",))
+    decided(model, RunSpec(images=ImageSpec(batch_size=asked), explain=explain), count, before)
+    assert (watched.sizes, watched.passes) == ([1], [passes])
 
 
 def test_sizes_are_tried_where_the_list_is_long(
@@ -202,13 +203,6 @@ def test_a_network_too_large_for_one_picture_is_said(
     with pytest.raises(GradcamError, match="does not fit into memory"):
         decided(model, of(4), 2)
     assert watched.sizes == [2, 1]
-
-
-@pytest.mark.parametrize("before", [0, 1], ids=["anew", "resumed"])
-def test_passes_over_one_image_fill_a_batch(model: Model, before: int) -> None:
-    asked = RunSpec(explain=ExplainSpec(methods=("ablationcam",)))
-    found = decided(model, asked, 1, before)
-    assert (found.facts.batch_size, found.functions.passes) == (1, USUAL)
 
 
 @pytest.mark.parametrize("size", ["auto", 16])
