@@ -27,7 +27,7 @@ from gradcam_cli.explainer import Explainer
 from gradcam_cli.gate.asked import from_folder, to_folder
 from gradcam_cli.gate.audit import Auditor, Place
 from gradcam_cli.gate.baseline import Baseline, Entry
-from gradcam_cli.gate.judge import Case, Judge, MapCase, sentence
+from gradcam_cli.gate.judge import Case, Judge, MapCase, sentence, which
 from gradcam_cli.gate.recorder import EntryMaker, changes, head_of
 from gradcam_cli.gate.result import Result
 from gradcam_cli.models.load import Model
@@ -296,8 +296,7 @@ def _audited(case: Case, source: Found, auditor: Auditor) -> Case:
     for pair in case.maps:
         found = numbers.get(id(pair.now), ())
         maps.append(replace(pair, measured=(*pair.measured, *found)))
-        name = pair.now.name if pair.now else ""
-        where = f"{name}: " if len(case.maps) > 1 else ""
+        where = which(pair.now, case.now.maps) if pair.now else ""
         reasons += [(each.beyond, where + sentence(each)) for each in found if each.beyond > 1]
     if not reasons:
         return replace(case, maps=tuple(maps))
