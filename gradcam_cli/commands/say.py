@@ -26,10 +26,10 @@ _FEW = 3
 
 
 def _console(stderr: bool = False) -> Console:
-    console = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    console = Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=True)
     if not console.is_terminal:
         # A pipe has no edge: nothing may be cut or wrapped at 80 columns.
-        console = Console(stderr=stderr, highlight=False, width=10_000)
+        console = Console(stderr=stderr, highlight=False, emoji=False, width=10_000)
     return console
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -27,6 +27,7 @@ __all__ = [
     "index_now",
     "matching",
     "sentence",
+    "which",
 ]
 
 Status = Literal["changed", "missing", "new", "failed", "allowed", "same"]
@@ -205,7 +206,7 @@ class Judge:
             numbers += self._numbers(index, likeness)
             if likeness is None:
                 reasons.append((_FAR, f"the map of {name} cannot be compared: not finite"))
-        where = f"{name}: " if len(now.maps) > 1 else ""
+        where = which(one, now.maps)
         passed = [number for number in numbers if number.beyond > 1]
         reasons += [(number.beyond, where + sentence(number)) for number in passed]
         done = MapCase(one, other, likeness, resampled, tuple(numbers))
@@ -271,6 +272,15 @@ def _times(value: float, limit: float) -> float:
     if value <= limit + 1e-9:
         return min(value / limit, 1.0) if limit > 0 else 0.0
     return min(value / limit, _FAR) if limit > 0 else _FAR
+
+
+def which(item: ClassMapEntry, among: Sequence[ClassMapEntry]) -> str:
+    """Return what tells a map from others of its image, to begin a sentence with."""
+    if len(among) < 2:
+        return ""
+    differ = [part for part in ("method", "layer") if len({getattr(m, part) for m in among}) > 1]
+    parts = [item.name or f"class {item.index}", *(getattr(item, part) for part in differ)]
+    return f"{', '.join(parts)}: "
 
 
 def sentence(number: Measured) -> str:

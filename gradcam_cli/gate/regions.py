@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Annotated
 
 import cv2
 import msgspec
@@ -44,10 +44,14 @@ _HINT = "Pascal VOC XML, COCO JSON, labelme JSON and mask images are read"
 
 @dataclass(frozen=True, slots=True)
 class _Drawn:
-    """Polygons on an image of ``(H, W)``."""
+    """Polygons on an image of ``(H, W)``, and COCO's run-lengths.
+
+    Those are where runs of pixels end, column by column, that lie outside and inside in turns.
+    """
 
     size: tuple[float, float]
     polygons: list[Polygon]
+    runs: list[NDArray[np.int64]] = field(default_factory=list)
 
 
 class _CocoImage(msgspec.Struct):
@@ -57,10 +61,15 @@ class _CocoImage(msgspec.Struct):
     height: float
 
 
+class _CocoRuns(msgspec.Struct):
+    counts: list[Annotated[int, msgspec.Meta(ge=0, le=1 << 31)]] | str
+    size: tuple[int, int]
+
+
 class _CocoAnnotation(msgspec.Struct):
     image_id: int
     bbox: list[float] = []
-    segmentation: list[list[float]] | dict[str, Any] | None = None
+    segmentation: list[list[float]] | _CocoRuns | None = None
 
 
 class _Coco(msgspec.Struct):
@@ -148,6 +157,8 @@ def coverage(drawn: _Drawn, size: tuple[int, int], cells: int, what: str) -> Mas
     inside = np.zeros((side, side), bool)
     for polygon in drawn.polygons:
         inside |= _filled(np.array(polygon, np.float64) / (width, height), side)
+    for ends in drawn.runs:
+        inside |= _run_over(ends, (round(height), round(width)), side)
     return np.asarray(inside.reshape(cells, _FINER, cells, _FINER).mean(axis=(1, 3)))
 
 
@@ -166,6 +177,13 @@ def _filled(corners: Mask, side: int) -> NDArray[np.bool_]:
             columns = np.clip(np.ceil(np.clip(x, -1, 2) * side - 0.5), 0, side).astype(np.intp)
             crossed[np.arange(first, last), columns] += 1
     return np.asarray(np.cumsum(crossed[:, :side], axis=1) % 2 == 1)
+
+
+def _run_over(ends: NDArray[np.int64], size: tuple[int, int], side: int) -> NDArray[np.bool_]:
+    """Return which of ``side x side`` points, at the centres of cells, lie in pixels of a run."""
+    rows, columns = (((np.arange(side) + 0.5) / side * each).astype(np.int64) for each in size)
+    pixels = columns * size[0] + rows[:, np.newaxis]
+    return np.asarray(np.searchsorted(ends, pixels, side="right") % 2 == 1)
 
 
 def _mask(path: Path, size: tuple[int, int], cells: int) -> Mask:
@@ -247,7 +265,10 @@ def _read_coco(path: Path) -> dict[str, _Drawn]:
         found = msgspec.json.decode(data, type=_Coco)
         drawn = {each.id: _Drawn((each.height, each.width), []) for each in found.images}
         for item in found.annotations:
-            drawn[item.image_id].polygons.extend(_coco_polygons(item))
+            if isinstance(item.segmentation, _CocoRuns):
+                drawn[item.image_id].runs.append(_ends(item.segmentation, drawn[item.image_id]))
+            else:
+                drawn[item.image_id].polygons.extend(_coco_polygons(item))
     except OSError as error:
         raise GradcamError(f"--regions: cannot read {path}: {error.strerror}", _HINT) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
@@ -260,12 +281,20 @@ def _read_coco(path: Path) -> dict[str, _Drawn]:
 
 
 def _coco_polygons(item: _CocoAnnotation) -> Iterable[Polygon]:
-    if isinstance(item.segmentation, dict):
-        raise ValueError("a region is a run-length mask: export polygons, boxes or mask images")
-    if item.segmentation:
+    if isinstance(item.segmentation, list) and item.segmentation:
         return [list(zip(each[::2], each[1::2], strict=True)) for each in item.segmentation]
     x, y, w, h = item.bbox
     return [_box(x, y, x + w, y + h)]
+
+
+def _ends(runs: _CocoRuns, drawn: _Drawn) -> NDArray[np.int64]:
+    """Return where runs end; raises ValueError where they are packed, or of another image."""
+    if isinstance(runs.counts, str):
+        raise ValueError("a region is a compressed mask: export polygons, boxes or mask images")
+    ends = np.cumsum(np.array(runs.counts, np.int64))
+    if runs.size != drawn.size or not runs.counts or ends[-1] != runs.size[0] * runs.size[1]:
+        raise ValueError("a mask has another size than its image")
+    return np.asarray(ends)
 
 
 def _box(x0: float, y0: float, x1: float, y1: float) -> Polygon:

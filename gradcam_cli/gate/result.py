@@ -22,6 +22,7 @@ RESULT_VERSION = 1
 
 _ORDER: tuple[str, ...] = get_args(Status)
 _FINE = ("allowed", "same")
+_FEW = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,9 @@ class Result:
         found = [status for status in _ORDER[:-1] if counts[status]]
         parts += [f"{counts[status]} {words.get(status, status)}" for status in found]
         if self.shortcuts:
-            parts.append(f"{len(self.shortcuts)} with its heat in one place (by class)")
+            names = [place.name for place in self.shortcuts]
+            more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+            parts.append(f"too much heat in one place: {', '.join(names[:_FEW])}{more}")
         return ", ".join(parts)
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from threading import Event
 from typing import Any, TypeVar
 
+import msgspec
+
 from gradcam_cli.cam.answer import Answer
 from gradcam_cli.engine.decide import decided
 from gradcam_cli.engine.local import stream
@@ -25,7 +27,7 @@ from gradcam_cli.explainer import Explainer
 from gradcam_cli.gate.asked import from_folder, to_folder
 from gradcam_cli.gate.audit import Auditor, Place
 from gradcam_cli.gate.baseline import Baseline, Entry
-from gradcam_cli.gate.judge import Case, Judge, MapCase, sentence
+from gradcam_cli.gate.judge import Case, Judge, MapCase, sentence, which
 from gradcam_cli.gate.recorder import EntryMaker, changes, head_of
 from gradcam_cli.gate.result import Result
 from gradcam_cli.models.load import Model
@@ -173,7 +175,8 @@ class Checking:
             before = known.get(now.picture) or next(iter(by_content.get(now.sha256, ())), None)
             picture = prepared.source.source
             if before is None:
-                case = _but(Case(picture, "new", (_NEW,), now=now), self.gate.allow_new)
+                case = Case(picture, "new", (_NEW,), now=now, maps=self._asked(now))
+                case = _but(case, self.gate.allow_new)
             else:
                 case = self._judge(picture, before, now)
             case = _audited(case, prepared.source, self._auditor) if self._auditor else case
@@ -187,7 +190,8 @@ class Checking:
             if case.now is not None:
                 seen |= _those(case.now, known, by_content)
             if self._auditor is not None and case.now is not None:
-                self._auditor.remember(case.now, source)
+                maps = tuple(pair.now for pair in case.maps if pair.now)
+                self._auditor.remember(msgspec.structs.replace(case.now, maps=maps), source)
             yield case
         if not stop.is_set():
             yield from (self._gone(name) for name in known if name not in seen)
@@ -210,6 +214,11 @@ class Checking:
             changes=said,
             limits=limits,
         )
+
+    def _asked(self, now: Entry) -> tuple[MapCase, ...]:
+        """Return a new image's maps, but for that of the one more class that is explained."""
+        more = f"top{self.baseline.head.classes.top + 1}"
+        return tuple(MapCase(None, item) for item in now.maps if item.slot != more)
 
     def _named(self, by_content: Mapping[str, list[Entry]]) -> set[str]:
         """Return the entries of all images that the user named, looked at or not.
@@ -287,8 +296,7 @@ def _audited(case: Case, source: Found, auditor: Auditor) -> Case:
     for pair in case.maps:
         found = numbers.get(id(pair.now), ())
         maps.append(replace(pair, measured=(*pair.measured, *found)))
-        name = pair.now.name if pair.now else ""
-        where = f"{name}: " if len(case.maps) > 1 else ""
+        where = which(pair.now, case.now.maps) if pair.now else ""
         reasons += [(each.beyond, where + sentence(each)) for each in found if each.beyond > 1]
     if not reasons:
         return replace(case, maps=tuple(maps))

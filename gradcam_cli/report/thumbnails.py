@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -142,12 +143,18 @@ class Thumbnails:
                 data = encode(_small(pixels, _EMBEDDED_SIDE), "webp", _EMBEDDED_QUALITY)
                 return "data:image/webp;base64," + base64.b64encode(data).decode()
             if not self.fault and not self._path(key).exists():
+                self._check_place(self._path(key))
                 write_bytes(self._path(key), encode(_small(pixels, _SIDE), "webp", _QUALITY))
         except ImageError:
             return ""
         except GradcamError as error:  # a folder that cannot be written to can be read all the same
             self.fault = error.message
         return "" if self.fault else key
+
+    def _check_place(self, path: Path) -> None:
+        """Raise GradcamError where a link would lead a small picture out of the folder."""
+        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.folder)):
+            raise GradcamError(f"{self.folder / FOLDER} leads out of the folder", "remove the link")
 
     def _path(self, key: str) -> Path:
         return self.folder / FOLDER / key[:2] / f"{key}.webp"

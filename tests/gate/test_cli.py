@@ -179,6 +179,20 @@ def test_missing_and_new_pictures(work: Path, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.usefixtures("work")
+def test_new_pictures_are_audited_and_only_for_the_classes_asked() -> None:
+    assert called("baseline", "in/000.jpg", "-m", "tiny.keras", "-o", "one.json", "-q") == 0
+    words = ("check", "one.json", "in", "--allow-new", "-o", "c.json")
+    assert called(*words, "--max-border-heat", "1") == 0
+    whole = json.loads(Path("c.json").read_text(encoding="utf-8"))
+    assert [len(row["maps"]) for row in whole["pictures"]] == [1] * 5
+    maps = sum(place["pictures"] for place in whole["places"])
+    assert maps == 5 - sum(bool(row["maps"][0]["now"]["empty"]) for row in whole["pictures"])
+    assert called(*words, "--max-border-heat", "0.0001") == 1
+    changed = json.loads(Path("c.json").read_text(encoding="utf-8"))["counts"]["changed"]
+    assert changed == maps
+
+
+@pytest.mark.usefixtures("work")
 def test_shards_and_patterns_divide_a_baseline(capsys: pytest.CaptureFixture[str]) -> None:
     seen = []
     for sources in ((), ("in",)):

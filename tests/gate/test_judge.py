@@ -82,6 +82,15 @@ def test_methods_and_layers_are_paired() -> None:
     assert judged(entry(*maps), entry(*swapped)).status == "changed"
 
 
+def test_reasons_say_which_map_is_meant() -> None:
+    first, second = class_map(method="cam"), class_map(method="gradcam")
+    now = entry(first, class_map(method="gradcam", raw=noise(9)))
+    reasons = judged(entry(first, second), now).reasons
+    assert reasons
+    for reason in reasons:
+        assert reason.startswith("cat, gradcam: ")
+
+
 def test_a_class_that_left_the_likeliest_is_judged_by_its_probability() -> None:
     before = entry(class_map(0), class_map(1, probability=0.02))
     row = class_map(1, probability=0.015)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import tracemalloc
 from pathlib import Path
@@ -68,6 +69,14 @@ def write(folder: Path, kind: str) -> Path:
         (folder / "a.json").write_text(json.dumps(LABELME), encoding="utf-8")
     elif kind == "coco":
         (folder / "instances.json").write_text(json.dumps(COCO), encoding="utf-8")
+    elif kind == "coco's runs":
+        left, top, right, bottom = BOX
+        mask = np.zeros(SIZE, np.uint8)
+        mask[top:bottom, left:right] = 1
+        counts = [len(list(run)) for _, run in itertools.groupby(mask.T.ravel().tolist())]
+        item = {"image_id": 7, "iscrowd": 1, "segmentation": {"counts": counts, "size": SIZE}}
+        text = json.dumps({**COCO, "annotations": [item]})
+        (folder / "instances.json").write_text(text, encoding="utf-8")
     elif kind == "mask":
         mask_file(folder / "a.png")
     return folder
@@ -76,7 +85,7 @@ def write(folder: Path, kind: str) -> Path:
 IMAGE = Found(Path("photos/a.jpg"), "photos/a.jpg")
 
 
-@pytest.mark.parametrize("kind", ["voc", "labelme", "coco", "mask"])
+@pytest.mark.parametrize("kind", ["voc", "labelme", "coco", "coco's runs", "mask"])
 def test_a_box_is_the_same_in_every_format(kind: str, tmp_path: Path) -> None:
     found = Regions(write(tmp_path, kind), [IMAGE])(IMAGE, SIZE, 100)
     assert found is not None
@@ -147,6 +156,10 @@ def test_an_image_is_not_its_own_mask(tmp_path: Path) -> None:
     assert Regions(tmp_path, [image])(image, SIZE, 100) is not None
 
 
+BROKEN: tuple[Any, ...] = (
+    *(5, [5], [[None]], [[]], [[1, 2, 3]], {"counts": [], "size": SIZE}),
+    *({"counts": counts, "size": SIZE} for counts in ("a", [1], [-1, 120001], [10**30])),
+)
 POINT = {"points": [[1, 2]], "shape_type": "point"}
 BOMB = """<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a "aaaaaaaaaa">
 <!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]><annotation><size>&b;</size></annotation>"""
@@ -188,7 +201,11 @@ def of_a(segmentation: Any) -> str:
             "coco.json",
             json.dumps({**COCO, "annotations": [{"image_id": 7, "segmentation": {"counts": "a"}}]}),
         ),
+<<<<<<< HEAD
         *(("coco.json", of_a(each)) for each in STRANGE),
+=======
+        *(("coco.json", of_a(each)) for each in BROKEN),
+>>>>>>> rev16
         ("coco.json", json.dumps({"images": [], "annotations": {}})),
         ("other.json", json.dumps({"images": []})),
         ("other.json", json.dumps([1, 2])),

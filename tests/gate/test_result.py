@@ -79,6 +79,7 @@ def test_counts_order_and_verdict() -> None:
     assert not Result("check", cases()[5:]).passed
     assert Result("check", cases()[:1]).passed
     assert Result("audit", cases()[:1], [PLACE]).differs
+    assert Result("audit", [], [PLACE]).sentence().endswith("too much heat in one place: cat")
     assert result.sentence().startswith("1 of 7 pictures as in the baseline, 2 changed, 1 missing")
 
 

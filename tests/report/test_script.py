@@ -58,6 +58,12 @@ def test_every_order_against_python_s_own(page: Page, every: list[Record]) -> No
     assert order(page) == names(natural)
     page.select_option("#sort", "border")
     assert sorted(order(page)[: len(mapped)]) == sorted(names(mapped))
+    shares = page.evaluate("""() => {
+        const made = (by, share) => Object.assign(Array(11).fill(null), { 8: share, 10: by });
+        const record = Object.assign([], { 4: [made(0, 0.1), made(1, 0.7)] });
+        return [0, 1].map((number) => ((gallery.maker = number), inBorder(record)));
+    }""")
+    assert shares == [0.1, 0.7], "of the map that is shown"
 
 
 def test_text_finds_files_and_classes_as_people_write_them(page: Page, every: list[Record]) -> None:

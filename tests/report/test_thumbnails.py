@@ -126,6 +126,16 @@ def test_a_folder_that_cannot_be_written_is_shown_at_full_size(out: Path) -> Non
     assert thumbnails.fault.startswith("cannot write")
 
 
+def test_no_small_picture_is_written_through_a_link(out: Path) -> None:
+    elsewhere = out.parent / "elsewhere"
+    elsewhere.mkdir()
+    (out / FOLDER).symlink_to(elsewhere)
+    thumbnails = Thumbnails(out, out.parent / "report.html")
+    assert thumbnails(explained(out, "a.png")) == Shown("a.png", "", ("",), 0)
+    assert "leads out of the folder" in thumbnails.fault
+    assert not list(elsewhere.iterdir())
+
+
 def test_a_failed_picture_shows_nothing(out: Path) -> None:
     assert Thumbnails(out, out / "report.html")(failed("a.png")) == Shown()
 

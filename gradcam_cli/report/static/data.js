@@ -53,8 +53,8 @@ function margin(record) {
 }
 
 function inBorder(record) {
-  const shares = maps(record).map((map) => map[8]).filter((share) => typeof share === "number");
-  return shares.length ? shares[0] : null;
+  const map = shownMap(record);
+  return map && typeof map[8] === "number" ? map[8] : null;
 }
 
 function apart(record) {

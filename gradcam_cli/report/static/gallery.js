@@ -71,9 +71,8 @@ function paint() {
   }
 }
 
-function showGallery(places, maker) {
+function showGallery(places) {
   gallery.places = places;
-  gallery.maker = maker;
   for (const made of gallery.cards.values()) made.remove();
   gallery.cards.clear();
   layOut();

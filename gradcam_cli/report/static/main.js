@@ -44,6 +44,7 @@ function draw() {
 function drawPictures() {
   if (!typing) $("q").value = state.q;
   for (const key of ["class", "sort", "maker"]) $(key).value = state[key];
+  gallery.maker = Number(state.maker || 0);
   const places = ordered(chosen(state), state.sort);
   drawHistogram(state);
   for (const each of $("shown").querySelectorAll("button")) {
@@ -52,7 +53,7 @@ function drawPictures() {
   const all = places.length === RECORDS.length;
   $("found").textContent = all ? "" : count(places.length) + " of " + plural(RECORDS.length, "picture");
   $("chips").replaceChildren(...chips());
-  showGallery(places, Number(state.maker || 0));
+  showGallery(places);
 }
 
 function chips() {
