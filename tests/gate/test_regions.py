@@ -201,11 +201,7 @@ def of_a(segmentation: Any) -> str:
             "coco.json",
             json.dumps({**COCO, "annotations": [{"image_id": 7, "segmentation": {"counts": "a"}}]}),
         ),
-<<<<<<< HEAD
-        *(("coco.json", of_a(each)) for each in STRANGE),
-=======
         *(("coco.json", of_a(each)) for each in BROKEN),
->>>>>>> rev16
         ("coco.json", json.dumps({"images": [], "annotations": {}})),
         ("other.json", json.dumps({"images": []})),
         ("other.json", json.dumps([1, 2])),
