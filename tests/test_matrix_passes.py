@@ -128,7 +128,8 @@ def test_every_structure(case: Case) -> None:
             explained(GUIDED)
         assert "--method gradcam" in caught.value.hint
     explainer = explained(MANY + GUIDED * rectified)
-    answer = explainer(pixels, [True] + [False] * (len(pixels) - 1))[0]
+    every = explainer.request.methods
+    answer = explainer(pixels, [every] + [()] * (len(pixels) - 1))[0]
     halves = Halves(built, case, pixels)
     cells = explainer.facts.layers[0].cells
     spans = [(each.first, each.step) for each in cells] if cells else None

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from gradcam_cli.errors import ModelError
 from gradcam_cli.models.catalog import find, is_known
 from gradcam_cli.models.digest import hash_of, hash_of_folder
 from gradcam_cli.models.labels import label_bytes
@@ -17,6 +18,7 @@ from gradcam_cli.regular import check_regular, readable
 from gradcam_cli.spec.model import ModelSpec
 from gradcam_cli.spec.run import RunSpec
 from gradcam_cli.spec.setting import deciding, settings
+from gradcam_cli.spelling import nearby
 
 _MODEL_ENDINGS = (
     *(".keras", ".h5", ".hdf5"),
@@ -150,6 +152,9 @@ def file_digest(path: Path, option: str = "") -> str:
 
     Raises ModelError for what is not a regular file, or larger than ``option`` takes.
     """
+    if option == "--weights" and not os.path.lexists(path):
+        hint = f"{nearby(path)}; --weights takes imagenet, random, or a file made for the model"
+        raise ModelError(f"{option}: there is no file {path}", hint)
     with readable(path, option, "name a regular file that you may read"):
         check_regular(path, option)
         return f"sha256:{hash_of(path)[:16]}"

@@ -30,9 +30,6 @@ LABELME: dict[str, Any] = {
     "imageHeight": 300,
     "shapes": [{"label": "cat", "shape_type": "rectangle", "points": [[100, 60], [300, 240]]}],
 }
-STRANGE: list[Any] = [5, [5], [[None]], [[]], [[1, 2, 3]]]
-"""What a COCO file may have for a polygon, and is none."""
-
 COCO: dict[str, Any] = {
     "images": [{"id": 7, "file_name": "a.jpg", "width": 400, "height": 300}],
     "annotations": [{"id": 1, "image_id": 7, "category_id": 1, "bbox": [100, 60, 200, 180]}],
