@@ -24,8 +24,8 @@ _FEW = 3
 
 def word_of(kind: str, status: str) -> str:
     """Return how a picture ended, for people: an audit has nothing that could have changed."""
-    if kind == "audit" and status == "changed":
-        return "beyond"
+    if kind == "audit" and status in ("changed", "same"):
+        return "beyond" if status == "changed" else "within"
     return "not read" if status == "failed" else status
 
 

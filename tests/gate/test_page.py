@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from gradcam_cli.gate.baseline import Classes, Entry
-from gradcam_cli.gate.judge import Case, Judge
+from gradcam_cli.gate.judge import Case, Judge, MapCase
 from gradcam_cli.gate.page import gather_check
 from gradcam_cli.gate.reread import read_result
 from gradcam_cli.gate.result import Result, write_result
@@ -161,3 +162,17 @@ def test_names_in_a_result_are_text_and_frames_anywhere_are_drawn(
         page.locator(".card a").first.click()
         expect(page.locator(".judged h3")).to_contain_text("changed")
         assert page.locator(".judged").inner_text().count("alert(1)") >= 4
+
+
+def test_an_audit_has_one_map_of_each_image(result: Path, tmp_path: Path) -> None:
+    path = tmp_path / "much.png"
+    case = Case(str(path), "changed", ("too much",), 1.5, now=side(path, corner(0, 3)))
+    assert case.now is not None
+    maps = tuple(MapCase(None, item) for item in case.now.maps)
+    write_result(result, Result("audit", [replace(case, maps=maps), Case("b", "same")]))
+    page, data = page_of(result, embed=True)
+    assert "runs" not in data
+    assert [each[:3] for each in data["checks"]] == [["beyond", False, 1.5], ["within", True, 0]]
+    assert len(data["records"][0]) <= 9, "no other side"
+    assert hottest(data["records"][0][4][0][7]) == (0, 3)
+    assert "<h1>Audit in check.json</h1>" in page.read_text(encoding="utf-8")

@@ -9,9 +9,9 @@ const SHOWN = {
   empty: ["with an empty map", (record) => maps(record).some(isEmpty)],
   warned: ["with a warning", (record) => Boolean(warning(record))],
   ...Object.fromEntries(
-    ["changed", "beyond", "missing", "new", "allowed", "same"].map((word) => [
+    ["changed", "beyond", "missing", "new", "allowed", "same", "within"].map((word) => [
       word,
-      [word === "beyond" ? "beyond a limit" : word, (record) => Boolean(checked(record)) && checked(record)[0] === word],
+      [{ beyond: "beyond a limit", within: "within the limits" }[word] || word, (record) => Boolean(checked(record)) && checked(record)[0] === word],
     ]),
   ),
 };
