@@ -25,6 +25,7 @@ _KB, _MB, _GB = 1000, 1000**2, 1000**3
 MOST_BYTES = {
     "--architecture": 32 * _MB,
     "BASELINE": 512 * _MB,
+    "CHECK": 512 * _MB,
     "--config": 100 * _KB,
     "--custom-objects": 16 * _MB,
     "--input": _GB,

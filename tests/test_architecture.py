@@ -20,7 +20,7 @@ HOUSE = {
     "api": {"engine", "render", "cam", "models", "images", "sources", "spec"},
     "testing": {"gate", "models", "sources", "spec"},
     "gate": {
-        *("gate", "engine", "store", "render", "explainer", "cam", "network", "models"),
+        *("gate", "report", "engine", "store", "render", "explainer", "cam", "network", "models"),
         *("images", "sources", "spec"),
     },
     "report": {"report", "store", "cam", "images", "spec"},

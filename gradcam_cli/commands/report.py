@@ -1,4 +1,4 @@
-"""``gradcam report``: a run's output folder, or two, becomes one page to look through."""
+"""``gradcam report``: a run's output folder, or two, or a check's result becomes one page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def report(
     folders: Annotated[
         list[Path],
         typer.Argument(
-            help="The output folder of a run, finished or not; two are compared.",
+            help="The output folder of a run, finished or not; two are compared. Or the result of "
+            "`gradcam check -o FILE`, or of audit.",
             metavar="DIR [DIR]",
             show_default=False,
         ),
@@ -39,7 +40,7 @@ def report(
             "-o",
             "--output-file",
             help="The page to write, instead of report.html (of two runs: compare.html) in the "
-            "first folder.",
+            "first folder; of a result, instead of its own name with .html.",
             metavar="FILE",
             show_default=False,
         ),
@@ -63,7 +64,7 @@ def report(
         bool, typer.Option("--json", help="Print the page's numbers as one JSON object.")
     ] = False,
 ) -> None:
-    """Write one HTML page of a run's pictures, to look through, filter and pass on.
+    """Write one HTML page of a run's or a check's pictures, to look through, filter and pass on.
 
     It needs neither a network nor the model. Heatmaps are linked, and small pictures are made once
     in the folder, so the page belongs beside it. A report that is there already is replaced, any
@@ -73,9 +74,13 @@ def report(
 
     if len(folders) > 2:
         raise GradcamError("a report shows one run, or compares two", "name one or two folders")
-    page = output_file or folders[0] / (_PAGE if len(folders) == 1 else _COMPARED)
     known = read_truth(truth) if truth else None
-    found = write_report(folders, page, truth=known, embed=embed, quiet=json)
+    if any(path.is_file() for path in folders):
+        page = output_file or folders[0].with_suffix(".html")
+        found = write_check(folders, page, truth=known, embed=embed, quiet=json)
+    else:
+        page = output_file or folders[0] / (_PAGE if len(folders) == 1 else _COMPARED)
+        found = write_report(folders, page, truth=known, embed=embed, quiet=json)
     if known is not None:
         _say_unused(truth, known)
     if embed and page.stat().st_size > _MAILED:
@@ -140,6 +145,34 @@ def write_report(
     return found
 
 
+def write_check(
+    files: list[Path],
+    page: Path,
+    *,
+    truth: Truth | None = None,
+    embed: bool = False,
+    quiet: bool = False,
+) -> Gathered:
+    """Write the page of a check's or an audit's result, and return what it shows."""
+    from gradcam_cli.gate.page import gather_check
+    from gradcam_cli.gate.reread import read_result
+    from gradcam_cli.report.page import check_place, write_page
+
+    if len(files) > 1:
+        raise GradcamError(
+            "the result of a check has both sides already", "name it alone, or the folders of runs"
+        )
+    (path,) = files
+    check_place(page)
+    result = read_result(path)
+    with say.progress(len(result.pictures), 0, quiet) as tick:
+        found = gather_check(result, path, page, truth=truth, embed=embed, tick=tick)
+    write_page(found)
+    if found.fault:
+        say.warn(f"no small pictures could be made, so only bare heat is shown: {found.fault}")
+    return found
+
+
 def show(page: Path) -> None:
     """Open a page in the browser, or say that there is none."""
     import webbrowser
@@ -177,6 +210,8 @@ def _say_unused(name: str, truth: Truth) -> None:
 
 def _sentence(found: Gathered) -> str:
     summary = found.summary
+    if found.checked:
+        return found.checked.sentence
     parts = [f"{summary.pictures} picture{'s' * (summary.pictures != 1)}"]
     if found.verdicts and found.verdicts.accuracy is not None:
         parts.append(f"{found.verdicts.accuracy:.1%} right")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.gate.baseline import Classes, ClassMapEntry, Entry, Named, Predicted
 from gradcam_cli.gate.compare import Likeness, compared, same_frame
+from gradcam_cli.gate.outcome import Status
 from gradcam_cli.gate.packed import unpack
 from gradcam_cli.gate.recorder import labels_digest
 from gradcam_cli.models.classes import resolve
@@ -29,9 +29,6 @@ __all__ = [
     "sentence",
     "which",
 ]
-
-Status = Literal["changed", "missing", "new", "failed", "allowed", "same"]
-"""``allowed`` is what is missing or new, and may be."""
 
 _FAINT = 0.02
 """Of a map's largest number: heat below it may come and go with the last bits."""

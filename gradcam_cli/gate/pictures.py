@@ -10,14 +10,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gradcam_cli.cam.maps import normalised
 from gradcam_cli.engine.steps import Prepared, drawable
 from gradcam_cli.gate.baseline import ClassMapEntry
+from gradcam_cli.gate.drawn import heat, levels, overlay
 from gradcam_cli.gate.judge import Case
-from gradcam_cli.gate.packed import unpack
 from gradcam_cli.images.encode import encode
-from gradcam_cli.images.fit import Cells, Placement, seen, shrink, strips, to_picture
-from gradcam_cli.render.colours import blended
+from gradcam_cli.images.fit import shrink
 from gradcam_cli.store.atomic import write_bytes
 
 __all__ = ["SideBySide", "side_by_side"]
@@ -59,46 +57,16 @@ def side_by_side(pixels: Pixels, case: Case) -> Pixels:
     rows = []
     for pair in case.maps:
         panels = [_titled(pixels, "picture")]
-        before, now = (_heat(each) for each in (pair.before, pair.now))
+        before, now = (heat(each) for each in (pair.before, pair.now))
         panels.append(
-            _titled(_overlay(pixels, pair.before, before), _title("baseline", pair.before))
+            _titled(overlay(pixels, pair.before, before), _title("baseline", pair.before))
         )
         name = "now" if pair.before is not None else "map"
-        panels.append(_titled(_overlay(pixels, pair.now, now), _title(name, pair.now)))
-        change = _levels(pair.now, now, size) - _levels(pair.before, before, size)
+        panels.append(_titled(overlay(pixels, pair.now, now), _title(name, pair.now)))
+        change = levels(pair.now, now, size) - levels(pair.before, before, size)
         panels.append(_titled(_difference(pixels, change), "red: more, blue: less"))
         rows.append(_joined(panels if pair.before is not None else panels[:1] + panels[2:3], 1))
     return _joined(rows, 0) if rows else pixels
-
-
-def _heat(item: ClassMapEntry | None) -> NDArray[np.float32] | None:
-    values = unpack(item.map) if item is not None else None
-    return None if values is None else normalised(values.astype(np.float32))
-
-
-def _lying(item: ClassMapEntry, size: tuple[int, int]) -> tuple[Placement, Cells]:
-    """Return where a stored map lies in an image: its input is taken to be one unit square."""
-    height, width = size
-    frame = item.map.frame
-    return Placement(size, (1, 1), (0, 0, width, height)), Cells(frame.rows, frame.columns)
-
-
-def _overlay(
-    pixels: Pixels, item: ClassMapEntry | None, heat: NDArray[np.float32] | None
-) -> Pixels:
-    if item is None or heat is None:
-        return np.full_like(pixels, 235)
-    lying = _lying(item, (pixels.shape[0], pixels.shape[1]))
-    return blended(pixels, strips(heat, *lying), seen(*lying))
-
-
-def _levels(
-    item: ClassMapEntry | None, heat: NDArray[np.float32] | None, size: tuple[int, ...]
-) -> NDArray[np.float64]:
-    """Return a map's heat on the image's pixels, 0..1; nowhere where there is none."""
-    if item is None or heat is None:
-        return np.zeros(size)
-    return np.asarray(to_picture(heat, *_lying(item, (size[0], size[1]))) / 255)
 
 
 def _difference(pixels: Pixels, change: NDArray[np.float64]) -> Pixels:

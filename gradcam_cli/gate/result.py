@@ -6,23 +6,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
 from gradcam_cli.gate.audit import Place
 from gradcam_cli.gate.baseline import ClassMapEntry, Entry
-from gradcam_cli.gate.judge import Case, MapCase, Status
+from gradcam_cli.gate.judge import Case, MapCase
+from gradcam_cli.gate.outcome import FINE, ORDER, RESULT_VERSION, counted, word_of
 from gradcam_cli.store.atomic import write_bytes
 from gradcam_cli.text import encodable
 
-__all__ = ["RESULT_VERSION", "Result", "case_values", "write_result"]
-
-RESULT_VERSION = 1
-
-_ORDER: tuple[str, ...] = get_args(Status)
-_FINE = ("allowed", "same")
-_FEW = 3
+__all__ = ["Result", "case_values", "write_result"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,35 +63,22 @@ class Result:
         return any(case.now is not None for case in self.cases)
 
     def word(self, case: Case) -> str:
-        """Return how a picture ended, for people: an audit has nothing that could have changed."""
-        if self.kind == "audit" and case.status == "changed":
-            return "beyond"
-        return "not read" if case.status == "failed" else case.status
+        """Return how a picture ended, for people."""
+        return word_of(self.kind, case.status)
 
     def wrong(self) -> list[Case]:
         """Return the cases that keep the result from passing, worst first."""
-        return [case for case in self.worst_first() if case.status not in _FINE]
+        return [case for case in self.worst_first() if case.status not in FINE]
 
     def worst_first(self) -> list[Case]:
         """Return the cases, those that changed most first."""
-        place = {status: number for number, status in enumerate(_ORDER)}
+        place = {status: number for number, status in enumerate(ORDER)}
         return sorted(self.cases, key=lambda case: (place[case.status], -case.beyond, case.picture))
 
     def sentence(self) -> str:
         """Return the counts as one line."""
-        counts, total = self.counts, len(self.cases)
-        same = "as in the baseline" if self.kind == "check" else "within the limits"
-        parts = [f"{counts['same']} of {total} picture{'s' * (total != 1)} {same}"]
-        words = {"allowed": "missing or new, as allowed"}
-        if self.kind == "audit":
-            words["changed"] = "beyond a limit"
-        found = [status for status in _ORDER[:-1] if counts[status]]
-        parts += [f"{counts[status]} {words.get(status, status)}" for status in found]
-        if self.shortcuts:
-            names = [place.name for place in self.shortcuts]
-            more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
-            parts.append(f"too much heat in one place: {', '.join(names[:_FEW])}{more}")
-        return ", ".join(parts)
+        names = [place.name for place in self.shortcuts]
+        return counted(self.kind, [case.status for case in self.cases], names)
 
 
 def write_result(path: Path, result: Result) -> None:

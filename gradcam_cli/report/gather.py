@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,11 +28,45 @@ class Run:
     folder: Path
     records: Iterable[Record]
     settings: RunFile | None = None
+    title: str = ""
 
     @property
     def name(self) -> str:
-        """Return the folder's own name."""
-        return self.folder.resolve().name
+        """Return the run's title, or the folder's own name."""
+        return self.title or self.folder.resolve().name
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check says of one picture.
+
+    ``word`` is how it ended, ``fine`` whether that counts for nothing, ``beyond`` how many times
+    the worst limit is reached. ``numbers`` are those of its maps: class, name, value, limit or
+    None, and how many times the limit is reached.
+    """
+
+    word: str
+    fine: bool
+    beyond: float
+    reasons: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    numbers: Sequence[tuple[ClassKey, str, float, float | None, float]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check says of all pictures: ``verdicts`` has one for each, in their order.
+
+    ``said`` are sentences, ``limits`` names and values; ``squashed`` says whether all maps cover
+    their whole pictures.
+    """
+
+    title: str
+    sentence: str
+    verdicts: Sequence[Verdict]
+    said: Sequence[str] = ()
+    limits: Sequence[tuple[str, str]] = ()
+    squashed: bool = True
 
 
 @dataclass(slots=True)
@@ -41,7 +75,8 @@ class Gathered:
 
     ``missing`` counts overlays that are not in their folder any more, ``originals`` the pictures
     that were found, ``alone`` those that the other run lacks, ``left`` the other's that this one
-    lacks; ``fault`` says why no small pictures could be written.
+    lacks; ``fault`` says why no small pictures could be written. ``checked`` is there where
+    the runs are the two sides of a check.
     """
 
     run: Run
@@ -58,6 +93,7 @@ class Gathered:
     alone: int = 0
     left: int = 0
     fault: str = ""
+    checked: Checked | None = None
 
     @property
     def names(self) -> list[str]:
@@ -105,10 +141,19 @@ class Gathered:
                 [label, self.rows.class_number(key), count]
                 for (label, key), count in self.verdicts.pairs.items()
             ]
+        if self.checked is not None:
+            more["squashed"] = self.checked.squashed
+            more["checks"] = [self._verdict(each) for each in self.checked.verdicts]
         if self.other is not None:
             more["runs"] = self.names
-            more["otherBase"] = _base(self.other.folder, self.page)
+            more["otherBase"] = base_of(self.other.folder, self.page)
         return self.rows.pieces(more)
+
+    def _verdict(self, verdict: Verdict) -> list[object]:
+        """Return a verdict as data.js reads it."""
+        numbers = [[self.rows.class_number(key), *rest] for key, *rest in verdict.numbers]
+        reasons, notes = list(verdict.reasons), list(verdict.notes)
+        return [verdict.word, verdict.fine, verdict.beyond, reasons, notes, numbers]
 
 
 def gather(
@@ -126,7 +171,7 @@ def gather(
     the folders of the runs, or with ``embed`` in memory.
     """
     found = Gathered(run, page, other, truth, Verdicts() if truth else None)
-    found.rows.base = _base(run.folder, page)
+    found.rows.base = base_of(run.folder, page)
     small = _thumbnails(run, page, embed)
     beside = None
     if other is not None:
@@ -136,16 +181,42 @@ def gather(
     def work(record: Record) -> tuple[Shown, Compared | None]:
         return small(record), beside(record) if beside else None
 
+    fill(found, work, tick)
+    found.fault = small.fault or (beside.small.fault if beside else "")
+    found.left = beside.others.left if beside else 0
+    return found
+
+
+def fill(
+    found: Gathered,
+    work: Callable[[Record], tuple[Shown, Compared | None]],
+    tick: Callable[[], object] = lambda: None,
+) -> None:
+    """Take all records of the run in; ``work`` is called in threads for what is shown of each."""
+
     def records() -> Iterator[Record]:
-        for record, (shown, compared) in ahead(run.records, work):
+        for record, (shown, compared) in ahead(found.run.records, work):
             found.add(record, shown, compared)
             tick()
             yield record
 
     found.summary = summarise(records())
-    found.fault = small.fault or (beside.small.fault if beside else "")
-    found.left = beside.others.left if beside else 0
-    return found
+
+
+def base_of(folder: Path, page: Path) -> str:
+    """Return the URL that addresses in a folder begin with, as seen from the page."""
+    way = way_to(folder, page)
+    return "" if way in (".", "") else way + "/"
+
+
+def apart(record: Record, folder: Path, other: Record, other_folder: Path) -> float | None:
+    """Return how far a picture's first map is from the other run's, 0..1; None without a pair."""
+    first = next((item for item in record.explanations if not item.empty), None)
+    against = first and counterpart(first, other.explanations)
+    if not first or not against:
+        return None
+    one, two = heat_of(first, folder), heat_of(against, other_folder)
+    return None if one is None or two is None else difference(one, two)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,22 +232,9 @@ class _Beside:
         other = self.others.find(record)
         if other is None:
             return None
-        return Compared(other, self.small(other), self._apart(record, other))
-
-    def _apart(self, record: Record, other: Record) -> float | None:
-        first = next((item for item in record.explanations if not item.empty), None)
-        against = first and counterpart(first, other.explanations)
-        if not first or not against:
-            return None
-        one, two = heat_of(first, self.folder), heat_of(against, self.run.folder)
-        return None if one is None or two is None else difference(one, two)
+        distance = apart(record, self.folder, other, self.run.folder)
+        return Compared(other, self.small(other), distance)
 
 
 def _thumbnails(run: Run, page: Path, embed: bool) -> Thumbnails:
     return Thumbnails(run.folder, page, white_level(run.settings), embed)
-
-
-def _base(folder: Path, page: Path) -> str:
-    """Return the URL that addresses in a folder begin with, as seen from the page."""
-    way = way_to(folder, page)
-    return "" if way in (".", "") else way + "/"

@@ -16,7 +16,7 @@ from gradcam_cli import __version__
 from gradcam_cli.cam.empty import cause
 from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.errors import GradcamError
-from gradcam_cli.report.gather import Gathered, Run
+from gradcam_cli.report.gather import Checked, Gathered, Run
 from gradcam_cli.report.settings import command_line, differing, setting_rows
 from gradcam_cli.report.summary import Summary
 from gradcam_cli.store.atomic import write_bytes
@@ -124,17 +124,26 @@ def _values(found: Gathered) -> Mapping[str, object]:
     known = [run.settings for run in runs if run.settings]
     verdicts = found.verdicts
     changes = differing(*known) if len(known) > 1 else []
+    checked = found.checked
+    if checked:
+        made_by = [checked.sentence]
+    else:
+        made_by = _made_by(found.summary) if len(runs) < 2 else _against(changes)
     return {
-        "title": f"Heatmaps in {' and '.join(found.names)}",
+        "title": checked.title if checked else f"Heatmaps in {' and '.join(found.names)}",
         "names": found.names,
-        "made_by": _made_by(found.summary) if len(runs) < 2 else _against(changes),
+        "made_by": made_by,
+        "checked": checked,
+        "sources": list(zip(found.sources, checked.verdicts, strict=False)) if checked else [],
         "notices": list(_notices(found)),
         "summary": found.summary,
         "verdicts": verdicts,
         "confused": verdicts.confused() if verdicts else [],
         "accuracy": _accuracy(found),
         "runs": [
-            _run(run, name, found.sources) for run, name in zip(runs, found.names, strict=True)
+            _run(run, name, found.sources)
+            for run, name in zip(runs, found.names, strict=True)
+            if not checked
         ],
         "changes": changes,
         "counts": list(_counts(found)),
@@ -168,6 +177,9 @@ def _against(changes: list[tuple[str, str, str]]) -> list[str]:
 
 
 def _notices(found: Gathered) -> Iterator[str]:
+    if found.checked:
+        yield from _notices_of_check(found, found.checked)
+        return
     settings = found.summary.settings
     if len(settings) > 1:
         digests = ", ".join(f"{each or 'unknown'} ({count:,})" for each, count in settings.items())
@@ -186,6 +198,18 @@ def _notices(found: Gathered) -> Iterator[str]:
         yield f"Pictures in {found.names[-1]} only, which are left out: {found.left:,}."
     if found.verdicts is not None and found.verdicts.without:
         yield f"Pictures whose true class is not known: {found.verdicts.without:,}."
+
+
+def _notices_of_check(found: Gathered, checked: Checked) -> Iterator[str]:
+    if checked.said:
+        more = f"; and {len(checked.said) - _FEW} more, under About" * (len(checked.said) > _FEW)
+        yield f"{'; '.join(checked.said[:_FEW])}{more}."
+    grey = found.summary.done - found.originals
+    if grey:
+        yield (
+            f"Pictures that are not where they were, or not the same any more, and so are grey: "
+            f"{grey:,}."
+        )
 
 
 def _accuracy(found: Gathered) -> str:

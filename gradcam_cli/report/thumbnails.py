@@ -75,23 +75,24 @@ class Thumbnails:
             return Shown()
         overlays = [inside(_name(item), self.folder) for item in record.explanations]
         named = sum(bool(_name(item)) for item in record.explanations)
-        original, read = self._original(record)
+        original, read = self.original(record)
         maps = [
             self._of_map(item, path, record) if self.embed or not place else ""
             for place, (item, path) in enumerate(zip(record.explanations, overlays, strict=True))
         ]
         return Shown(
             original="" if self.embed or original is None else way_to(original, self.page),
-            image=self._of_image(read, record) if original else "",
+            image=self.of_image(read, record) if original else "",
             maps=tuple(maps),
             missing=named - sum(path is not None for path in overlays),
         )
 
-    def _original(self, record: Record) -> tuple[Path | None, Picture | None]:
+    def original(self, record: Record) -> tuple[Path | None, Picture | None]:
         """Return the image that a record is about, and what was read of it, if it had to be.
 
         A manifest may name any file of this machine, and what is shown may be passed on: only a
-        file with the very content that the record states is believed.
+        file with the very content that the record states is believed. A record without a size says
+        nothing that would spare reading the file.
         """
         if not _DIGEST.fullmatch(record.sha256) or record.source.startswith(("//", "\\\\")):
             return None, None
@@ -102,9 +103,9 @@ class Thumbnails:
                 facts = path.stat()
             except (OSError, ValueError):
                 continue
-            if facts.st_size != record.size:
+            if record.size and facts.st_size != record.size:
                 continue
-            same = facts.st_mtime_ns == record.mtime_ns
+            same = record.size and facts.st_mtime_ns == record.mtime_ns
             if same and not self.embed and (self.fault or self._path(key).exists()):
                 return path, None
             try:
@@ -115,11 +116,12 @@ class Thumbnails:
                 return path, read
         return None, None
 
-    def _of_image(self, read: Picture | None, record: Record) -> str:
+    def of_image(self, read: Picture | None, record: Record) -> str:
+        """Return the small picture of what was read of an image."""
         key = record.sha256[:16]
         if read is None:
             return "" if self.fault else key
-        return self._made(key, read.pixels)
+        return self.made(key, read.pixels)
 
     def _of_map(self, item: ExplanationRecord, path: Path | None, record: Record) -> str:
         """Return a map's small picture; '' where its file is not the one that was written."""
@@ -134,22 +136,30 @@ class Thumbnails:
             return ""
         if key and not read.sha256.startswith(key):
             return ""
-        return self._made(read.sha256[:16], read.pixels)
+        return self.made(read.sha256[:16], read.pixels)
 
-    def _made(self, key: str, pixels: NDArray[np.uint8]) -> str:
+    def made(self, key: str, pixels: NDArray[np.uint8]) -> str:
         """Return a small picture's data URL, or the key of its file, made where it is not there."""
         try:
             if self.embed:
-                data = encode(_small(pixels, _EMBEDDED_SIDE), "webp", _EMBEDDED_QUALITY)
+                data = encode(self.shrunk(pixels), "webp", _EMBEDDED_QUALITY)
                 return "data:image/webp;base64," + base64.b64encode(data).decode()
             if not self.fault and not self._path(key).exists():
                 self._check_place(self._path(key))
-                write_bytes(self._path(key), encode(_small(pixels, _SIDE), "webp", _QUALITY))
+                write_bytes(self._path(key), encode(self.shrunk(pixels), "webp", _QUALITY))
         except ImageError:
             return ""
         except GradcamError as error:  # a folder that cannot be written to can be read all the same
             self.fault = error.message
         return "" if self.fault else key
+
+    def way(self, original: Path) -> str:
+        """Return the URL of an image as seen from the page."""
+        return way_to(original, self.page)
+
+    def shrunk(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return an image as large as small pictures are."""
+        return _small(pixels, _EMBEDDED_SIDE if self.embed else _SIDE)
 
     def _check_place(self, path: Path) -> None:
         """Raise GradcamError where a link would lead a small picture out of the folder."""

@@ -109,7 +109,7 @@ def test_the_action_runs_as_it_is_written(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "2 of 2 pictures as in the baseline" in result.stderr
     names = {each.name for each in (tmp_path / "results").iterdir()}
-    assert names >= {"check.json", "junit.xml", "summary.md"}
+    assert names >= {"check.json", "check.html", "junit.xml", "summary.md"}
 
 
 def _in(folder: Path, words: list[str]) -> Any:

@@ -6,6 +6,8 @@ const DATA = JSON.parse(document.getElementById("records").textContent);
 const RECORDS = DATA.records;
 const RUNS = DATA.runs || null;
 const TRUTHS = DATA.truths || null;
+const CHECKS = DATA.checks || null;
+if (CHECKS) RECORDS.forEach((record, place) => (record[11] = CHECKS[place]));
 
 // Control characters, those that turn the direction of writing, and halves of surrogate pairs.
 const STEERING =
@@ -34,6 +36,14 @@ const original = (record) => record[7] || "";
 const small = (record) => record[8] || "";
 const truth = (record) => (typeof record[9] === "number" ? record[9] : null);
 const other = (record) => record[10] || null;
+
+// What a check says: how the picture ended, whether that is fine, how many times a limit is reached.
+const checked = (record) => record[11] || null;
+const reasons = (record) => [...new Set([...checked(record)[3], ...checked(record)[4]])].map(visible);
+
+function timesLimit(beyond) {
+  return beyond >= 1000 ? "" : beyond > 0 ? beyond.toFixed(beyond < 10 ? 2 : 0) + " \u00d7 its limit" : "";
+}
 
 const first = (record) => predictions(record)[0] || null;
 const probability = (row) => (row && typeof row[1] === "number" ? row[1] : null);

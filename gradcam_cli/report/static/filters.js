@@ -8,11 +8,17 @@ const SHOWN = {
   failed: ["failed", (record) => Boolean(failure(record))],
   empty: ["with an empty map", (record) => maps(record).some(isEmpty)],
   warned: ["with a warning", (record) => Boolean(warning(record))],
+  ...Object.fromEntries(
+    ["changed", "beyond", "missing", "new", "allowed", "same", "within"].map((word) => [
+      word,
+      [{ beyond: "beyond a limit", within: "within the limits" }[word] || word, (record) => Boolean(checked(record)) && checked(record)[0] === word],
+    ]),
+  ),
 };
 
 // Each order: what it is called, the number it goes by, and whether the largest comes first.
 const SORTS = {
-  "": ["as listed", null, false],
+  "": [CHECKS ? "worst first" : "as listed", null, false],
   ...(RUNS ? { apart: ["maps furthest apart", apart, true], alike: ["maps most alike", apart, false] } : {}),
   least: ["least confident", confidence, false],
   surest: ["most confident", confidence, true],
@@ -23,7 +29,7 @@ const SORTS = {
 };
 
 const VIEWS = ["pictures", "classes", "about", ...(TRUTHS ? ["confusion"] : [])];
-const START = { view: "pictures", q: "", show: "", class: "", truth: "", from: 0, to: 1, sort: RUNS ? "apart" : "", maker: "" };
+const START = { view: "pictures", q: "", show: "", class: "", truth: "", from: 0, to: 1, sort: RUNS && !CHECKS ? "apart" : "", maker: "" };
 
 let lowered = null;
 

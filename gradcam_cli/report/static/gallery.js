@@ -14,7 +14,7 @@ const gallery = {
 };
 
 function textHeight() {
-  return 56 + (TRUTHS ? 19 : 0) + (RUNS ? 30 : 0);
+  return 56 + (TRUTHS ? 19 : 0) + (RUNS ? 30 : 0) + (CHECKS ? 38 : 0);
 }
 
 function layOut() {
@@ -177,11 +177,22 @@ function said(record) {
   else if (RUNS) made.append(answer(first(record)), answer(((other(record) || [])[0] || [])[0] || null));
   else made.append(answer(first(record)));
   if (TRUTHS && !failure(record)) made.append(verdict(record));
+  if (CHECKS) made.append(...outcome(record));
   const facts = [element("span", { class: "name", title: source(record) }, basename(record))];
   if (RUNS && apart(record) !== null) facts.push(element("span", { class: "number" }, "apart " + apart(record).toFixed(2)));
   if (warning(record)) facts.push(element("span", { class: "odd", title: warning(record) }, "warned"));
   made.append(element("p", { class: "file" }, ...facts));
   return made;
+}
+
+function outcome(record) {
+  const [word, fine, beyond] = checked(record);
+  const why = reasons(record);
+  const words = [visible(word), timesLimit(beyond)].filter(Boolean).join(" \u00b7 ");
+  return [
+    element("p", { class: "verdict " + (fine ? "good" : "bad") }, (fine ? "\u2713 " : "\u2717 ") + words),
+    element("p", { class: "verdict faint", title: why.join("\n") }, why.join("; ") || "\u00a0"),
+  ];
 }
 
 function answer(row) {

@@ -170,7 +170,8 @@ function differenceSheet(record, map, theirs) {
 
 function below(record) {
   const made = [];
-  if (predictions(record).length) made.push(block("Predictions", ranking(predictions(record), record)));
+  if (CHECKS) made.push(judged(record));
+  if (predictions(record).length) made.push(block(RUNS && CHECKS ? visible(RUNS[0]) : "Predictions", ranking(predictions(record), record)));
   const theirs = other(record);
   if (theirs && (theirs[0] || []).length) made.push(block(visible(RUNS[1]), ranking(theirs[0], record)));
   if (maps(record).length > 1) made.push(block("Maps", strip(record)));
@@ -180,6 +181,34 @@ function below(record) {
 
 function block(title, ...inside) {
   return element("section", {}, element("h3", {}, title), ...inside);
+}
+
+// The reasons of a check, and every number beside its limit, those of the shown map's class first.
+function judged(record) {
+  const [word, fine, beyond, , , numbers] = checked(record);
+  const title = [visible(word), timesLimit(beyond)].filter(Boolean).join(" \u00b7 ");
+  const made = block(title, element("ul", { class: "plainlist" }, ...reasons(record).map((why) => element("li", {}, why))));
+  made.classList.add("judged");
+  made.querySelector("h3").classList.add(fine ? "good" : "bad");
+  if (!numbers.length) return made;
+  const map = maps(record)[view.map];
+  const own = (row) => (map && row[0] === map[0] ? 0 : 1);
+  const sorted = [...numbers].sort((one, two) => own(one) - own(two));
+  const cell = (value) => element("td", { class: "number" }, typeof value === "number" ? decimal(value, 4) : "");
+  const line = ([which, name, value, limit, times]) =>
+    element(
+      "tr",
+      { class: times > 1 ? "bad" : null },
+      element("td", {}, NAMES[which]),
+      element("td", {}, visible(name)),
+      cell(value),
+      cell(limit),
+    );
+  const heads = ["class", "number", "now", "limit"].map((text) => element("th", { scope: "col" }, text));
+  made.append(
+    element("table", { class: "differing" }, element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...sorted.map(line))),
+  );
+  return made;
 }
 
 function ranking(rowsOf, record) {
