@@ -22,6 +22,7 @@ from gradcam_cli.commands.check import check
 from gradcam_cli.commands.classes import classes
 from gradcam_cli.commands.config import CONFIG, Defaults, read_config
 from gradcam_cli.commands.doctor import doctor
+from gradcam_cli.commands.export import export
 from gradcam_cli.commands.faults import explain_death, explain_error, explain_output
 from gradcam_cli.commands.interrupts import Interrupted, heed_signals
 from gradcam_cli.commands.layers import layers
@@ -54,7 +55,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _VERBS = (
-    *(run, predict, baseline, check, audit, scalings, report, sheet),
+    *(run, predict, baseline, check, audit, scalings, report, sheet, export),
     *(models, layers, classes, methods, doctor, bench),
 )
 for _verb in _VERBS:

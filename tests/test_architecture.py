@@ -14,7 +14,7 @@ HOUSE = {
     "cli": {"commands", "process"},
     "commands": {
         *("commands", "report", "verify", "engine", "store", "render", "explainer", "explaining"),
-        *("sheet", "gate", "cam"),
+        *("sheet", "export", "gate", "cam"),
         *("network", "keras_files", "models", "images", "sources", "process", "spec"),
     },
     "api": {"engine", "render", "cam", "models", "images", "sources", "spec"},
@@ -25,6 +25,7 @@ HOUSE = {
     },
     "report": {"report", "store", "cam", "images", "spec"},
     "sheet": {"sheet", "store", "render", "cam", "models", "images"},
+    "export": {"export", "store", "cam", "models", "images"},
     "engine": {
         *("engine", "store", "render", "explainer", "explaining", "cam", "models", "images"),
         *("sources", "spec"),

@@ -1,0 +1,1 @@
+"""A run's records become a file that other programs read."""

@@ -1,0 +1,130 @@
+"""Maps become detections in COCO's format: a box for each map, with its class and its score."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gradcam_cli.export.boxes import Box, box_of, heat_of, levels_of, misplaced
+from gradcam_cli.images.files import MOST_PIXELS
+from gradcam_cli.images.fit import RESIZES
+from gradcam_cli.store.reading import manifests
+from gradcam_cli.store.records import ExplanationRecord, Record
+from gradcam_cli.store.runfile import read_run, run_name
+from gradcam_cli.text import encodable
+
+__all__ = ["COCO_MARK", "Detections", "resizes"]
+
+COCO_MARK = b'{"info": {"generator": "gradcam"'
+
+
+def resizes(folder: Path) -> dict[str, str]:
+    """Return how images were fitted into the network's input, by the digest of a run's settings.
+
+    '' stands for settings that no run file has: as of the first one, or ``squash``.
+    """
+    found: dict[str, str] = {}
+    for manifest in manifests(folder):
+        run = read_run(folder / run_name(manifest.name))
+        if run and run.settings.get("resize") in RESIZES:
+            found[run.digest] = str(run.settings["resize"])
+    return {"": next(iter(found.values()), "squash"), **found}
+
+
+@dataclass(slots=True)
+class Detections:
+    """Collects the boxes of a run's maps, at a share ``threshold`` of each map's maximum.
+
+    ``without`` counts images that have maps which are neither in their record nor in an array,
+    ``apart`` those whose heat may lie elsewhere, ``boxes`` the boxes.
+    """
+
+    folder: Path
+    threshold: float
+    fitted: Mapping[str, str]
+    without: int = 0
+    apart: int = 0
+    boxes: int = 0
+    _images: list[str] = field(default_factory=list)
+    _annotations: list[str] = field(default_factory=list)
+    _categories: dict[int, dict[str, object]] = field(default_factory=dict)
+
+    def add(self, record: Record) -> bool:
+        """Take in an image, unless it failed or states no size that an image can have."""
+        size = record.width * record.height
+        if record.failed or not 0 < size <= MOST_PIXELS or record.width < 0:
+            return False
+        number = len(self._images) + 1
+        image = {
+            "id": number,
+            "file_name": encodable(record.source),
+            "width": record.width,
+            "height": record.height,
+            "sha256": encodable(record.sha256),
+        }
+        self._images.append(json.dumps(image))
+        shown = [item for item in record.explanations if not item.empty]
+        ends = [self._box(record, item, number) for item in shown]
+        self.without += "without" in ends
+        self.apart += "apart" in ends
+        return True
+
+    def _box(self, record: Record, item: ExplanationRecord, image: int) -> str:
+        heat = heat_of(item, self.folder)
+        if heat is None:
+            return "without"
+        resize = self.fitted.get(record.settings, self.fitted[""])
+        levels = levels_of(heat, (record.height, record.width), resize)
+        box = box_of(levels, self.threshold)
+        if box is None:
+            return "without"
+        self.boxes += 1
+        self._annotations.append(json.dumps(_annotation(self.boxes, image, item, box)))
+        self._categories.setdefault(
+            item.index,
+            {"id": item.index, "name": encodable(item.name), "wordnet_id": encodable(item.id)},
+        )
+        return "apart" if misplaced(item, heat, levels) else ""
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the file: ``info``, ``images``, ``categories`` and ``annotations``."""
+        about = f', "threshold": {json.dumps(self.threshold)}}},\n'
+        yield COCO_MARK + about.encode() + b'"licenses": [],\n'
+        ordered = [json.dumps(each) for _, each in sorted(self._categories.items())]
+        yield from _listed("images", self._images)
+        yield b",\n"
+        yield from _listed("categories", ordered)
+        yield b",\n"
+        yield from _listed("annotations", self._annotations)
+        yield b"}\n"
+
+
+def _annotation(number: int, image: int, item: ExplanationRecord, box: Box) -> dict[str, object]:
+    return {
+        "id": number,
+        "image_id": image,
+        "category_id": item.index,
+        "bbox": list(box[:4]),
+        "area": box.area,
+        "iscrowd": 0,
+        "score": _score(item),
+        "slot": encodable(item.slot),
+        "method": encodable(item.method),
+        "layer": encodable(item.layer),
+    }
+
+
+def _score(item: ExplanationRecord) -> float:
+    """Return the probability, or the score of a head without one; 0 where neither is finite."""
+    known = (each for each in (item.probability, item.score) if each is not None)
+    return next((each for each in known if math.isfinite(each)), 0.0)
+
+
+def _listed(name: str, entries: Iterable[str]) -> Iterator[bytes]:
+    yield f'"{name}": ['.encode()
+    for number, entry in enumerate(entries):
+        yield (",\n" if number else "\n").encode() + entry.encode()
+    yield b"]"
