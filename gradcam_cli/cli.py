@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import faulthandler
 import gc
+import inspect
 import logging
 import os
+import re
 import sys
 import threading
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,8 +60,31 @@ _VERBS = (
     *(run, predict, baseline, check, audit, scalings, report, sheet),
     *(models, layers, classes, methods, doctor, bench),
 )
+_EXAMPLES = {
+    run: """[bold]Examples[/]
+
+    The five likeliest classes of one picture, side by side:
+
+    [cyan]gradcam run cat.jpg --model efficientnet-lite0 --class top5 --save panel[/]
+
+    A folder, every picture seen for one class, and a page to look through:
+
+    [cyan]gradcam run photos --model efficientnet-lite0 --class "Egyptian cat" --report[/]
+
+    Your own classifier, with its class names one a line:
+
+    [cyan]gradcam run photos --model my_model.keras --labels classes.txt --preprocess unit[/]"""
+}
+"""What stands at the end of a verb's help."""
+
+
+def _paragraphs(verb: Callable[..., None]) -> str:
+    """Return a verb's docstring, a line a paragraph: a terminal has its own width."""
+    return re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.getdoc(verb) or "")
+
+
 for _verb in _VERBS:
-    app.command()(_verb)
+    app.command(help=_paragraphs(_verb), epilog=_EXAMPLES.get(_verb))(_verb)
 
 
 def _version(asked: bool) -> None:

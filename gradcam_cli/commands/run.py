@@ -6,6 +6,7 @@ import gc
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -45,7 +46,14 @@ if TYPE_CHECKING:
 __all__ = ["predict", "run"]
 
 
-@flat
+_DAILY = (
+    *("model", "labels", "preprocess"),
+    *("classes", "layers", "methods"),
+    *("output_dir", "save", "intensity", "report"),
+)
+
+
+@partial(flat, daily=_DAILY)
 def run(
     sources: Sources,
     model: ModelSpec,
