@@ -113,7 +113,7 @@ def run(
         _go(spec, map(store.place, found), len(found), store, printing, batch, tally, shown)
         _say_displaced(store)
     _say_letters(draw)
-    code = tally.end(printing.quiet, batch.fail_on_empty)
+    code = tally.end(printing.quiet, batch.fail_on_empty, shown=page is not None)
     if page and not tally.interrupted:
         report_after(folder, page, printing.quiet, output.open)
     raise typer.Exit(code)
