@@ -13,7 +13,7 @@ $(VENV)/ready: pyproject.toml
 
 setup: $(VENV)/ready ## Make .venv and install the package with its development tools
 
-demo: setup ## Explain the sample pictures with the embedded model
+demo: setup ## Explain the sample pictures with the embedded model, and show panels, a sheet and a report
 	$(BIN)/gradcam run sample_images --model efficientnet-lite0 --save overlay,panel
 	$(BIN)/gradcam sheet gradcam_output -o gradcam_output/sheet.png
 	@echo "Heatmaps, panels and sheet.png lie in $(CURDIR)/gradcam_output"

@@ -23,6 +23,7 @@ from gradcam_cli.commands.baseline import baseline
 from gradcam_cli.commands.bench import bench
 from gradcam_cli.commands.check import check
 from gradcam_cli.commands.classes import classes
+from gradcam_cli.commands.completion import is_asked, is_completing
 from gradcam_cli.commands.config import CONFIG, Defaults, read_config
 from gradcam_cli.commands.doctor import doctor
 from gradcam_cli.commands.faults import explain_death, explain_error, explain_output
@@ -51,7 +52,6 @@ _PICTURE_BOUNDS = (
 app = typer.Typer(
     name="gradcam",
     invoke_without_command=True,
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -116,6 +116,8 @@ def main() -> None:
     set_up()
     captured = prepare_streams(capture=not debug)
     _quieten(debug)
+    if is_asked(arguments):
+        sys.exit(_run(arguments, config, debug))
     heed_signals()
     report_end = supervised(captured, explain_death)
     code = _run(arguments, config, debug)
@@ -132,12 +134,16 @@ def main() -> None:
 
 def _run(arguments: list[str], config: str, debug: bool) -> int:
     try:
-        return int(app(arguments, standalone_mode=False, default_map=_defaults(config)) or 0)
+        defaults = {} if is_completing() else _defaults(config)
+        return int(app(arguments, "gradcam", standalone_mode=False, default_map=defaults) or 0)
     except Interrupted as signal:
         return signal.exit_code
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    except SystemExit:  # of rich, when whoever read the output has gone; of --custom-objects else
+    except SystemExit as left:
+        if is_asked(arguments):
+            return int(left.code or 0)
+        # Of rich, when whoever read the output has gone; of --custom-objects else.
         hint = "sys.exit() must not be reached while the file is imported"
         error = GradcamError("the code in --custom-objects ended the program", hint)
         return ExitCode.INTERRUPTED if output_fault() else explain_error(error, debug)

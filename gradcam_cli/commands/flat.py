@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from gradcam_cli.commands.completion import COMPLETE
 from gradcam_cli.render.artifacts import artifacts_help
 from gradcam_cli.spec.setting import Setting, choices, settings
 
@@ -122,4 +123,5 @@ def _option(known: Setting, default: object) -> Any:
         min=known.least if plain else None,
         max=known.most if plain else None,
         show_default=default not in ("", None, []),
+        autocompletion=COMPLETE.get(known.option),
     )
