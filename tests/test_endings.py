@@ -217,6 +217,20 @@ def test_codes_of_runs_with_failures() -> None:
             assert tally.end(quiet=True) == 128 + number
 
 
+def test_the_last_line_leads_on(capsys: pytest.CaptureFixture[str]) -> None:
+    def said(tally: Tally, **how: bool) -> str:
+        tally.end(**{"quiet": False, **how})
+        return capsys.readouterr().err
+
+    out = Path("my maps")
+    assert said(Tally(out, done=2)).endswith("; to look through them: gradcam report 'my maps'\n")
+    assert said(Tally(out, done=1, only="a.jpg")) == "1 picture done; heatmap: my maps/a.jpg\n"
+    for silent in (Tally(out, done=2, interrupted=2), Tally(None, done=2), Tally(out)):
+        assert "gradcam report" not in said(silent)
+    assert said(Tally(out, done=2), shown=True) == "2 pictures done; heatmaps in my maps\n"
+    assert said(Tally(out, done=2), quiet=True) == ""
+
+
 def test_exit_codes_are_what_scripts_know() -> None:
     assert [int(code) for code in ExitCode] == [0, 1, 2, 3, 4, 70, 129, 130, 143]
     assert os.EX_OK == ExitCode.DONE
