@@ -13,10 +13,15 @@ $(VENV)/ready: pyproject.toml
 
 setup: $(VENV)/ready ## Make .venv and install the package with its development tools
 
-demo: setup ## Explain the sample pictures with the embedded model
-	$(BIN)/gradcam run sample_images --model efficientnet-lite0 --save overlay,panel
-	$(BIN)/gradcam sheet gradcam_output -o gradcam_output/sheet.png
-	@echo "Heatmaps, panels and sheet.png lie in $(CURDIR)/gradcam_output"
+DEMO := gradcam_output
+demo: setup ## Explain the sample pictures with the embedded model: panels, a contact sheet, a report
+	$(BIN)/gradcam run sample_images --model efficientnet-lite0 --class top3 --save overlay,panel -o $(DEMO)
+	$(BIN)/gradcam sheet $(DEMO) --columns 4 -o $(DEMO)/sheet.png
+	$(BIN)/gradcam report $(DEMO)
+	@echo
+	@echo "A panel of each picture: $(CURDIR)/$(DEMO)/sample_images/cat.jpg.panel.jpg and six more"
+	@echo "The contact sheet:       $(CURDIR)/$(DEMO)/sheet.png"
+	@echo "The report:              $(CURDIR)/$(DEMO)/report.html"
 
 test: setup ## Run the test suite, offline
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import faulthandler
 import gc
+import inspect
 import logging
 import os
+import re
 import sys
 import threading
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +23,7 @@ from gradcam_cli.commands.baseline import baseline
 from gradcam_cli.commands.bench import bench
 from gradcam_cli.commands.check import check
 from gradcam_cli.commands.classes import classes
+from gradcam_cli.commands.completion import is_asked, is_completing
 from gradcam_cli.commands.config import CONFIG, Defaults, read_config
 from gradcam_cli.commands.doctor import doctor
 from gradcam_cli.commands.export import export
@@ -49,7 +53,6 @@ _PICTURE_BOUNDS = (
 app = typer.Typer(
     name="gradcam",
     invoke_without_command=True,
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -58,8 +61,31 @@ _VERBS = (
     *(run, predict, baseline, check, audit, scalings, report, sheet, export),
     *(models, layers, classes, methods, doctor, bench),
 )
+_EXAMPLES = {
+    run: """[bold]Examples[/]
+
+    The five likeliest classes of one picture, side by side:
+
+    [cyan]gradcam run cat.jpg --model efficientnet-lite0 --class top5 --save panel[/]
+
+    A folder, every picture seen for one class, and a page to look through:
+
+    [cyan]gradcam run photos --model efficientnet-lite0 --class "Egyptian cat" --report[/]
+
+    Your own classifier, with its class names one a line:
+
+    [cyan]gradcam run photos --model my_model.keras --labels classes.txt --preprocess unit[/]"""
+}
+"""What stands at the end of a verb's help."""
+
+
+def _paragraphs(verb: Callable[..., None]) -> str:
+    """Return a verb's docstring, a line a paragraph: a terminal has its own width."""
+    return re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.getdoc(verb) or "")
+
+
 for _verb in _VERBS:
-    app.command()(_verb)
+    app.command(help=_paragraphs(_verb), epilog=_EXAMPLES.get(_verb))(_verb)
 
 
 def _version(asked: bool) -> None:
@@ -91,6 +117,8 @@ def main() -> None:
     set_up()
     captured = prepare_streams(capture=not debug)
     _quieten(debug)
+    if is_asked(arguments):
+        sys.exit(_run(arguments, config, debug))
     heed_signals()
     report_end = supervised(captured, explain_death)
     code = _run(arguments, config, debug)
@@ -107,12 +135,16 @@ def main() -> None:
 
 def _run(arguments: list[str], config: str, debug: bool) -> int:
     try:
-        return int(app(arguments, standalone_mode=False, default_map=_defaults(config)) or 0)
+        defaults = {} if is_completing() else _defaults(config)
+        return int(app(arguments, "gradcam", standalone_mode=False, default_map=defaults) or 0)
     except Interrupted as signal:
         return signal.exit_code
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    except SystemExit:  # of rich, when whoever read the output has gone; of --custom-objects else
+    except SystemExit as left:
+        if is_asked(arguments):
+            return int(left.code or 0)
+        # Of rich, when whoever read the output has gone; of --custom-objects else.
         hint = "sys.exit() must not be reached while the file is imported"
         error = GradcamError("the code in --custom-objects ended the program", hint)
         return ExitCode.INTERRUPTED if output_fault() else explain_error(error, debug)

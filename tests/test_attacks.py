@@ -257,7 +257,10 @@ def test_going_on_with_a_finished_run_needs_no_tensorflow(
         [sys.executable, "-c", code], cwd=pictures, capture_output=True, text=True, check=True
     )
     assert result.stdout == "0 []\n"
-    assert result.stderr == "0 pictures done, 58 done before; heatmaps in whole\n"
+    assert result.stderr == (
+        "0 pictures done, 58 done before; heatmaps in whole; "
+        "to look through them: gradcam report whole\n"
+    )
     assert left_behind(pictures / "whole") == whole
 
 

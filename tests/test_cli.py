@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.processes import gradcam
 
 THREADS = """
 import os
+import re
 from gradcam_cli.cli import set_up
 set_up()
 import numpy
@@ -42,3 +44,20 @@ def test_one_dnn_is_on_unless_the_user_says_otherwise(
     assert '"oneDNN": "1"' in gradcam("doctor", "--json", cwd=tmp_path).stdout
     own = gradcam("doctor", "--json", cwd=tmp_path, env={"TF_ENABLE_ONEDNN_OPTS": "0"})
     assert '"oneDNN": "0"' in own.stdout
+
+
+def test_the_help_of_run_has_the_daily_options_first_and_examples_last(tmp_path: Path) -> None:
+    shown = gradcam("run", "--help", cwd=tmp_path, env={"COLUMNS": "100"}).stdout
+    panels = re.split(r"^╭─ (.+?) ─+╮$", shown, flags=re.M)
+    assert panels[3:7:2] == ["Options", "Most used"]
+    daily = re.findall(r"^│ (--[a-z-]+)", panels[6], flags=re.M)
+    assert len(daily) == 10
+    assert {"--model", "--class", "--layer", "--save", "--output-dir"} < set(daily)
+    rest = re.findall(r"^│ (--[a-z-]+)", "".join(panels[8::2]), flags=re.M)
+    assert not {*daily} & {*rest}
+    examples = re.findall(r"^ gradcam (run .+?) *$", panels[-1], flags=re.M)
+    assert len(examples) == 3
+    for example in examples:
+        assert {word for word in example.split() if word.startswith("--")} <= {*daily, *rest}
+    assert "where the network found its evidence for the class" in " ".join(shown.split())
+    assert "where the network\n" not in shown.replace(" \n", "\n")

@@ -94,7 +94,9 @@ def test_the_streams_are_clean(finished: Path) -> None:
     said = (finished / "stderr.txt").read_text(encoding="utf-8")
     (line,) = said.splitlines()
     assert re.fullmatch(
-        r"7 pictures done; most time went into \w+; heatmaps in gradcam_output", line
+        r"7 pictures done; most time went into \w+; heatmaps in gradcam_output; "
+        r"to look through them: gradcam report gradcam_output",
+        line,
     )
     out = (finished / "stdout.txt").read_text(encoding="utf-8")
     assert "\x1b" not in out

@@ -40,10 +40,10 @@ def test_counts_and_codes(folder: Path, tiny: Path) -> None:
     some = run(folder, tiny, "--json")
     assert some.returncode == ExitCode.SOME_FAILED
     *_, last = some.stderr.splitlines()
-    counts, slowest, where = last.split("; ")
+    counts, slowest, where, then = last.split("; ")
     assert counts == ("6 pictures done, 2 failed (1 not-a-picture, 1 empty), 1 with an empty map")
     assert slowest.removeprefix("most time went into ") in ("reading", "network", "writing")
-    assert where == "heatmaps in out"
+    assert (where, then) == ("heatmaps in out", "to look through them: gradcam report out")
     assert some.stdout == (folder / "out" / "manifest.jsonl").read_text(encoding="utf-8")
     (black,) = [r for r in records(folder / "out") if r["source"] == "in/black.png"]
     assert black["explanations"][0]["empty_reason"] == "zero everywhere"
@@ -51,7 +51,10 @@ def test_counts_and_codes(folder: Path, tiny: Path) -> None:
         (folder / "in" / f"{name}.png").unlink()
     gate = run(folder, tiny, "--fail-on-empty")
     assert gate.returncode == ExitCode.GATE_FAILED
-    assert gate.stderr == "0 pictures done, 6 done before, 1 with an empty map; heatmaps in out\n"
+    assert gate.stderr == (
+        "0 pictures done, 6 done before, 1 with an empty map; "
+        "heatmaps in out; to look through them: gradcam report out\n"
+    )
     quiet = run(folder, tiny, "-q", "--json")
     assert (quiet.returncode, quiet.stderr) == (ExitCode.DONE, "")
     done = [record for record in records(folder / "out") if record["status"] == "ok"]
@@ -212,6 +215,20 @@ def test_codes_of_runs_with_failures() -> None:
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
             tally.interrupted = number
             assert tally.end(quiet=True) == 128 + number
+
+
+def test_the_last_line_leads_on(capsys: pytest.CaptureFixture[str]) -> None:
+    def said(tally: Tally, **how: bool) -> str:
+        tally.end(**{"quiet": False, **how})
+        return capsys.readouterr().err
+
+    out = Path("my maps")
+    assert said(Tally(out, done=2)).endswith("; to look through them: gradcam report 'my maps'\n")
+    assert said(Tally(out, done=1, only="a.jpg")) == "1 picture done; heatmap: my maps/a.jpg\n"
+    for silent in (Tally(out, done=2, interrupted=2), Tally(None, done=2), Tally(out)):
+        assert "gradcam report" not in said(silent)
+    assert said(Tally(out, done=2), shown=True) == "2 pictures done; heatmaps in my maps\n"
+    assert said(Tally(out, done=2), quiet=True) == ""
 
 
 def test_exit_codes_are_what_scripts_know() -> None:

@@ -16,8 +16,9 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+def script(name: str) -> ModuleType:
+    """Import one of the scripts in docs."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -33,7 +34,7 @@ def examples() -> list[str]:
 
 
 def test_generated_parts_are_up_to_date() -> None:
-    made = generator()
+    made = script("generate")
     assert made.filled(README) == README, "run `python docs/generate.py`"
     assert set(made.EXIT_CODES) == set(ExitCode)
     assert set(made.FAILURES) == set(FailureKind)
@@ -86,3 +87,10 @@ def test_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         if not target.startswith("http"):
             assert (ROOT / target).exists(), target
+
+
+def test_each_picture_stands_beside_the_command_that_makes_it() -> None:
+    for command in script("figures").COMMANDS:
+        assert f"`gradcam {command}`" in README
+    for name in re.findall(r"\]\((docs/[^)]+\.(?:webp|jpg))\)", README):
+        assert (ROOT / name).stat().st_size < 150_000, name

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 from gradcam_cli.commands import say
+from gradcam_cli.commands.bars import closing_bar, progress_bar
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from gradcam_cli.cam.answer import Facts
 
 __all__ = ["costs", "duration", "say_cautions", "say_passes"]
@@ -80,7 +81,7 @@ def costs(pictures: int, quiet: bool) -> Iterator[Callable[[int, int], None] | N
                 say.note(f"{duration(a_picture)} a picture, {everything} for {pictures} of them")
         if sys.stderr.isatty():
             if bar is None:
-                bar = tqdm(total=total, unit="pass", file=sys.stderr, leave=False, position=1)
+                bar = progress_bar(total=total, unit="pass", position=1)
             bar.total, bar.n = total, done
             bar.refresh()
 
@@ -88,4 +89,4 @@ def costs(pictures: int, quiet: bool) -> Iterator[Callable[[int, int], None] | N
         yield tick
     finally:
         if bar is not None:
-            bar.close()
+            closing_bar(bar)

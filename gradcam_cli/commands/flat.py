@@ -11,15 +11,20 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from gradcam_cli.commands.completion import COMPLETE
 from gradcam_cli.render.artifacts import artifacts_help
 from gradcam_cli.spec.setting import Setting, choices, settings
 
+DAILY = "Most used"
+"""The part of the help that comes first."""
 
-def flat(command: Callable[..., None]) -> Callable[..., None]:
+
+def flat(command: Callable[..., None], *, daily: tuple[str, ...] = ()) -> Callable[..., None]:
     """Return the command with each group in its signature spread into single options.
 
     Typer sees one parameter a setting; the command gets each group back as one object. A parameter
-    of the command's own that has a setting's name takes the place of that option.
+    of the command's own that has a setting's name takes the place of that option. The ``daily``
+    settings come before all others, in their order, under a heading of their own.
     """
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, type] = {}
@@ -34,7 +39,11 @@ def flat(command: Callable[..., None]) -> Callable[..., None]:
             own[parameter.name] = spread[parameter.name] = parameter.replace(
                 annotation=hint, kind=inspect.Parameter.KEYWORD_ONLY
             )
-    parameters = [own.get(name, parameter) for name, parameter in spread.items()]
+    first = {name: place for place, name in enumerate((*own, *daily))}
+    parameters = [
+        own.get(name) or (_daily(spread[name]) if name in daily else spread[name])
+        for name in sorted(spread, key=lambda name: first.get(name, len(first)))
+    ]
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
@@ -45,6 +54,13 @@ def flat(command: Callable[..., None]) -> Callable[..., None]:
     run.__annotations__ = {each.name: each.annotation for each in parameters}
     del vars(run)["__wrapped__"]
     return run
+
+
+def _daily(parameter: inspect.Parameter) -> inspect.Parameter:
+    """Return an option that is under the first heading."""
+    option = parameter.annotation.__metadata__[0]
+    option.rich_help_panel = DAILY
+    return parameter
 
 
 def _packed(group: type, given: Mapping[str, Any]) -> Any:
@@ -107,4 +123,5 @@ def _option(known: Setting, default: object) -> Any:
         min=known.least if plain else None,
         max=known.most if plain else None,
         show_default=default not in ("", None, []),
+        autocompletion=COMPLETE.get(known.option),
     )

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from gradcam_cli.commands.completion import model_names
 from gradcam_cli.spec.draw import OUTPUT
 from gradcam_cli.spec.explain import RUNNING
 from gradcam_cli.spec.parsers import part
@@ -26,7 +27,10 @@ Sources = Annotated[
 ModelArgument = Annotated[
     str,
     typer.Argument(
-        help="A model's name or a .keras or .h5 file.", metavar="MODEL", show_default=False
+        help="A model's name or a .keras or .h5 file.",
+        metavar="MODEL",
+        show_default=False,
+        autocompletion=model_names,
     ),
 ]
 Json = Annotated[

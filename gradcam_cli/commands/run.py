@@ -6,6 +6,7 @@ import gc
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -45,7 +46,14 @@ if TYPE_CHECKING:
 __all__ = ["predict", "run"]
 
 
-@flat
+_DAILY = (
+    *("model", "labels", "preprocess"),
+    *("classes", "layers", "methods"),
+    *("output_dir", "save", "intensity", "report"),
+)
+
+
+@partial(flat, daily=_DAILY)
 def run(
     sources: Sources,
     model: ModelSpec,
@@ -105,7 +113,7 @@ def run(
         _go(spec, map(store.place, found), len(found), store, printing, batch, tally, shown)
         _say_displaced(store)
     _say_letters(draw)
-    code = tally.end(printing.quiet, batch.fail_on_empty)
+    code = tally.end(printing.quiet, batch.fail_on_empty, shown=page is not None)
     if page and not tally.interrupted:
         report_after(folder, page, printing.quiet, output.open)
     raise typer.Exit(code)

@@ -7,15 +7,15 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
-from tqdm import tqdm
 
 from gradcam_cli.cam.empty import cause
+from gradcam_cli.commands.bars import above, clearing, closing_bar, progress_bar
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.text import printable
 
@@ -23,13 +23,24 @@ if TYPE_CHECKING:
     from gradcam_cli.store.records import Prediction, Record
 
 _FEW = 3
+_ID = len("n02124075")
+_NARROW = 36
+"""Columns of a terminal that hold rank, id and probability, and leave some for the name."""
+
+
+class _Console(Console):
+    """A console that prints above the progress bars."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        with above():
+            super().print(*objects, **options)
 
 
 def _console(stderr: bool = False) -> Console:
-    console = Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=True)
+    console = _Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=True)
     if not console.is_terminal:
         # A pipe has no edge: nothing may be cut or wrapped at 80 columns.
-        console = Console(stderr=stderr, highlight=False, emoji=False, width=10_000)
+        console = _Console(stderr=stderr, highlight=False, emoji=False, width=10_000)
     return console
 
 
@@ -54,13 +65,14 @@ def note(sentence: str) -> None:
 def at_once(sentence: str) -> None:
     """Print from a signal handler, which must not enter a buffered stream a second time."""
     with suppress(OSError):  # the terminal may be what has gone
-        os.write(sys.stderr.fileno(), f"{sentence}\n".encode())
+        os.write(sys.stderr.fileno(), f"{clearing()}{sentence}\n".encode())
 
 
 def command(text: str) -> None:
     """Print a line for GitHub's runner, as it is: it reads standard error as well."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    with above():
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
 
 
 def _one_line(text: str) -> str:
@@ -74,12 +86,16 @@ def json_line(values: object) -> None:
 
 def line(text: str) -> None:
     """Print a line on standard output, and hand it on at once."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    with above():
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str = "") -> None:
-    """Print a table on standard output; columns whose name ends in ``#`` are numbers."""
+    """Print a table on standard output; columns whose name ends in ``#`` are numbers.
+
+    Where a terminal is too narrow, these keep their width, and the others are wrapped.
+    """
     console = _console()
     if title:
         titled(console, title)
@@ -93,12 +109,20 @@ def titled(console: Console, title: str) -> None:
 
 def _grid(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
     grid = Table(box=None, header_style="bold", pad_edge=False)
-    for name in columns:
+    cells = [[Text(printable(str(cell))) for cell in row] for row in rows]
+    wide = _console().width >= _NARROW
+    for place, name in enumerate(columns):
+        number = name.endswith("#")
+        # Ids of WordNet are hard to read in pieces; where names have no width left, they give way.
+        whole = name == "id" and wide and all(row[place].cell_len <= _ID for row in cells)
         grid.add_column(
-            name.rstrip("#"), justify="right" if name.endswith("#") else "left", no_wrap=True
+            name.rstrip("#"),
+            justify="right" if number else "left",
+            no_wrap=number or whole,
+            overflow="fold",
         )
-    for row in rows:
-        grid.add_row(*(Text(printable(str(cell))) for cell in row))
+    for row in cells:
+        grid.add_row(*row)
     return grid
 
 
@@ -149,16 +173,8 @@ def progress(count: int, before: int, quiet: bool) -> Iterator[Callable[[], None
     if quiet or count <= _FEW or not sys.stderr.isatty():
         yield lambda: None
         return
-    bar = tqdm(
-        total=count,
-        initial=before,
-        unit="picture",
-        file=sys.stderr,
-        dynamic_ncols=True,
-        leave=False,
-        delay=1.0,
-    )
+    bar = progress_bar(total=count, initial=before, unit="picture", delay=1.0)
     try:
         yield bar.update
     finally:
-        bar.close()
+        closing_bar(bar)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from gradcam_cli.commands import say
@@ -59,12 +60,15 @@ class Tally:
             files = record.every_file()
             self.only = files[0][0] if self.done == len(files) == 1 else ""
 
-    def end(self, quiet: bool, fail_on_empty: bool = False) -> ExitCode:
-        """Say how the run ended and return its exit code."""
+    def end(self, quiet: bool, fail_on_empty: bool = False, shown: bool = False) -> ExitCode:
+        """Say how the run ended and return its exit code.
+
+        ``shown`` says that a report follows, to which nobody has to be led.
+        """
         if self.unread:
             say.warn(f"not read: {counted(self.unread)} ({advice(self.unread)})")
         if not quiet or self.failed or self.interrupted:
-            say.note(self.sentence())
+            say.note(self.sentence() + ("" if quiet or shown else self._next()))
         if self.gave_up:
             say.warn(f"stopped after {self.failures} failures (--max-failures)")
         if self.interrupted:
@@ -95,3 +99,10 @@ class Tally:
         if self.only and not self.resumed:
             return f"; heatmap: {self.output / self.only}"
         return f"; heatmaps in {self.output}"
+
+    def _next(self) -> str:
+        """Say how to look through what there is; a single file has been named."""
+        several = self.resumed or (self.done and not self.only)
+        if self.output is None or not several or self.interrupted:
+            return ""
+        return f"; to look through them: gradcam report {quote(str(self.output))}"
