@@ -29,8 +29,6 @@ from gradcam_cli.network.functions import Functions
 from gradcam_cli.network.precision import has_bfloat16, in_bfloat16, keep_float32
 from gradcam_cli.spec.explain import ExplainSpec
 
-__all__ = ["Explainer", "traced"]
-
 _SPARE = 2
 """Times the estimated memory: measured on eight networks, batches took 0.3 to 1.7 times that."""
 

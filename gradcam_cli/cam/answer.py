@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from gradcam_cli.images.fit import Cells
 
-__all__ = ["Answer", "ClassMap", "Facts", "LayerFacts"]
-
 
 @dataclass(frozen=True, slots=True)
 class LayerFacts:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["CAUSES", "cause"]
-
 CAUSES = {
     "not finite": "the layer or its gradient holds infinities or NaN: the weights may be broken, "
     "or too large for the model's precision",

@@ -26,8 +26,6 @@ from gradcam_cli.errors import GradcamError
 from gradcam_cli.images.fit import Cells
 from gradcam_cli.spelling import suggestion
 
-__all__ = ["FUSIONS", "Fused", "Grid", "check_fusion", "finest", "fused"]
-
 FUSIONS = {
     "mean": "the mean of the layers",
     "max": "what any layer shows",

@@ -14,20 +14,6 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = [
-    "cam",
-    "eigen_cam",
-    "eigen_grad_cam",
-    "grad_cam",
-    "grad_cam_plus_plus",
-    "hires_cam",
-    "layer_cam",
-    "moments",
-    "shapley_cam",
-    "smooth_grad_cam_plus_plus",
-    "xgrad_cam",
-]
-
 
 def cam(A: Any, G: Any, xp: Any) -> Any:
     """Return the class activation map ``M_ij = sum_k w_k A_ijk``.

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from gradcam_cli.images.fit import Cells, Span
 
-__all__ = ["centres", "resampled", "tiling"]
-
 Points = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Places of rows, and of columns."""
 

@@ -6,8 +6,6 @@ from typing import Any
 
 from gradcam_cli.images.fit import Cells, upsampling
 
-__all__ = ["guided_backpropagation", "guided_grad_cam", "upsampled"]
-
 
 def guided_backpropagation(g: Any, xp: Any) -> Any:
     """Return ``max_c |g_c|``, what a pixel's most affected channel has of the guided gradient.

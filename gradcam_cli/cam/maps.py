@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["normalised", "why_empty"]
-
 
 def normalised(raw: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the map in 0..1: negative evidence dropped (ReLU), then divided by the maximum.

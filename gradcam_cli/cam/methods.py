@@ -23,8 +23,6 @@ from gradcam_cli.cam.noise import random_map
 from gradcam_cli.cam.passes import ABLATION_CAM, OCCLUSION, RECIPRO_CAM, SCORE_CAM, Passes
 from gradcam_cli.cam.targets import Target, finer, residual_softmax
 
-__all__ = ["COSTS", "METHODS", "Method", "Needs", "cam", "grad_cam", "has_passes"]
-
 Needs = Literal[
     "activations",
     "gradient",

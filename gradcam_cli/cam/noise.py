@@ -12,8 +12,6 @@ import hashlib
 import math
 from typing import Any
 
-__all__ = ["normal", "random_map"]
-
 
 def random_map(image: bytes, grid: tuple[int, int], xp: Any) -> Any:
     """Return a map that knows nothing: float32 ``[u, v]``, evenly spread in 0..1 (1 excluded).

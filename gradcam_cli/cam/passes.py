@@ -15,16 +15,6 @@ from typing import Any
 
 from gradcam_cli.images.fit import Cells, Span, upsampling
 
-__all__ = [
-    "ABLATION_CAM",
-    "OCCLUSION",
-    "RECIPRO_CAM",
-    "SCORE_CAM",
-    "Passes",
-    "occlusion",
-    "occlusion_cells",
-]
-
 _PATCHES = 4
 """How many occluding patches lie side by side; smaller ones hardly move a good network's score."""
 

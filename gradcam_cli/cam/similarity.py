@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from gradcam_cli.errors import GradcamError
 
-__all__ = ["cosine_similarity", "cosine_slope", "reference"]
-
 _TRAINED = "give the output of this very network for the image to compare with"
 
 

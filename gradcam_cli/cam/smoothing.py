@@ -29,8 +29,6 @@ from gradcam_cli.errors import GradcamError
 from gradcam_cli.images.fit import Cells
 from gradcam_cli.spelling import suggestion
 
-__all__ = ["SMOOTHINGS", "Variation", "noisy", "smoothed", "variations"]
-
 SMOOTHINGS = {"flips": "the mirror image", "scales": "zooms of 0.9 and 1.1"}
 
 _ZOOMS = (1.0, 0.9, 1.1)

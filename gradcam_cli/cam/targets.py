@@ -11,16 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-__all__ = [
-    "FINER_CLASSES",
-    "FINER_STRENGTH",
-    "Target",
-    "contrast",
-    "finer",
-    "residual_softmax",
-    "target_class",
-]
-
 Target = Callable[[Any, Any, Any], Any]
 """``(hot, logits, xp) -> weights``, each float ``[N, C]``."""
 

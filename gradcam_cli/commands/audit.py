@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from gradcam_cli.gate.audit import Place
     from gradcam_cli.gate.judge import Case
 
-__all__ = ["audit"]
 
 _CLASSES = 20
 _PICTURES = 3

@@ -10,8 +10,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-__all__ = ["above", "clearing", "closing_bar", "progress_bar"]
-
 _bars: list[tqdm[None]] = []
 
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from gradcam_cli.gate.baseline import Baseline, Entry
     from gradcam_cli.sources.find import Found
 
-__all__ = ["baseline"]
 
 _MARK = b'"gradcam_baseline"'
 _HEAD = 1 << 16

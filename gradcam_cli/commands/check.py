@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from gradcam_cli.gate.judge import Case
     from gradcam_cli.sources.find import Found
 
-__all__ = ["check", "given_of"]
 
 _SAID = ("COMMANDLINE", "DEFAULT_MAP", "ENVIRONMENT")
 """Where a value comes from that the user gave: typed, or from gradcam.toml."""

@@ -11,8 +11,6 @@ import typer
 
 from gradcam_cli.errors import GradcamError
 
-__all__ = ["COMPLETE", "is_asked", "is_completing", "model_names"]
-
 _VARIABLE = "_GRADCAM_COMPLETE"
 _OPTIONS = ("--install-completion", "--show-completion")
 

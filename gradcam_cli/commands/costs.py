@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from gradcam_cli.cam.answer import Facts
 
-__all__ = ["costs", "duration", "say_cautions", "say_passes"]
 
 _MINUTE, _HOUR = 60, 3600
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from gradcam_cli.store.reading import Damaged
     from gradcam_cli.store.records import Record
 
-__all__ = ["export"]
-
 
 class _Kind(str, Enum):
     CSV = "csv"

@@ -26,15 +26,6 @@ if TYPE_CHECKING:
     from gradcam_cli.sources.find import Found
     from gradcam_cli.spec.model import ModelSpec
 
-__all__ = [
-    "ResultOptions",
-    "check_target",
-    "drawer",
-    "ended",
-    "gone_through",
-    "opened",
-    "published",
-]
 
 _PANEL = "What is written"
 _MARKS = (b'{\n "baseline": "', b'<testsuites name="gradcam"', b"## gradcam ")

@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from gradcam_cli.store.manifest import Manifest
     from gradcam_cli.store.records import Done, Record
 
-__all__ = ["predict", "run"]
-
 
 _DAILY = (
     *("model", "labels", "preprocess"),

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from gradcam_cli.store.reading import Damaged
     from gradcam_cli.store.records import Record
 
-__all__ = ["sheet"]
 
 _MOST_COLUMNS = 40
 

@@ -14,7 +14,6 @@ from gradcam_cli.errors import GradcamError
 if TYPE_CHECKING:
     from gradcam_cli.store.records import Record
 
-__all__ = ["check_shown", "show"]
 
 _ROWS, _COLUMNS = 22, 60
 """The most of the terminal that an overlay takes."""

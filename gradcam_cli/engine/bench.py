@@ -21,8 +21,6 @@ from gradcam_cli.sources.find import Found
 from gradcam_cli.spec.run import RunSpec
 from gradcam_cli.store.names import stems
 
-__all__ = ["BARE", "STREAM", "Timing", "measure"]
-
 BARE = "model.predict"
 STREAM = "run, end to end"
 

@@ -15,8 +15,6 @@ from gradcam_cli.models.load import Model
 from gradcam_cli.spec.explain import ExplainSpec
 from gradcam_cli.spec.run import RunSpec
 
-__all__ = ["SIZES", "USUAL", "WORTH_FREEZING", "WORTH_TRYING", "decided", "too_large", "try_sizes"]
-
 WORTH_FREEZING = 96
 """Images; freezing takes a few tenths of a second, which fewer of them do not save."""
 

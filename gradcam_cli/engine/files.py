@@ -26,8 +26,6 @@ from gradcam_cli.store.atomic import write_bytes
 from gradcam_cli.store.names import layer_names, map_part
 from gradcam_cli.store.records import ExplanationRecord, Failure, Prediction, Record, content_digest
 
-__all__ = ["UNPLACED", "Recorder", "does_not_fit"]
-
 UNPLACED = "the grid's place in the picture is not known: it is stretched over the whole input"
 """A note on the model and its layer, not on any one picture."""
 

@@ -26,8 +26,6 @@ from gradcam_cli.sources.find import Found
 from gradcam_cli.spec.image import ImageSpec
 from gradcam_cli.store.records import Done
 
-__all__ = ["THREADS", "Stages", "TimedOut", "ordered", "stream"]
-
 A = TypeVar("A")
 B = TypeVar("B")
 R = TypeVar("R")

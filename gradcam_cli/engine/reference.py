@@ -19,8 +19,6 @@ from gradcam_cli.models.load import Model
 from gradcam_cli.sources.find import Found
 from gradcam_cli.spec.run import RunSpec
 
-__all__ = ["reference"]
-
 _SIMILARITY = Labels(names=("similarity",), ids=())
 
 

@@ -22,18 +22,6 @@ from gradcam_cli.sources.endings import ending, how_to_read
 from gradcam_cli.sources.find import Found
 from gradcam_cli.spec.image import ImageSpec
 
-__all__ = [
-    "Failed",
-    "Held",
-    "Prepared",
-    "Sink",
-    "drawable",
-    "fitted",
-    "interpolation",
-    "prepare",
-    "write",
-]
-
 _MOST_HELD = 1 << 30
 _LARGE = 64 << 20
 """Bytes of pixels; those of larger images, and all beyond the most that is held, are read a second

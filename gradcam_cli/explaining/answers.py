@@ -15,8 +15,6 @@ from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.explaining.found import Found
 from gradcam_cli.explaining.request import Request
 
-__all__ = ["answer"]
-
 _BY_CELLS = ("segmentation", "sequence")
 
 _SAME = "the same as the reference"

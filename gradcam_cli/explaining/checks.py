@@ -10,8 +10,6 @@ from gradcam_cli.network.anatomy import Anatomy, FeatureMap
 from gradcam_cli.network.head import Head, pooled_features
 from gradcam_cli.network.survey import is_pooled
 
-__all__ = ["check_classes", "check_pooled", "check_target"]
-
 
 def check_classes(top: int, fixed: Sequence[int], classes: int) -> None:
     """Raise ModelError for more classes than there are, and for indices that do not exist."""

@@ -15,8 +15,6 @@ from gradcam_cli.explaining.request import Request
 from gradcam_cli.explaining.trace import Traced
 from gradcam_cli.isolation import tf
 
-__all__ = ["averaged", "over_noise"]
-
 _SEED = 0
 
 Pixels = NDArray[np.uint8]

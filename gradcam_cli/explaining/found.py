@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from gradcam_cli.cam.answer import LayerFacts
 
-__all__ = ["Found"]
-
 
 class Found(NamedTuple):
     """Raw maps, float32 ``[N, T, u, v]``, of N images and T classes of each.

@@ -10,8 +10,6 @@ from gradcam_cli.errors import GradcamError
 from gradcam_cli.spec.explain import ExplainSpec
 from gradcam_cli.spelling import suggestion
 
-__all__ = ["check_methods"]
-
 _PREDICTED = ("predicted",)
 _LISTED = "`gradcam methods` lists them"
 

@@ -23,8 +23,6 @@ from gradcam_cli.isolation import tf
 from gradcam_cli.network.functions import Functions, LayerCall, ScoreKind
 from gradcam_cli.network.sweep import sweep
 
-__all__ = ["Batch", "Tick", "counted", "of_pixels", "swept"]
-
 Tick = Callable[[int, int], None]
 """Told how many passes of how many an image has behind it."""
 

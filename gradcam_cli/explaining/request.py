@@ -16,8 +16,6 @@ from gradcam_cli.network.paths import named_operations, resolve_layer
 from gradcam_cli.network.survey import survey
 from gradcam_cli.spec.explain import ExplainSpec
 
-__all__ = ["Request", "settled"]
-
 
 @dataclass(frozen=True, slots=True)
 class Request:

@@ -8,8 +8,6 @@ from gradcam_cli.explaining.request import Request
 from gradcam_cli.network.anatomy import Anatomy, FeatureMap, ancestors
 from gradcam_cli.network.survey import survey
 
-__all__ = ["layer_cautions"]
-
 
 def layer_cautions(
     request: Request, anatomy: Anatomy, chosen: Sequence[FeatureMap]

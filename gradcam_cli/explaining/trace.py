@@ -28,8 +28,6 @@ from gradcam_cli.network.places import Place
 from gradcam_cli.network.precision import trunk
 from gradcam_cli.network.tap import trace
 
-__all__ = ["Traced", "trace_request"]
-
 
 class Traced(NamedTuple):
     """A network's functions for batches of N images, float32 unless said otherwise.

@@ -18,8 +18,6 @@ from gradcam_cli.images.fit import place, to_picture
 from gradcam_cli.models.arrays import read_array
 from gradcam_cli.store.records import ExplanationRecord
 
-__all__ = ["Box", "box_of", "heat_of", "levels_of", "misplaced"]
-
 _INPUT_PIXELS = 32
 """Of the network's input for each cell, so that padding is rounded as finely as it was."""
 _NEAR = 0.9

@@ -16,8 +16,6 @@ from gradcam_cli.store.records import ExplanationRecord, Record
 from gradcam_cli.store.runfile import read_run, run_name
 from gradcam_cli.text import encodable
 
-__all__ = ["COCO_MARK", "Detections", "resizes"]
-
 COCO_MARK = b'{"info": {"generator": "gradcam"'
 
 

@@ -9,8 +9,6 @@ from gradcam_cli.errors import GradcamError
 from gradcam_cli.export.coco import COCO_MARK
 from gradcam_cli.export.tables import CSV_HEAD
 
-__all__ = ["check_place"]
-
 _TAIL = 65_536
 _MARKS = {"csv": CSV_HEAD, "parquet": b"PAR1", "coco": COCO_MARK}
 

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator
 from gradcam_cli.store.records import ExplanationRecord, Prediction, Record
 from gradcam_cli.text import encodable
 
-__all__ = ["COLUMNS", "FILE_KINDS", "Cell", "rows"]
-
 Cell = str | int | float | bool | None
 
 FILE_KINDS = ("overlay", "heatmap", "array", "figure", "panel")

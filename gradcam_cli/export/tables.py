@@ -12,8 +12,6 @@ from typing import Any
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.export.rows import COLUMNS, Cell
 
-__all__ = ["CSV_HEAD", "as_csv", "as_parquet"]
-
 _FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 """What spreadsheets take for the beginning of a formula, wide forms included."""
 _GROUP = 10_000

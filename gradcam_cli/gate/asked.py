@@ -22,8 +22,6 @@ from gradcam_cli.spec.run import RunSpec
 from gradcam_cli.spec.setting import plain, settings
 from gradcam_cli.text import encodable
 
-__all__ = ["Given", "asked_of", "from_folder", "spec_of", "to_folder"]
-
 Given = Mapping[str, Mapping[str, Any]]
 """Settings by group (``model``, ``images``, ``explain``) and name."""
 

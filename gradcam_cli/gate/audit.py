@@ -18,8 +18,6 @@ from gradcam_cli.models.labels import Labels
 from gradcam_cli.sources.find import Found
 from gradcam_cli.spec.gate import AuditSpec, Limit, limit_of
 
-__all__ = ["Auditor", "Place", "border_share", "inside_share", "same_place"]
-
 Map = NDArray[np.float64]
 
 _CELLS = 100

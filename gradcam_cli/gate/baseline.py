@@ -17,19 +17,6 @@ from gradcam_cli.gate.packed import PackedMap, unpack
 from gradcam_cli.regular import read_bounded
 from gradcam_cli.store.atomic import write_bytes
 
-__all__ = [
-    "SCHEMA_VERSION",
-    "Baseline",
-    "ClassMapEntry",
-    "Classes",
-    "Entry",
-    "Head",
-    "Named",
-    "Predicted",
-    "read_baseline",
-    "write_baseline",
-]
-
 SCHEMA_VERSION = 1
 
 _AGAIN = "make it again with `gradcam baseline`, or get it from version control"

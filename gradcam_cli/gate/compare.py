@@ -16,20 +16,6 @@ from numpy.typing import NDArray
 
 from gradcam_cli.images.fit import Cells, Placement, Span
 
-__all__ = [
-    "HOT_SHARE",
-    "Frame",
-    "Likeness",
-    "centre_of_heat",
-    "compared",
-    "frame_of",
-    "hottest_overlap",
-    "pearson",
-    "raster",
-    "same_frame",
-    "spearman",
-]
-
 Map = NDArray[np.floating[Any]]
 
 HOT_SHARE = 0.2

@@ -11,8 +11,6 @@ from gradcam_cli.gate.packed import unpack
 from gradcam_cli.images.fit import Cells, Placement, seen, strips, to_picture
 from gradcam_cli.render.colours import blended
 
-__all__ = ["heat", "levels", "overlay"]
-
 Pixels = NDArray[np.uint8]
 
 

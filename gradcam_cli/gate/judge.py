@@ -17,19 +17,6 @@ from gradcam_cli.models.classes import resolve
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.spec.gate import GateSpec, Limit, limit_of
 
-__all__ = [
-    "Case",
-    "Judge",
-    "MapCase",
-    "Measured",
-    "at_least",
-    "at_most",
-    "index_now",
-    "matching",
-    "sentence",
-    "which",
-]
-
 _FAINT = 0.02
 """Of a map's largest number: heat below it may come and go with the last bits."""
 

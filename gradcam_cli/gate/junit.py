@@ -11,8 +11,6 @@ from gradcam_cli.gate.judge import Case
 from gradcam_cli.gate.result import Result
 from gradcam_cli.text import printable
 
-__all__ = ["junit_xml"]
-
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What no XML document may hold, not even as a reference."""
 

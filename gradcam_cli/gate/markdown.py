@@ -9,8 +9,6 @@ from gradcam_cli.gate.audit import Place
 from gradcam_cli.gate.result import Result
 from gradcam_cli.text import encodable, printable
 
-__all__ = ["MOST_ANNOTATIONS", "MOST_BYTES", "place_in_words", "summary", "workflow_commands"]
-
 MOST_BYTES = 1_000_000
 """GitHub drops a step's whole summary above 1 MiB."""
 MOST_ANNOTATIONS = 10

@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-__all__ = ["FINE", "ORDER", "RESULT_VERSION", "Status", "counted", "word_of"]
-
 RESULT_VERSION = 1
 
 Status = Literal["changed", "missing", "new", "failed", "allowed", "same"]

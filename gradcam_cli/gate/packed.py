@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from gradcam_cli.gate.compare import Frame
 from gradcam_cli.images.fit import Span
 
-__all__ = ["MOST_CELLS", "PackedMap", "pack", "rounded", "unpack"]
-
 MOST_CELLS = 32
 """Rows or columns that are stored; finer maps are averaged to so many."""
 

@@ -28,8 +28,6 @@ from gradcam_cli.store.records import (
     content_digest,
 )
 
-__all__ = ["gather_check"]
-
 _GREY = 235
 _SIDE = 400  # pixels, of a picture that is not there
 _GONE = "not explained now"

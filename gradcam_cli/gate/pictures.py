@@ -18,8 +18,6 @@ from gradcam_cli.images.encode import encode
 from gradcam_cli.images.fit import shrink
 from gradcam_cli.store.atomic import write_bytes
 
-__all__ = ["SideBySide", "side_by_side"]
-
 Pixels = NDArray[np.uint8]
 
 _SIDE = 360

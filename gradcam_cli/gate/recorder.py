@@ -31,8 +31,6 @@ from gradcam_cli.spec.run import RunSpec
 from gradcam_cli.store.runfile import differences
 from gradcam_cli.text import encodable
 
-__all__ = ["EntryMaker", "changes", "check_same", "head_of", "labels_digest", "model_digests"]
-
 _PACKAGES = ("tensorflow", "keras", "opencv-python-headless", "numpy")
 
 

@@ -25,8 +25,6 @@ from gradcam_cli.images.files import read_picture
 from gradcam_cli.regular import read_bounded
 from gradcam_cli.sources.find import Found
 
-__all__ = ["Regions", "coverage", "read_regions"]
-
 Mask = NDArray[np.float64]
 Polygon = list[tuple[float, float]]
 

@@ -14,8 +14,6 @@ from gradcam_cli.gate.outcome import RESULT_VERSION, Status
 from gradcam_cli.gate.packed import PackedMap, unpack
 from gradcam_cli.regular import read_bounded
 
-__all__ = ["Read", "ReadMap", "ReadPair", "ReadPicture", "read_result"]
-
 _MAKES = "`gradcam check BASELINE -o check.json` writes one"
 
 _Text = Annotated[str, msgspec.Meta(max_length=4096)]

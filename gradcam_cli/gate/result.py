@@ -17,8 +17,6 @@ from gradcam_cli.gate.outcome import FINE, ORDER, RESULT_VERSION, counted, word_
 from gradcam_cli.store.atomic import write_bytes
 from gradcam_cli.text import encodable
 
-__all__ = ["Result", "case_values", "write_result"]
-
 
 @dataclass(frozen=True, slots=True)
 class Result:

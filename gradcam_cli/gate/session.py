@@ -39,8 +39,6 @@ from gradcam_cli.spec.run import RunSpec
 from gradcam_cli.spec.setting import deciding
 from gradcam_cli.store.records import Done
 
-__all__ = ["Auditing", "Checking", "Drawn", "entries", "places_of"]
-
 R = TypeVar("R")
 Drawn = Callable[[Case, Prepared], Case]
 """What draws a case that has changed, and notes the files."""

@@ -21,8 +21,6 @@ from gradcam_cli.network.ports import Ports, run
 from gradcam_cli.network.precision import in_bfloat16
 from gradcam_cli.network.tap import recording, trace
 
-__all__ = ["Functions", "LayerCall", "ScoreKind"]
-
 ScoreKind = Literal["logit", "probability"]
 """The logit, or what the network itself puts out for a class."""
 

@@ -9,8 +9,6 @@ from typing import Any
 from gradcam_cli.errors import ModelError
 from gradcam_cli.isolation import tf
 
-__all__ = ["gradient", "gradients", "gradients_and_products"]
-
 _FLOAT16_SCALE = 1024.0
 """Keeps float16 gradients above the smallest number that float16 can hold."""
 

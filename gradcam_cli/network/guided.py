@@ -13,8 +13,6 @@ from gradcam_cli.isolation import tf
 from gradcam_cli.network.anatomy import ancestors
 from gradcam_cli.network.operations import constant
 
-__all__ = ["check_rectified", "guided_activations"]
-
 _GUIDED = "GradcamGuided"
 
 _RECTIFIERS = ("Relu", "Relu6", "LeakyRelu", "Elu", "Selu")

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from gradcam_cli.errors import OutOfMemory
 from gradcam_cli.isolation import tf
 
-__all__ = ["sweep"]
-
 
 def sweep(
     run: Callable[[Any], Any],

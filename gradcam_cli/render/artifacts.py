@@ -13,8 +13,6 @@ from gradcam_cli.spelling import suggestion
 if TYPE_CHECKING:
     from gradcam_cli.render.drawing import Drawing
 
-__all__ = ["ARTIFACTS", "Artifact", "artifacts_help", "check_kinds", "drawn", "shows_all_maps"]
-
 
 @dataclass(frozen=True, slots=True)
 class Artifact:

@@ -13,8 +13,6 @@ from gradcam_cli.errors import GradcamError
 from gradcam_cli.images.fit import Strip
 from gradcam_cli.spelling import suggestion
 
-__all__ = ["COLORMAPS", "blended", "colour_table", "coloured"]
-
 Pixels = NDArray[np.uint8]
 
 # What each name is in OpenCV; plain grey is not among its maps.

@@ -16,8 +16,6 @@ from gradcam_cli.images.fit import Placement, place, seen, shrink, strips, to_pi
 from gradcam_cli.render.colours import blended, coloured
 from gradcam_cli.spec.draw import DrawSpec
 
-__all__ = ["Caption", "Drawing", "array", "heatmap", "on_picture", "overlay", "sized", "to_draw"]
-
 
 @dataclass(frozen=True, slots=True)
 class Caption:

@@ -10,8 +10,6 @@ from gradcam_cli.render.colours import colour_table
 from gradcam_cli.render.drawing import Drawing
 from gradcam_cli.render.page import DOTS, own_style, saved
 
-__all__ = ["figure"]
-
 
 def figure(drawing: Drawing) -> bytes:
     """Return the first map ``[u, v]`` in 0..1 as matplotlib's ``matshow`` shows it, as a file.

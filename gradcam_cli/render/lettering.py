@@ -14,8 +14,6 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.ft2font import FT2Font
 from matplotlib.textpath import text_to_path
 
-__all__ = ["FAMILY", "complaints", "fonts", "plain_name", "set_in", "width", "wrapped"]
-
 FAMILY = "DejaVu Sans"
 """Comes with matplotlib: Latin, Cyrillic, Greek, Arabic and Persian, Hebrew, some emoji."""
 

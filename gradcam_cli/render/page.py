@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 
 from gradcam_cli.render.lettering import set_in
 
-__all__ = ["DOTS", "Line", "Page", "Picture", "own_style", "painted", "painted_pdf", "saved"]
-
 DOTS = 3
 """Pixels a point: 216 to the inch."""
 

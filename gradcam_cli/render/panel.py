@@ -17,8 +17,6 @@ from gradcam_cli.render.lettering import plain_name, wrapped
 from gradcam_cli.render.page import DOTS, Line, Page, Picture, painted
 from gradcam_cli.text import printable
 
-__all__ = ["colour_bar", "panel", "panel_page", "shown_number"]
-
 Pixels = NDArray[np.uint8]
 
 _WIDTH = 480

@@ -13,8 +13,6 @@ from gradcam_cli.render.lettering import wrapped
 from gradcam_cli.render.page import Line, Page, Picture
 from gradcam_cli.render.panel import colour_bar
 
-__all__ = ["Grid", "Row", "sheet_pages"]
-
 Pixels = NDArray[np.uint8]
 
 _WIDE, _HIGH = 595.0, 842.0

@@ -12,8 +12,6 @@ from gradcam_cli.models.classes import resolve
 from gradcam_cli.models.labels import Labels
 from gradcam_cli.store.records import ExplanationRecord, Record
 
-__all__ = ["ORDERS", "Choice", "Shown", "chosen", "grouped", "meant", "ordered"]
-
 ORDERS = ("surest", "least-sure", "name")
 
 Class = tuple[int, str, str]

@@ -23,8 +23,6 @@ from gradcam_cli.sheet.thumbs import Thumbs
 from gradcam_cli.store.atomic import write_bytes
 from gradcam_cli.text import printable
 
-__all__ = ["ENDINGS", "check_file", "class_rows", "grid_for", "rows", "write_pages"]
-
 Item = TypeVar("Item")
 
 ENDINGS = (".png", ".pdf", ".svg")

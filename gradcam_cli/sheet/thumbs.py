@@ -22,8 +22,6 @@ from gradcam_cli.models.arrays import read_array
 from gradcam_cli.render.colours import COLORMAPS, blended
 from gradcam_cli.sheet.choose import Shown
 
-__all__ = ["Look", "Thumbs", "problems"]
-
 Pixels = NDArray[np.uint8]
 
 

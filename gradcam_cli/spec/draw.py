@@ -8,8 +8,6 @@ from typing import Literal
 from gradcam_cli.spec.parsers import several
 from gradcam_cli.spec.setting import check, setting
 
-__all__ = ["OUTPUT", "DrawSpec"]
-
 OUTPUT = "Pictures and output"
 
 

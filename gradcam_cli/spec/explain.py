@@ -9,8 +9,6 @@ from typing import Literal
 from gradcam_cli.spec.parsers import several
 from gradcam_cli.spec.setting import check, setting
 
-__all__ = ["EXPLAINED", "RUNNING", "ExplainSpec"]
-
 EXPLAINED = "What is explained"
 RUNNING = "Running"
 

@@ -13,8 +13,6 @@ from gradcam_cli.spec.explain import ExplainSpec
 from gradcam_cli.spec.image import ImageSpec
 from gradcam_cli.spec.setting import check, setting, settings
 
-__all__ = ["LIMITS", "SHORTCUTS", "AgainSpec", "AuditSpec", "GateSpec", "Limit", "limit_of"]
-
 LIMITS = "What counts as a difference"
 SHORTCUTS = "Shortcuts"
 

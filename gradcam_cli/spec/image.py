@@ -10,8 +10,6 @@ from gradcam_cli.spec.explain import EXPLAINED, RUNNING
 from gradcam_cli.spec.parsers import batch_size
 from gradcam_cli.spec.setting import check, setting
 
-__all__ = ["ImageSpec"]
-
 
 @dataclass(frozen=True, slots=True)
 class ImageSpec:

@@ -9,8 +9,6 @@ from typing import Literal
 from gradcam_cli.spec.parsers import named_file, numbers, size
 from gradcam_cli.spec.setting import check, setting
 
-__all__ = ["MODEL", "ModelSpec"]
-
 MODEL = "Model"
 
 

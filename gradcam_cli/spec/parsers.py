@@ -9,8 +9,6 @@ from typing import Literal
 
 from gradcam_cli.errors import GradcamError
 
-__all__ = ["batch_size", "named_file", "numbers", "part", "several", "size"]
-
 _LARGEST = 8192
 
 

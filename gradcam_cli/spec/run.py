@@ -14,8 +14,6 @@ from gradcam_cli.spec.image import ImageSpec
 from gradcam_cli.spec.model import ModelSpec
 from gradcam_cli.spec.setting import deciding
 
-__all__ = ["RunSpec", "digest"]
-
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:

@@ -12,8 +12,6 @@ from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hin
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.spelling import suggestion
 
-__all__ = ["Setting", "check", "choices", "deciding", "plain", "setting", "settings"]
-
 
 @dataclass(frozen=True, slots=True)
 class Setting:

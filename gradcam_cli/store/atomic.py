@@ -15,8 +15,6 @@ from pathlib import Path
 
 from gradcam_cli.errors import FailureKind, GradcamError, ImageError
 
-__all__ = ["cannot_write", "part_of", "remove_leftovers", "write_bytes"]
-
 _SPACE = "free some space or choose another folder with -o"
 _WHY_NOT = {
     errno.ENOSPC: _SPACE,

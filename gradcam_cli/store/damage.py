@@ -11,8 +11,6 @@ from gradcam_cli.regular import check_regular, open_regular
 from gradcam_cli.store.atomic import cannot_write, write_bytes
 from gradcam_cli.store.reading import Damaged, last_places, placed, torn
 
-__all__ = ["cut_torn_line", "last_lines", "set_aside"]
-
 
 def last_lines(path: Path) -> Iterator[bytes]:
     """Yield each picture's last line, in the place of its first: as if it had been done once."""

@@ -15,8 +15,6 @@ from gradcam_cli.store.atomic import cannot_write, remove_leftovers
 from gradcam_cli.store.manifest import Manifest
 from gradcam_cli.store.reading import MANIFEST, manifest_name
 
-__all__ = ["open_manifest"]
-
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 _A_MOMENT = 2.0
 """Seconds that a shard waits for other shards to have looked for a whole run."""

@@ -32,8 +32,6 @@ from gradcam_cli.store.reading import (
 from gradcam_cli.store.records import SCHEMA_VERSION, Done, Record, content_digest
 from gradcam_cli.store.runfile import RunFile, differences, read_run, run_name, write_run
 
-__all__ = ["Manifest"]
-
 
 @dataclass(frozen=True, slots=True)
 class _Known:

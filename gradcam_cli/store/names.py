@@ -15,8 +15,6 @@ from gradcam_cli.sources.endings import ending
 from gradcam_cli.sources.find import Found, fixed_part, own_name
 from gradcam_cli.store.atomic import part_of
 
-__all__ = ["both_stems", "check_output", "layer_names", "map_part", "stems"]
-
 _WRITTEN = {".jpg", ".png", ".webp", ".npy", ".jsonl", ".json"}
 _LONGEST = 150  # bytes of a name; leaves room in 255 for a class, a kind and an extension
 _LONGEST_LAYER = 40

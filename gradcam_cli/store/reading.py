@@ -14,20 +14,6 @@ from gradcam_cli.regular import open_regular
 from gradcam_cli.store.records import Record
 from gradcam_cli.text import line_text
 
-__all__ = [
-    "MANIFEST",
-    "Damaged",
-    "damage",
-    "last_places",
-    "manifest_name",
-    "manifests",
-    "placed",
-    "read_folder",
-    "read_manifest",
-    "record_at",
-    "torn",
-]
-
 MANIFEST = "manifest.jsonl"
 MOST_A_RECORD = 16_000_000
 """Bytes; a record of a thousand classes, each explained, has one."""

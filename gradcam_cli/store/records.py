@@ -10,16 +10,6 @@ from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Any, TypeVar
 
-__all__ = [
-    "SCHEMA_VERSION",
-    "Done",
-    "ExplanationRecord",
-    "Failure",
-    "Prediction",
-    "Record",
-    "content_digest",
-]
-
 SCHEMA_VERSION = 2
 """Version 0.1 wrote 1; its records are read, but not added to."""
 

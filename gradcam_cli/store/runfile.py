@@ -13,8 +13,6 @@ from gradcam_cli import __version__
 from gradcam_cli.store.atomic import write_bytes
 from gradcam_cli.store.records import SCHEMA_VERSION
 
-__all__ = ["RunFile", "differences", "read_run", "run_name", "write_run"]
-
 _PACKAGES = ("tensorflow", "keras", "opencv-python-headless", "numpy")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gradcam_cli.cam import passes
-from gradcam_cli.cam.methods import cam
+from gradcam_cli.cam.gradients import cam
 from gradcam_cli.cam.passes import ABLATION_CAM, OCCLUSION, RECIPRO_CAM, SCORE_CAM, Passes
 from gradcam_cli.images.fit import Cells, Span
 from tests import oracles_passes as oracles
