@@ -194,7 +194,7 @@ def _append(path: Path, text: Callable[[int], str]) -> None:
         with suppress(FileNotFoundError):
             before = path.stat().st_size
         written = text(before).encode()
-        if before + len(written) > MOST_BYTES:
+        if not written or before + len(written) > MOST_BYTES:
             say.warn("$GITHUB_STEP_SUMMARY is full already: nothing was added to it")
             return
         with path.open("ab") as file:
