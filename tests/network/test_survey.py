@@ -103,7 +103,7 @@ def test_cam_needs_the_average_over_the_cells_alone() -> None:
     ],
 )
 def test_a_softmax_that_is_written_out_is_noticed(end: Any, hidden: bool) -> None:
-    keras.utils.set_random_seed(1)
+    keras.utils.set_random_seed(7)  # outputs of both signs: a quotient in 0..1 is like a sigmoid
     inputs = keras.Input((12, 12, 3))
     x = L.Conv2D(4, 3, activation="relu")(L.Rescaling(1 / 255)(inputs))
     network = keras.Model(inputs, end(L.Dense(3)(L.GlobalAveragePooling2D()(x))))
