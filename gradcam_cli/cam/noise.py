@@ -22,18 +22,6 @@ def random_map(image: bytes, grid: tuple[int, int], xp: Any) -> Any:
     return _uniform(b"map", image, math.prod(grid), xp).reshape(grid)
 
 
-def normal(image: bytes, copy: int, shape: tuple[int, ...], xp: Any) -> Any:
-    """Return normally distributed noise, float32 of ``shape``, for the copy of that number.
-
-    Mean 0 and standard deviation 1, by Box and Muller's formula in float64; so rounded to float32,
-    it does not depend on the last bits of a machine's logarithm and cosine.
-    """
-    count = math.prod(shape)
-    drawn = _uniform(b"normal %d" % copy, image, 2 * count, xp).astype("float64")
-    radius = xp.sqrt(-2 * xp.log(1 - drawn[:count]))
-    return (radius * xp.cos(2 * xp.pi * drawn[count:])).astype("float32").reshape(shape)
-
-
 def _uniform(use: bytes, image: bytes, count: int, xp: Any) -> Any:
     """Return ``count`` float32 in 0..1, multiples of 2^-24."""
     digest = hashlib.shake_256(use + b"\0" + hashlib.sha256(image).digest()).digest(4 * count)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcam_cli.cam.answer import LayerFacts
+from gradcam_cli.cam.gradients import moments
 from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.cam.smoothing import noisy, smoothed, variations
 from gradcam_cli.explaining.found import Found
@@ -64,9 +65,8 @@ def over_noise(
         for sums, slope in zip(
             powers, traced.slopes(tf.constant(seen), given)["gradients"], strict=True
         ):
-            G = slope.numpy()
-            for power in range(3):
-                sums[power] = sums[power] + G ** (power + 1)
+            for power, each in enumerate(moments(slope.numpy())):
+                sums[power] = sums[power] + each
     means = [[each / np.float32(spec.samples) for each in sums] for sums in powers]
     return {
         name: [

@@ -72,7 +72,7 @@ class Manifest:
         self.settings = digest(settings)
         self.displaced: list[str] = []
         self.warnings: list[str] = []
-        self._methods = frozenset(methods)
+        self._asked, self._methods = tuple(methods), frozenset(methods)
         self._stems = stems
         self._owners: dict[str, str] = {}
         before = read_run(folder / run_name(name))
@@ -134,7 +134,7 @@ class Manifest:
         the files that are not made again.
         """
         self._before, self.changed = None, []
-        self._run = replace(self._run, methods=tuple(self._methods))
+        self._run = replace(self._run, methods=self._asked)
         self._doomed = manifests(self.folder) if self.path.name == MANIFEST else [self.path]
         with suppress(GradcamError):  # a manifest that cannot be read is a reason to start anew
             for path in self._doomed:
@@ -163,7 +163,7 @@ class Manifest:
             gone |= self._methods - (record.methods if record else frozenset())
             if gone == self._methods:
                 break
-        return tuple(name for name in self._methods if name in gone) or tuple(self._methods)
+        return tuple(name for name in self._asked if name in gone) or self._asked
 
     def _sound(self, found: Found) -> _Known | None:
         """Return what is known of a picture, if it was made with the same settings and holds."""
