@@ -19,7 +19,7 @@ demo: setup ## Explain the sample pictures with the embedded model: panels, a co
 	$(BIN)/gradcam sheet $(DEMO) --columns 4 -o $(DEMO)/sheet.png
 	$(BIN)/gradcam report $(DEMO)
 	@echo
-	@echo "A panel of each picture: $(CURDIR)/$(DEMO)/sample_images/cat.jpg.panel.jpg and six more"
+	@echo "A panel of each picture: $(CURDIR)/$(DEMO)/sample_images/cat.jpg.panel.jpg and eleven more"
 	@echo "The contact sheet:       $(CURDIR)/$(DEMO)/sheet.png"
 	@echo "The report:              $(CURDIR)/$(DEMO)/report.html"
 

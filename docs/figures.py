@@ -22,7 +22,7 @@ CAT = "#sample_images/cat.jpg"
 COMMANDS = (
     "run sample_images/cat.jpg --model efficientnet-lite0 --class top5 --save panel -o figures",
     "run sample_images --model efficientnet-lite0 --class top3 --report -o maps",
-    "sheet maps --columns 4 -o sheet.png",
+    "sheet maps --class castle --columns 3 -o castles.png",
 )
 
 
@@ -61,7 +61,7 @@ def main() -> None:
         for command in COMMANDS:
             gradcam(command, folder)
         smaller(folder / "figures" / "cat.jpg.panel.jpg", "panel.webp", 85)
-        smaller(folder / "sheet.png", "sheet.webp", 80)
+        smaller(folder / "castles.png", "sheet.webp", 80)
         photographed(folder / "maps" / "report.html", folder)
 
 

@@ -12,25 +12,36 @@ import numpy as np
 import pytest
 
 from gradcam_cli.models.labels import imagenet_labels
+from tests.models.test_samples_source import table
 from tests.processes import LITE0, SAMPLES, gradcam, inside, problem, records, refusal
 from tests.tiny import write_pictures
 
 EXPECTED = {
     "butterfly.jpg": "monarch",
+    "carcassonne.jpg": "castle",
     "cat.jpg": "Egyptian_cat",
+    "chambord.jpg": "castle",
+    "chenonceau.jpg": "castle",
     "coffee.jpg": "espresso",
+    "dog.jpg": "German_shepherd",
     "motorcycle.jpg": "moped",
     "officer.jpg": "military_uniform",
     "parrots.jpg": "macaw",
     "photographer.jpg": "tripod",
+    "sheep.jpg": "ram",
 }
 """What each sample shows, as an ImageNet class."""
 
 HOT = {
     "butterfly.jpg": (0.1, 0.1, 0.9, 0.9),
     "cat.jpg": (0.2, 0.0, 0.85, 0.9),
+    "carcassonne.jpg": (0.1, 0.0, 1.0, 0.65),
+    "chambord.jpg": (0.05, 0.2, 0.98, 0.7),
+    "chenonceau.jpg": (0.2, 0.1, 0.9, 0.75),
     "coffee.jpg": (0.2, 0.1, 0.9, 0.9),
+    "dog.jpg": (0.15, 0.05, 0.9, 0.95),
     "motorcycle.jpg": (0.05, 0.1, 0.95, 0.95),
+    "sheep.jpg": (0.2, 0.1, 0.72, 0.9),
 }
 """Where the object lies: left, top, right, bottom as shares of the picture."""
 
@@ -55,6 +66,15 @@ def test_every_sample_is_recognised(finished: Path) -> None:
         for record in records(finished / "gradcam_output")
     }
     assert found == EXPECTED
+
+
+def test_what_the_table_of_samples_says_is_found(finished: Path) -> None:
+    stated = table()
+    for record in records(finished / "gradcam_output"):
+        row, first = stated[Path(record["source"]).name], record["predictions"][0]
+        assert row["size"] == f"{record['width']} x {record['height']}"
+        assert row["class"] == f"{first['index']} {first['name']}"
+        assert float(row["probability"]) == pytest.approx(first["probability"], abs=0.005)
 
 
 def test_the_heat_lies_on_the_object(finished: Path) -> None:
@@ -94,7 +114,7 @@ def test_the_streams_are_clean(finished: Path) -> None:
     said = (finished / "stderr.txt").read_text(encoding="utf-8")
     (line,) = said.splitlines()
     assert re.fullmatch(
-        r"7 pictures done; most time went into \w+; heatmaps in gradcam_output; "
+        r"12 pictures done; most time went into \w+; heatmaps in gradcam_output; "
         r"to look through them: gradcam report gradcam_output",
         line,
     )
@@ -109,7 +129,7 @@ def test_running_again_does_nothing_again(finished: Path) -> None:
     result = gradcam(*words, cwd=finished)
     assert result.returncode == 0
     assert result.stdout == ""
-    assert "0 pictures done, 7 done before" in result.stderr
+    assert "0 pictures done, 12 done before" in result.stderr
     assert (finished / "gradcam_output" / "manifest.jsonl").read_bytes() == before
 
 

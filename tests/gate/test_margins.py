@@ -27,6 +27,7 @@ from gradcam_cli.spec.setting import settings
 
 SAMPLES = Path(__file__).with_name("samples.json")
 FOLDER = SAMPLES.parent
+PICTURES = 12
 
 
 @pytest.fixture(scope="module")
@@ -53,18 +54,18 @@ def checking(known: Baseline, spec: RunSpec, model: Model | None) -> Checking:
 def statuses(
     known: Baseline, loaded: Model | None, explainer: Explainer | None = None, **given: Any
 ) -> list[str]:
-    """Return how the seven pictures ended, the settings in ``given`` put in place of their own."""
+    """Return how the pictures ended, the settings in ``given`` put in place of their own."""
     done = checking(known, spec_of(known.head.asked, FOLDER, given), loaded)
     if explainer is None:
         explainer = done.explainer()
     done.ready()
     cases = list(done.run(explainer))
-    assert len(cases) == 7
+    assert len(cases) == PICTURES
     return [case.status for case in cases]
 
 
 def test_the_same_model_passes(known: Baseline, model: Model, explainer: Explainer) -> None:
-    assert statuses(known, model, explainer) == ["same"] * 7
+    assert statuses(known, model, explainer) == ["same"] * PICTURES
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_the_same_model_passes(known: Baseline, model: Model, explainer: Explain
 def test_what_changes_the_last_bits_passes(
     given: dict[str, Any], known: Baseline, model: Model
 ) -> None:
-    assert statuses(known, model, **given) == ["same"] * 7
+    assert statuses(known, model, **given) == ["same"] * PICTURES
 
 
 def test_the_model_saved_and_opened_again_passes(
@@ -90,7 +91,7 @@ def test_the_model_saved_and_opened_again_passes(
         "std": (128.0,),
     }
     interpolation = {"interpolation": "bicubic"}  # which a file does not tell
-    assert statuses(known, None, model=again, images=interpolation) == ["same"] * 7
+    assert statuses(known, None, model=again, images=interpolation) == ["same"] * PICTURES
 
 
 OTHERWISE = {
@@ -124,7 +125,7 @@ def test_wrong_preprocessing_fails(wrong: dict[str, Any], known: Baseline) -> No
 def test_another_layer_fails(known: Baseline, model: Model) -> None:
     name = "block7a_project_bn"
     layer = {"layers": (name,)} if "layers" in settings(ExplainSpec) else {"layer": name}
-    assert statuses(known, model, explain=layer) == ["changed"] * 7
+    assert statuses(known, model, explain=layer) == ["changed"] * PICTURES
 
 
 def _noise(kernel: np.ndarray, share: float) -> np.ndarray:
@@ -156,5 +157,5 @@ def test_another_head_fails(name: str, known: Baseline, model: Model, explainer:
         found = statuses(known, model, explainer)
     finally:
         layer.set_weights([kernel, bias])
-    assert found.count("changed") >= (7 if name == "random" else 2)
-    assert statuses(known, model, explainer) == ["same"] * 7
+    assert found.count("changed") >= (PICTURES if name == "random" else 2)
+    assert statuses(known, model, explainer) == ["same"] * PICTURES
