@@ -24,6 +24,7 @@ from gradcam_cli.store.reading import (
     MANIFEST,
     Damaged,
     damage,
+    latest_first,
     manifests,
     placed,
     read_manifest,
@@ -110,17 +111,22 @@ class Manifest:
         """Read what is there: the last record of a picture counts, a torn last line is cut off.
 
         Damaged lines go into a file beside the manifest. The manifests of the folder's other shards
-        tell what is done as well. Raises GradcamError when they were made with other settings: each
-        would take the other's files for its own.
+        tell what is done as well; of several records of a picture, the one in the manifest that was
+        written to last is believed. Raises GradcamError when they were made with other settings:
+        each would take the other's files for its own.
         """
-        for path in manifests(self.folder):
-            if path != self.path and path not in self._doomed:
+        for path in reversed(latest_first(self.folder)):
+            if path == self.path:
+                self._load_own()
+            elif path not in self._doomed:
                 self._load_other(path)
+
+    def _load_own(self) -> None:
         if self.path in self._doomed:
             return
         try:
             cut_torn_line(self.path)
-            self._load_own()
+            self._read_own()
             self._end = self.path.stat().st_size
         except FileNotFoundError:
             return
@@ -292,7 +298,7 @@ class Manifest:
         if damaged:
             self.warnings.append(f"{damage(damaged)} and passed by")
 
-    def _load_own(self) -> None:
+    def _read_own(self) -> None:
         damaged: list[Damaged] = []
         own: set[str] = set()
         gone = counted = 0

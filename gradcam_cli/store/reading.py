@@ -66,6 +66,17 @@ def manifests(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if _MANIFESTS.fullmatch(path.name))
 
 
+def latest_first(folder: Path) -> list[Path]:
+    """Return the manifests of a folder, the one that was written to last first.
+
+    Raises GradcamError for a folder that cannot be read.
+    """
+    try:
+        return sorted(manifests(folder), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    except OSError as error:
+        raise _cannot_read(folder, error) from error
+
+
 def read_manifest(
     folder: Path, name: str = MANIFEST, damaged: Report = _pass_by
 ) -> Iterator[Record]:
@@ -117,10 +128,7 @@ def read_folder(folder: Path, damaged: Report = _pass_by) -> Iterator[Record]:
     is left out. ``damaged`` is called with every line that is not a record. Raises GradcamError
     when there is no manifest, or one of the files is not a manifest.
     """
-    try:
-        paths = sorted(manifests(folder), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    except OSError as error:
-        raise _cannot_read(folder, error) from error
+    paths = latest_first(folder)
     if not paths:
         raise GradcamError(f"{folder} has no manifest", "name the output folder of a run")
     seen: set[str] = set()

@@ -838,6 +838,16 @@ def test_one_more_method_does_only_what_is_missing() -> None:
     assert read_run(Path("out/run.json")).methods == ("gradcam", "layercam")  # type: ignore[union-attr]
 
 
+def test_a_whole_run_after_a_shard_keeps_the_shard_s_maps() -> None:
+    found = picture()
+    for name, method in ((MANIFEST, "gradcam"), (ONE, "layercam"), (MANIFEST, "eigencam")):
+        with opened(name=name, methods=(method,)) as manifest:
+            joined = manifest.append(by(method, found))
+        os.utime(Path("out") / name, ns=(0, time.time_ns()))
+    assert {each.method for each in joined.explanations} == {"gradcam", "layercam", "eigencam"}
+    assert list(read_folder(Path("out"))) == [joined]
+
+
 def test_a_new_picture_does_not_have_the_others_done_again() -> None:
     a, b, new = picture("a.jpg"), picture("b.jpg", b"other"), picture("new.jpg", b"new")
     with opened(methods=("gradcam",)) as manifest:
