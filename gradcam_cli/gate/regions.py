@@ -286,13 +286,38 @@ def _coco_polygons(item: _CocoAnnotation) -> Iterable[Polygon]:
 
 
 def _ends(runs: _CocoRuns, drawn: _Drawn) -> NDArray[np.int64]:
-    """Return where runs end; raises ValueError where they are packed, or of another image."""
-    if isinstance(runs.counts, str):
-        raise ValueError("a region is a compressed mask: export polygons, boxes or mask images")
-    ends = np.cumsum(np.array(runs.counts, np.int64))
-    if runs.size != drawn.size or not runs.counts or ends[-1] != runs.size[0] * runs.size[1]:
+    """Return where runs end; raises ValueError where they are damaged, or of another image."""
+    counts = _unpacked(runs.counts) if isinstance(runs.counts, str) else runs.counts
+    ends = np.cumsum(np.array(counts, np.int64))
+    if runs.size != drawn.size or not counts or ends[-1] != runs.size[0] * runs.size[1]:
         raise ValueError("a mask has another size than its image")
     return np.asarray(ends)
+
+
+def _unpacked(text: str) -> list[int]:
+    """Return the run-lengths of COCO's compressed form; raises ValueError for other text.
+
+    A number is written in signs of five bits, the lowest ones first; a sixth bit says that it goes
+    on, and the highest of the last five that it is negative. From the fourth run on, a number is
+    what is added to the run two before.
+    """
+    counts: list[int] = []
+    number = shift = 0
+    for sign in text:
+        bits = ord(sign) - ord("0")
+        if not 0 <= bits < 64 or shift > 30:
+            raise ValueError("a compressed mask is damaged")
+        number |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            number -= 1 << shift
+        counts.append(number + (counts[-2] if len(counts) > 2 else 0))
+        number = shift = 0
+    if shift or min(counts, default=0) < 0:
+        raise ValueError("a compressed mask is damaged")
+    return counts
 
 
 def _box(x0: float, y0: float, x1: float, y1: float) -> Polygon:

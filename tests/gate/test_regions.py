@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from pycocotools import mask as coco_masks
 
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.gate.regions import Regions, read_regions
@@ -70,13 +71,21 @@ def write(folder: Path, kind: str) -> Path:
         left, top, right, bottom = BOX
         mask = np.zeros(SIZE, np.uint8)
         mask[top:bottom, left:right] = 1
-        counts = [len(list(run)) for _, run in itertools.groupby(mask.T.ravel().tolist())]
-        item = {"image_id": 7, "iscrowd": 1, "segmentation": {"counts": counts, "size": SIZE}}
-        text = json.dumps({**COCO, "annotations": [item]})
-        (folder / "instances.json").write_text(text, encoding="utf-8")
+        (folder / "instances.json").write_text(of_a(plain_runs(mask)), encoding="utf-8")
     elif kind == "mask":
         mask_file(folder / "a.png")
     return folder
+
+
+def of_a(segmentation: Any) -> str:
+    return json.dumps({**COCO, "annotations": [{"image_id": 7, "segmentation": segmentation}]})
+
+
+def plain_runs(mask: np.ndarray) -> dict[str, Any]:
+    """How many pixels lie outside, inside, outside ..., column by column."""
+    runs = [(value, len(list(run))) for value, run in itertools.groupby(mask.T.ravel().tolist())]
+    counts = [length for _, length in runs]
+    return {"counts": [0, *counts] if runs[0][0] else counts, "size": SIZE}
 
 
 IMAGE = Found(Path("photos/a.jpg"), "photos/a.jpg")
@@ -87,6 +96,22 @@ def test_a_box_is_the_same_in_every_format(kind: str, tmp_path: Path) -> None:
     found = Regions(write(tmp_path, kind), [IMAGE])(IMAGE, SIZE, 100)
     assert found is not None
     np.testing.assert_allclose(found, naive_mask(), atol=0.01)
+
+
+@pytest.mark.parametrize("share", [0, 0.001, 0.5, 0.999, 1])
+def test_compressed_runs_are_unpacked_as_pycocotools_packs_them(
+    share: float, tmp_path: Path
+) -> None:
+    mask = (np.random.default_rng(0).random(SIZE) < share).astype(np.uint8)
+    packed = coco_masks.encode(np.asfortranarray(mask))
+    packed["counts"] = packed["counts"].decode()
+    found: list[Any] = []
+    for name, segmentation in (("plain", plain_runs(mask)), ("packed", packed)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "instances.json").write_text(of_a(segmentation), encoding="utf-8")
+        found.append(Regions(tmp_path / name, [IMAGE])(IMAGE, SIZE, 100))
+    np.testing.assert_array_equal(found[1], found[0])
+    assert found[1].mean() == pytest.approx(share, abs=0.02)
 
 
 @pytest.mark.parametrize("size", [(30, 40), (150, 200), (600, 800)])
@@ -155,17 +180,16 @@ def test_an_image_is_not_its_own_mask(tmp_path: Path) -> None:
 
 BROKEN: tuple[Any, ...] = (
     *(5, [5], [[None]], [[]], [[1, 2, 3]], {"counts": [], "size": SIZE}),
-    *({"counts": counts, "size": SIZE} for counts in ("a", [1], [-1, 120001], [10**30])),
+    *(
+        {"counts": counts, "size": SIZE}
+        for counts in ("a", "o0", "\u00e9", "P" * 9, [1], [-1, 120001], [10**30])
+    ),
 )
 POINT = {"points": [[1, 2]], "shape_type": "point"}
 BOMB = """<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a "aaaaaaaaaa">
 <!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]><annotation><size>&b;</size></annotation>"""
 FOREIGN = """<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a SYSTEM "file:///etc/passwd">]>
 <annotation><size><width>&a;</width></size></annotation>"""
-
-
-def of_a(segmentation: Any) -> str:
-    return json.dumps({**COCO, "annotations": [{"image_id": 7, "segmentation": segmentation}]})
 
 
 @pytest.mark.parametrize(
