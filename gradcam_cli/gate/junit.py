@@ -25,8 +25,7 @@ def junit_xml(result: Result) -> bytes:
         if place.measured is not None:
             test = TestCase(_xml(f"place of {place.name}"), f"gradcam.{result.kind}", 0.0)
             if place.measured.beyond > 1:
-                said = f"{place.measured.name} {place.measured.value:.4g}, limit "
-                test.result = [Failure(f"{said}{place.measured.limit:g}", "place")]
+                test.result = [Failure(place.measured.sentence(), "place")]
             suite.add_testcase(test)
     whole = JUnitXml("gradcam")
     whole.add_testsuite(suite)

@@ -74,17 +74,23 @@ def place_in_words(centre: tuple[float, float]) -> str:
 
 
 def workflow_commands(result: Result) -> list[str]:
-    """Return workflow commands for what differs most: ten at most, the tenth counts the rest."""
-    rows = result.wrong()
-    shown = rows if len(rows) <= MOST_ANNOTATIONS else rows[: MOST_ANNOTATIONS - 1]
+    """Return workflow commands for what differs, classes in one place first, then pictures.
+
+    They are ten at most: the tenth counts the rest.
+    """
     lines = [
+        f"::error title={_property('gradcam one place')}"
+        f"::{_message(f'{place.name}: {place.measured.sentence()}')}"
+        for place in result.shortcuts
+        if place.measured
+    ]
+    lines += [
         f"::error file={_property(case.picture)},title={_property(f'gradcam {case.status}')}"
         f"::{_message(case.picture + ': ' + '; '.join(case.reasons))}"
-        for case in shown
+        for case in result.wrong()
     ]
-    if len(shown) < len(rows):
-        lines.append(f"::error title=gradcam::{len(rows) - len(shown)} more pictures differ")
-    return lines
+    more = len(lines) - MOST_ANNOTATIONS + 1
+    return lines if more <= 1 else [*lines[:-more], f"::error title=gradcam::{more} more differ"]
 
 
 def _cell(text: str) -> str:

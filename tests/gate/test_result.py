@@ -136,9 +136,17 @@ def test_at_most_ten_commands() -> None:
     many = [replace(one, picture=f"{number}.jpg") for number in range(30)]
     lines = workflow_commands(Result("check", many))
     assert len(lines) == 10
-    assert lines[-1] == "::error title=gradcam::21 more pictures differ"
+    assert lines[-1] == "::error title=gradcam::21 more differ"
     assert len(workflow_commands(Result("check", many[:10]))) == 10
     assert workflow_commands(Result("check", cases()[:1])) == []
+
+
+def test_a_class_in_one_place_has_a_command_of_its_own() -> None:
+    lines = workflow_commands(Result("audit", [cases()[2]], [PLACE]))
+    assert lines[0] == "::error title=gradcam one place::cat: heat in one place 0.6, limit 0.5"
+    assert len(lines) == 2
+    below = replace(PLACE, measured=Measured("heat in one place", 0.4, 0.5, 0.8))
+    assert workflow_commands(Result("audit", [], [below])) == []
 
 
 def undone(text: str) -> str:
