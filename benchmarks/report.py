@@ -167,15 +167,16 @@ def browsed(path: Path) -> tuple[float, float]:
     return loading, max(times)
 
 
-_ASKED = """(change) => {
+_ASKED = """async (change) => {
+    const { ask } = await import("gradcam/address.js");
     const start = performance.now();
-    state = { ...state, ...JSON.parse(change) };
-    draw();
+    ask(JSON.parse(change), true);
     document.body.getBoundingClientRect();
     return performance.now() - start;
 }"""
 
 _SCROLL = f"""async () => {{
+    const {{ paint }} = await import("gradcam/gallery.js");
     const times = [];
     for (let screen = 0; screen < {_SCROLLED}; screen += 1) {{
         window.scrollTo(0, screen < {_SCROLLED // 2} ? 800 * screen
