@@ -37,7 +37,10 @@ def started() -> Iterator[Browser]:
     """Start the browser, and end it."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=_PATIENCE
+            executable_path=CHROMIUM,
+            args=["--no-sandbox"],
+            ignore_default_args=["--disable-ipc-flooding-protection"],  # people have it
+            timeout=_PATIENCE,
         )
         try:
             yield browser

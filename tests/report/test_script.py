@@ -228,13 +228,20 @@ def test_the_matrix_leads_to_its_pictures(page: Page, every: list[Record]) -> No
     truth, guessed = "Great Dane", "tabby cat"
     page.get_by_role("button", name=f"{truth} predicted as {guessed}").click()
     assert order(page) == names(cells["Great_Dane", "tabby_cat"])
-    assert page.locator(".chip").all_inner_texts() == [
-        *("predicted tabby cat ✕", "true class Great Dane ✕")
-    ]
+    focused = page.locator(":focus")
+    expect(focused).to_have_attribute("href", f"#{cells['Great_Dane', 'tabby_cat'][0].source}")
+    chips = page.locator(".chip")
+    assert chips.all_inner_texts() == ["predicted tabby cat ✕", "true class Great Dane ✕"]
+    chips.last.press("Enter")
+    assert focused.inner_text() == "predicted tabby cat ✕"
+    focused.press("Enter")
+    assert focused.inner_text() == "31 pictures"
+    assert order(page) == names(every)
 
 
 def test_a_mean_map_leads_to_its_class(page: Page, every: list[Record]) -> None:
-    button(page, "Classes").click()
+    """To all of it, as the tile says, whatever was searched before."""
+    visit(page, "#?q=img_1&from=0.5&view=classes")
     assert page.locator(".tile .label").all_inner_texts()[0] == "Great Dane"
     tile = page.locator(".tile").first
     kept = [r for r in every if r.predictions and r.predictions[0].index == 2]
@@ -243,6 +250,7 @@ def test_a_mean_map_leads_to_its_class(page: Page, every: list[Record]) -> None:
     assert f"{right} of {len(kept)} right" in tile.inner_text()
     tile.click()
     assert order(page) == names(kept)
+    expect(page.locator(":focus")).to_have_attribute("href", f"#{kept[0].source}")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 // The mean map of each class.
 
-import { ask } from "gradcam/address.js";
+import { START, ask, state } from "gradcam/address.js";
 import { DATA, IDS, NAMES, RECORDS, TRUTHS, confidence, first, isEmpty, maps, right } from "gradcam/data.js";
+import { focusSpot } from "gradcam/gallery.js";
 import { gridOf, heatCanvas } from "gradcam/heat.js";
 import { $, button, element } from "gradcam/parts.js";
 import { count, percent, plural } from "gradcam/text.js";
@@ -82,10 +83,11 @@ export function drawClasses(by, sort) {
 function tile(row, mean) {
   const [number, heat] = mean || [0, ""];
   const canvas = heatCanvas(heat, "Mean of " + plural(number, "map"), true);
-  const made = button("", () => ask({ view: "pictures", class: String(DATA.classes[row.which][0]), show: "", truth: "" }), {
-    class: "tile",
-    disabled: !row.pictures,
-  });
+  const theirs = () => {
+    ask({ ...START, sort: state.sort, maker: state.maker, class: String(DATA.classes[row.which][0]) });
+    focusSpot(0);
+  };
+  const made = button("", theirs, { class: "tile", disabled: !row.pictures });
   const facts = [];
   if (row.pictures) facts.push(plural(row.pictures, "picture"));
   if (row.sure !== null) facts.push(percent(row.sure) + " confident");

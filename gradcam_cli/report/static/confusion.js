@@ -2,6 +2,7 @@
 
 import { START, ask } from "gradcam/address.js";
 import { DATA, NAMES, TRUE_NAMES, TRUTHS, means } from "gradcam/data.js";
+import { focusSpot } from "gradcam/gallery.js";
 import { $, button, element } from "gradcam/parts.js";
 import { count, plural } from "gradcam/text.js";
 
@@ -20,8 +21,10 @@ export function drawConfusion() {
   drawMatrix(wrong);
 }
 
-const askPair = (label, which) =>
-  ask({ ...START, view: "pictures", truth: String(label), class: String(DATA.classes[which][0]) });
+function askPair(label, which) {
+  ask({ ...START, truth: String(label), class: String(DATA.classes[which][0]) });
+  focusSpot(0);
+}
 
 // The labels to show: all, or those with most mistakes where there are too many.
 function labelsShown(wrong) {

@@ -30,8 +30,12 @@ export function drawPictures() {
 
 function chips() {
   const made = [];
+  const less = (change) => () => {
+    ask(change);
+    ($("chips").querySelector("button") || $("shown").querySelector("button")).focus(); // the chip is no more
+  };
   const chip = (words, change) =>
-    made.push(button(words + " \u2715", () => ask(change), { class: "chip", "aria-label": "Remove filter: " + words }));
+    made.push(button(words + " \u2715", less(change), { class: "chip", "aria-label": "Remove filter: " + words }));
   if (state.q) chip("\u201c" + state.q + "\u201d", { q: "" });
   const named = DATA.classes.findIndex(([index]) => String(index) === state.class);
   if (state.class !== "") chip("predicted " + (named < 0 ? state.class : NAMES[named]), { class: "" });
@@ -39,7 +43,7 @@ function chips() {
   if (state.show) chip(SHOWN[state.show][0], { show: "" });
   if (state.from > 0 || state.to < 1) chip("confidence " + percent(state.from) + " to " + percent(state.to), { from: 0, to: 1 });
   const every = { ...START, view: state.view, sort: state.sort, maker: state.maker };
-  if (made.length > 1) made.push(button("Show all", () => ask(every), { class: "plain" }));
+  if (made.length > 1) made.push(button("Show all", less(every), { class: "plain" }));
   return made;
 }
 
