@@ -34,6 +34,7 @@ _CLASSES = 1000
 _SCROLLED = 120  # screenfuls
 _FRAME = 50.0  # milliseconds
 _IMAGES = 200  # different ones
+_A_MOMENT = 400  # milliseconds, after which the page has written its address
 
 
 def main() -> None:
@@ -154,6 +155,7 @@ def browsed(path: Path) -> tuple[float, float]:
             ("brushed", {"sort": "", "from": 0.3, "to": 0.6}),
             ("all again", {"from": 0, "to": 1}),
         ):
+            page.wait_for_timeout(_A_MOMENT)
             took = page.evaluate(_ASKED, json.dumps(change))
             print(f"{words}: {took:.0f} ms")
         times = scrolled(page)
