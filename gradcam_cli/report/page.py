@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
@@ -22,18 +23,12 @@ from gradcam_cli.report.summary import Summary
 from gradcam_cli.store.atomic import write_bytes
 from gradcam_cli.text import printable
 
-SCRIPTS = (
-    "data.js",
-    "filters.js",
-    "parts.js",
-    "histogram.js",
-    "gallery.js",
-    "view.js",
-    "classes.js",
-    "confusion.js",
-    "main.js",
+MODULES = (
+    *("text.js", "data.js", "parts.js", "heat.js", "filters.js", "address.js", "overlay.js"),
+    *("histogram.js", "card.js", "gallery.js", "sheets.js", "details.js", "view.js"),
+    *("classes.js", "confusion.js", "pictures.js", "main.js"),
 )
-"""What the page's one script is made of, in this order."""
+"""The modules of the page's script: each imports only from those before it, by ``gradcam/NAME``."""
 
 _OURS = b'<meta name="generator" content="gradcam">'
 _HEAD = 1024  # bytes in which a page of ours says so
@@ -75,15 +70,20 @@ def _head(path: Path) -> bytes:
 def _pieces(found: Gathered) -> Iterator[bytes]:
     records = found.pieces()
     page = _environment().from_string(_part("page.html"))
-    style, script = _part("page.css"), "".join(map(_part, SCRIPTS))
+    style, sources = _part("page.css"), {name: _part(name) for name in MODULES}
+    addresses = {f"gradcam/{name}": _address(source) for name, source in sources.items()}
+    imports = json.dumps({"imports": addresses})
+    digests = [_digest(source) for source in sources.values()]
     policy = (
         "default-src 'none'; img-src 'self' file: data:; base-uri 'none'; form-action 'none'; "
-        f"style-src '{_digest(style)}'; script-src '{_digest(script)}'"
+        f"style-src '{_digest(style)}'; script-src '{_digest(imports)}' "
+        + " ".join(f"'{digest}'" for digest in digests)
     )
     text = page.render(
         policy=policy,
         style=Markup(style),  # noqa: S704  our own file
-        script=Markup(script),  # noqa: S704  our own files
+        imports=Markup(imports),  # noqa: S704  names and base64
+        modules=list(zip(addresses.values(), digests, strict=True)),
         records=Markup(_RECORDS),  # noqa: S704  a mark that no text can hold
         version=__version__,
         **_values(found),
@@ -111,6 +111,11 @@ def _fit(value: object) -> object:
 
 def _part(name: str) -> str:
     return files("gradcam_cli.report").joinpath(f"static/{name}").read_text(encoding="utf-8")
+
+
+def _address(source: str) -> str:
+    """Return a module as an address: a page on a disk may not load files that lie beside it."""
+    return "data:text/javascript;base64," + base64.b64encode(source.encode()).decode()
 
 
 def _digest(text: str) -> str:

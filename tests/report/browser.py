@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from gradcam_cli.report.page import MODULES
 
 _NAMES = (
     *("chromium", "chromium-browser", "google-chrome"),
@@ -34,7 +37,10 @@ def started() -> Iterator[Browser]:
     """Start the browser, and end it."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=_PATIENCE
+            executable_path=CHROMIUM,
+            args=["--no-sandbox"],
+            ignore_default_args=["--disable-ipc-flooding-protection"],  # people have it
+            timeout=_PATIENCE,
         )
         try:
             yield browser
@@ -81,3 +87,23 @@ def opened(
         assert [url for url in seen.requests if not url.startswith(("file:", "data:"))] == []
     finally:
         context.close()
+
+
+_IMPORTS = " ".join(f"const {name[:-3]} = await import('gradcam/{name}');" for name in MODULES)
+
+
+def evaluate(page: Page, expression: str) -> Any:
+    """Evaluate an expression in which each module of the page has its file's name."""
+    return page.evaluate(f"async () => {{ {_IMPORTS} return ({expression}); }}")
+
+
+def visit(page: Page, place: str) -> None:
+    """Go to another address of the same page."""
+    page.evaluate(
+        """(place) => new Promise((done) => {
+            if (location.hash === place) return done();
+            addEventListener("hashchange", () => done(), { once: true });
+            location.hash = place;
+        })""",
+        place,
+    )

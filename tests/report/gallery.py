@@ -11,6 +11,7 @@ from playwright.sync_api import Page
 
 from gradcam_cli.store.records import Record
 from gradcam_cli.store.runfile import RunFile
+from tests.report.browser import evaluate
 from tests.report.made import HEATS, explained, failed, guess, heatmap
 
 CLASSES = (("tabby_cat", 1), ("Great_Dane", 2), ("sea_lion", 3))
@@ -43,7 +44,9 @@ def records(out: Path) -> list[Record]:
 
 def order(page: Page) -> list[str]:
     """The pictures of the gallery in its order, those that have no card yet as well."""
-    found: list[str] = page.evaluate("gallery.places.map((place) => basename(RECORDS[place]))")
+    found: list[str] = evaluate(
+        page, "gallery.gallery.places.map((place) => data.basename(data.RECORDS[place]))"
+    )
     return found
 
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page
 from gradcam_cli.report.gather import Run, gather
 from gradcam_cli.report.page import write_page
 from gradcam_cli.store.runfile import RunFile
-from tests.report.browser import needs_browser, opened
+from tests.report.browser import evaluate, needs_browser, opened, visit
 from tests.report.made import HOSTILE, done, failed, guess, heatmap
 
 pytestmark = [needs_browser, pytest.mark.xdist_group("browser")]
@@ -21,7 +21,7 @@ PLACES = ("#?", "#tabby_cat/img_6.png", "#?view=classes", "#?view=confusion", "#
 
 def visited(page: Page) -> Iterator[str]:
     for place in PLACES:
-        page.evaluate(f"go('{place}')")
+        visit(page, place)
         yield place
 
 
@@ -34,7 +34,7 @@ def test_it_fits(browser: Browser, report: Path, width: int) -> None:
         for place in visited(page):
             inside = "document.documentElement.scrollWidth <= window.innerWidth"
             assert page.evaluate(inside), place
-            assert page.evaluate("$('view').scrollWidth <= $('view').clientWidth"), place
+            assert page.evaluate("view.scrollWidth <= view.clientWidth"), place
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -57,7 +57,7 @@ def test_cards_exist_only_where_they_are_seen(
     path = out / "report.html"
     write_page(gather(Run(out, many), path))
     with opened(browser, path, width=360) as page:
-        page.evaluate(f"gallery.tallest = {tallest}; layOut(); paint()")
+        evaluate(page, f"(gallery.gallery.tallest = {tallest}, gallery.layOut(), gallery.paint())")
         for share in (0, 0.31, 0.77, 1):
             page.evaluate(f"window.scrollTo(0, {share} * document.documentElement.scrollHeight)")
             page.evaluate(_TWO_FRAMES)
@@ -74,7 +74,7 @@ def test_cards_exist_only_where_they_are_seen(
         page.locator(".card a").last.focus()
         page.keyboard.press("ArrowUp")
         spot = page.evaluate("Number(document.activeElement.closest('.card').dataset.spot)")
-        assert spot == seen[-1] - page.evaluate("gallery.columns")
+        assert spot == seen[-1] - evaluate(page, "gallery.gallery.columns")
 
 
 def test_hostile_text_stays_text(browser: Browser, tmp_path: Path) -> None:
@@ -92,13 +92,14 @@ def test_hostile_text_stays_text(browser: Browser, tmp_path: Path) -> None:
         parts = "document.querySelectorAll('script, style, iframe, object, svg, b').length"
         before = page.evaluate(parts)
         for place in range(0, len(told), 2):
-            page.evaluate(f"open({place})")
+            evaluate(page, f"address.show({place})")
             assert page.locator("#viewname").count() == 1
-            address = page.evaluate(f"linkOf(RECORDS[{place}])")
-            assert page.evaluate(f"placeIn({address!r})") == place
+            address = evaluate(page, f"address.linkOf(data.RECORDS[{place}])")
+            assert page.evaluate("location.hash") == address
+            assert evaluate(page, f"address.placeIn({address!r})") == place
         page.keyboard.press("Escape")
         for view in ("classes", "about", "pictures"):
-            page.evaluate(f"ask({{ view: '{view}' }})")
+            evaluate(page, f"address.ask({{ view: '{view}' }})")
             assert page.evaluate(parts) == before
             shown = page.evaluate("document.body.innerText")
             assert not set(shown) & set("\x00\x07\x1b\u202e\u2066\u2028\u2029\udce9\ud800")

@@ -17,7 +17,7 @@ import pytest
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.report import page
 from gradcam_cli.report.gather import Run, gather
-from gradcam_cli.report.page import SCRIPTS, check_place, write_page
+from gradcam_cli.report.page import MODULES, check_place, write_page
 from gradcam_cli.report.truth import Truth
 from gradcam_cli.store.records import Record
 from gradcam_cli.store.runfile import RunFile
@@ -141,47 +141,89 @@ def test_the_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
     for tag, attributes in reader.tags:
         assert not [name for name in attributes if name == "style" or name.startswith("on")], tag
         for name in ("src", "href", "action", "data", "srcset"):
-            assert (attributes.get(name) or "#").startswith("#"), attributes
+            inside = ("#", "data:text/javascript;base64,")
+            assert (attributes.get(name) or "#").startswith(inside), attributes
     assert {"link", "iframe", "object", "embed", "base"}.isdisjoint(tag for tag, _ in reader.tags)
 
 
-def test_the_policy_knows_exactly_this_style_and_this_script(tmp_path: Path) -> None:
+def digest(data: bytes) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(data).digest()).decode()
+
+
+def test_the_policy_knows_exactly_this_style_and_these_modules(tmp_path: Path) -> None:
     reader = made(tmp_path, *everything("plain"))
     head = reader.attributes("meta")
     policy = next(m["content"] for m in head if m.get("http-equiv") == "Content-Security-Policy")
     assert policy is not None
     rules = {rule.split()[0]: rule.split()[1:] for rule in policy.split(";")}
-    for rule, text in (("script-src", reader.inside("script")[1]), ("style-src", "")):
-        text = text or reader.inside("style")[0]
-        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-        assert rules.pop(rule) == [f"'sha256-{digest}'"]
+    assert rules.pop("style-src") == [f"'{digest(reader.inside('style')[0].encode())}'"]
+    imports = reader.inside("script")[1]
+    sources = [(STATIC / name).read_bytes() for name in MODULES]
+    assert rules.pop("script-src") == [
+        f"'{each}'" for each in (digest(imports.encode()), *map(digest, sources))
+    ]
     assert rules == {
         "default-src": ["'none'"],
         "img-src": ["'self'", "file:", "data:"],
         "base-uri": ["'none'"],
         "form-action": ["'none'"],
     }
-    assert {attributes.get("type") for attributes in reader.attributes("script")} == {
-        "application/json",
-        None,
-    }
+    tags = reader.attributes("script")
+    assert [tag["type"] for tag in tags[:2]] == ["application/json", "importmap"]
+    assert [(tag["type"], tag["integrity"]) for tag in tags[2:]] == [
+        ("module", digest(source)) for source in sources
+    ]
+    addresses = [tag["src"] or "" for tag in tags[2:]]
+    for address, source in zip(addresses, sources, strict=True):
+        kind, _, text = address.partition(",")
+        assert kind == "data:text/javascript;base64"
+        assert base64.b64decode(text, validate=True) == source
+    named = {f"gradcam/{name}": each for name, each in zip(MODULES, addresses, strict=True)}
+    assert json.loads(imports) == {"imports": named}
+
+
+def imports_of(text: str) -> dict[str, str]:
+    """The names that a module imports, and the file that each is from."""
+    found = re.findall(r'^import \{([^}]+)\} from "gradcam/([^"]+)";$', text, re.M)
+    assert len(found) == len(re.findall(r"\bimport\b", text))
+    return {name: file for names, file in found for name in re.findall(r"[$\w]+", names)}
+
+
+def test_each_module_imports_what_another_one_below_exports() -> None:
+    """What a browser would refuse, or stumble over later, is found without one."""
+    texts = {name: (STATIC / name).read_text(encoding="utf-8") for name in MODULES}
+    declared = r"\b(?:function|const|let) ([$\w]+)"
+    exported = {name: re.findall(rf"^export .*?{declared}", texts[name], re.M) for name in MODULES}
+    every = [name for names in exported.values() for name in names]
+    assert len(every) == len(set(every)) > 80
+    for place, name in enumerate(MODULES):
+        text = texts[name]
+        assert len(exported[name]) == len(re.findall(r"\bexport\b", text))
+        imported = imports_of(text)
+        for each, other in imported.items():
+            assert other in MODULES[:place], (name, other)
+            assert each in exported[other], (name, other, each)
+            assert len(re.findall(rf"(?<![$\w]){re.escape(each)}(?![$\w])", text)) > 1, (name, each)
+        called = set(re.findall(r"(?<![.$\w])([$\w]+)\(", re.sub(r"//.*", "", text)))
+        own = {*imported, *re.findall(declared, text)}
+        assert called & set(every) <= own, (name, called & set(every) - own)
 
 
 def test_the_script_makes_no_markup() -> None:
-    assert {path.name for path in STATIC.iterdir()} == {"page.html", "page.css", *SCRIPTS}
+    assert {path.name for path in STATIC.iterdir()} == {"page.html", "page.css", *MODULES}
     words = ("innerHTML", "outerHTML", "insertAdjacent", "write(", "eval", "Function(", "://")
-    for name in SCRIPTS:
+    for name in MODULES:
         script = (STATIC / name).read_text(encoding="utf-8")
         script = script.replace("http://www.w3.org/2000/svg", "")  # a name, not an address
         assert [word for word in words if word in script] == []
-    for name in ("page.css", *SCRIPTS):
+    for name in ("page.css", *MODULES):
         text = (STATIC / name).read_text(encoding="utf-8")
         assert "</" not in text, "it would end its own tag"
         assert len(text.splitlines()) < 400
 
 
 def test_the_script_finds_what_it_looks_for() -> None:
-    script = "".join((STATIC / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    script = "".join((STATIC / name).read_text(encoding="utf-8") for name in MODULES)
     template = Reader((STATIC / "page.html").read_text(encoding="utf-8"))
     ids = {attributes["id"] for _, attributes in template.tags if "id" in attributes}
     wanted = set(re.findall(r'(?:\$|getElementById)\("(\w+)"\)', script))

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from gradcam_cli.report.gather import Run, gather
 from gradcam_cli.report.page import write_page
 from gradcam_cli.store.records import Record
-from tests.report.browser import needs_browser, opened
+from tests.report.browser import evaluate, needs_browser, opened, visit
 from tests.report.gallery import SETTINGS, button, is_right, names, order, sure
 from tests.report.made import HEATS, heatmap
 
@@ -58,11 +58,14 @@ def test_every_order_against_python_s_own(page: Page, every: list[Record]) -> No
     assert order(page) == names(natural)
     page.select_option("#sort", "border")
     assert sorted(order(page)[: len(mapped)]) == sorted(names(mapped))
-    shares = page.evaluate("""() => {
+    shares = evaluate(
+        page,
+        """(() => {
         const made = (by, share) => Object.assign(Array(11).fill(null), { 8: share, 10: by });
         const record = Object.assign([], { 4: [made(0, 0.1), made(1, 0.7)] });
-        return [0, 1].map((number) => ((gallery.maker = number), inBorder(record)));
-    }""")
+        return [0, 1].map((number) => data.inBorder(record, number));
+    })()""",
+    )
     assert shares == [0.1, 0.7], "of the map that is shown"
 
 
@@ -105,7 +108,7 @@ def test_a_class_and_a_range_of_confidence(page: Page, every: list[Record]) -> N
 
 
 def test_the_bars_are_the_pictures(page: Page, every: list[Record]) -> None:
-    bars = page.evaluate("counted(chosen(state, false))")
+    bars = evaluate(page, "histogram.counted(filters.chosen(address.state, false))")
     expected = [[0, 0] for _ in range(25)]
     for record in every:
         if record.predictions:
@@ -129,7 +132,7 @@ def test_a_picture_is_linked_and_arrows_go_on(browser: Browser, report: Path) ->
         assert page.locator("#viewname").inner_text() == "img_6.png"
         page.keyboard.press("ArrowRight")
         assert page.locator("#viewname").inner_text() == "img_7.png"
-        assert page.evaluate("location.hash") == "#Great_Dane/img_7.png"
+        page.wait_for_url("**#Great_Dane/img_7.png")
         page.keyboard.press("ArrowLeft")
         page.keyboard.press("ArrowLeft")
         assert page.locator("#viewname").inner_text() == "img_5.png"
@@ -195,7 +198,7 @@ def test_the_slider_uncovers_the_picture(page: Page) -> None:
 
 def test_the_keyboard_walks_the_gallery(page: Page) -> None:
     page.locator(".card a").first.focus()
-    columns = page.evaluate("gallery.columns")
+    columns = evaluate(page, "gallery.gallery.columns")
     spot = "Number(document.activeElement.closest('.card').dataset.spot)"
     page.keyboard.press("ArrowRight")
     assert page.evaluate(spot) == 1
@@ -225,13 +228,20 @@ def test_the_matrix_leads_to_its_pictures(page: Page, every: list[Record]) -> No
     truth, guessed = "Great Dane", "tabby cat"
     page.get_by_role("button", name=f"{truth} predicted as {guessed}").click()
     assert order(page) == names(cells["Great_Dane", "tabby_cat"])
-    assert page.locator(".chip").all_inner_texts() == [
-        *("predicted tabby cat ✕", "true class Great Dane ✕")
-    ]
+    focused = page.locator(":focus")
+    expect(focused).to_have_attribute("href", f"#{cells['Great_Dane', 'tabby_cat'][0].source}")
+    chips = page.locator(".chip")
+    assert chips.all_inner_texts() == ["predicted tabby cat ✕", "true class Great Dane ✕"]
+    chips.last.press("Enter")
+    assert focused.inner_text() == "predicted tabby cat ✕"
+    focused.press("Enter")
+    assert focused.inner_text() == "31 pictures"
+    assert order(page) == names(every)
 
 
 def test_a_mean_map_leads_to_its_class(page: Page, every: list[Record]) -> None:
-    button(page, "Classes").click()
+    """To all of it, as the tile says, whatever was searched before."""
+    visit(page, "#?q=img_1&from=0.5&view=classes")
     assert page.locator(".tile .label").all_inner_texts()[0] == "Great Dane"
     tile = page.locator(".tile").first
     kept = [r for r in every if r.predictions and r.predictions[0].index == 2]
@@ -240,6 +250,7 @@ def test_a_mean_map_leads_to_its_class(page: Page, every: list[Record]) -> None:
     assert f"{right} of {len(kept)} right" in tile.inner_text()
     tile.click()
     assert order(page) == names(kept)
+    expect(page.locator(":focus")).to_have_attribute("href", f"#{kept[0].source}")
 
 
 @pytest.fixture(scope="module")
@@ -259,7 +270,9 @@ def test_two_runs_come_furthest_apart_first(
     browser: Browser, compared: Path, every: list[Record]
 ) -> None:
     with opened(browser, compared) as page:
-        apart = page.evaluate("gallery.places.map((place) => apart(RECORDS[place]))")
+        apart = evaluate(
+            page, "gallery.gallery.places.map((place) => data.apart(data.RECORDS[place]))"
+        )
         known = [each for each in apart if each is not None]
         assert known == sorted(known, reverse=True)
         assert len(known) == 29
@@ -269,7 +282,7 @@ def test_two_runs_come_furthest_apart_first(
         page.locator(".card a").first.click()
         titles = page.locator(".sheet figcaption strong").all_inner_texts()
         assert titles == ["Picture", "out", "theirs", "Heat, out", "Heat, theirs", "Difference"]
-        page.evaluate("go('#tabby_cat/img_3.png')")  # (255, 0, 0, 0) and (0, 255, 51, 0)
+        visit(page, "#tabby_cat/img_3.png")  # (255, 0, 0, 0) and (0, 255, 51, 0)
         cells = page.evaluate(
             "[...[...document.querySelectorAll('#view canvas')].pop().getContext('2d')"
             ".getImageData(0, 0, 2, 2).data]"
@@ -280,10 +293,13 @@ def test_two_runs_come_furthest_apart_first(
         assert cells[:8] == [205, 0, 0, 255, *blue]
         assert cells[8:10] == [faint, faint]
         assert cells[12:] == white
-        taken = page.evaluate("""() => {
+        taken = evaluate(
+            page,
+            """(() => {
             const made = (number) => Object.assign(Array(11).fill(null), { 0: 0, 10: number });
-            const [one, two] = ["a", "b"].map((name) => DATA.makers.push([name, "l"]) - 1);
+            const [one, two] = ["a", "b"].map((name) => data.DATA.makers.push([name, "l"]) - 1);
             const record = Object.assign([], { 10: [[], [made(one), made(two)]] });
-            return [one, two, 0].map((number) => counterpart(record, made(number))[10] - one);
-        }""")
+            return [one, two, 0].map((number) => card.counterpart(record, made(number))[10] - one);
+        })()""",
+        )
         assert taken == [0, 1, 0], "a map stands beside the other run's by the same method"

@@ -1,6 +1,13 @@
-// ---- the mean map of each class
+// The mean map of each class.
 
-const CLASS_SORTS = {
+import { START, ask, state } from "gradcam/address.js";
+import { DATA, IDS, NAMES, RECORDS, TRUTHS, confidence, first, isEmpty, maps, right } from "gradcam/data.js";
+import { focusSpot } from "gradcam/gallery.js";
+import { gridOf, heatCanvas } from "gradcam/heat.js";
+import { $, button, element } from "gradcam/parts.js";
+import { count, percent, plural } from "gradcam/text.js";
+
+export const CLASS_SORTS = {
   pictures: ["most pictures", (row) => row.pictures, true],
   maps: ["most maps", (row) => row.maps, true],
   name: ["name", null, false],
@@ -56,11 +63,11 @@ function borderOf(text) {
   return whole ? 1 - inside / whole : null;
 }
 
-function drawClasses(state, sort) {
+export function drawClasses(by, sort) {
   classRows = classRows || countedClasses();
   const mean = new Map();
-  for (const [which, by, number, heat] of DATA.means) {
-    if (by === Number(state.maker || 0) || !mean.has(which)) mean.set(which, [number, heat]);
+  for (const [which, maker, number, heat] of DATA.means) {
+    if (maker === by || !mean.has(which)) mean.set(which, [number, heat]);
   }
   for (const row of classRows) row.border = mean.has(row.which) ? borderOf(mean.get(row.which)[1]) : null;
   const [, number, down] = CLASS_SORTS[sort];
@@ -76,10 +83,11 @@ function drawClasses(state, sort) {
 function tile(row, mean) {
   const [number, heat] = mean || [0, ""];
   const canvas = heatCanvas(heat, "Mean of " + plural(number, "map"), true);
-  const made = button("", () => ask({ view: "pictures", class: String(DATA.classes[row.which][0]), show: "", truth: "" }), {
-    class: "tile",
-    disabled: !row.pictures,
-  });
+  const theirs = () => {
+    ask({ ...START, sort: state.sort, maker: state.maker, class: String(DATA.classes[row.which][0]) });
+    focusSpot(0);
+  };
+  const made = button("", theirs, { class: "tile", disabled: !row.pictures });
   const facts = [];
   if (row.pictures) facts.push(plural(row.pictures, "picture"));
   if (row.sure !== null) facts.push(percent(row.sure) + " confident");

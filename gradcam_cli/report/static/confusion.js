@@ -1,8 +1,14 @@
-// ---- what was taken for what: a list, and a matrix whose cells lead to their pictures
+// What was taken for what: a list, and a matrix whose cells lead to their pictures.
+
+import { START, ask } from "gradcam/address.js";
+import { DATA, NAMES, TRUE_NAMES, TRUTHS, means } from "gradcam/data.js";
+import { focusSpot } from "gradcam/gallery.js";
+import { $, button, element } from "gradcam/parts.js";
+import { count, plural } from "gradcam/text.js";
 
 const MOST = 40;
 
-function drawConfusion() {
+export function drawConfusion() {
   const wrong = DATA.pairs.filter(([label, which]) => !means(label, which));
   wrong.sort((a, b) => b[2] - a[2] || a[0] - b[0]);
   const shown = wrong.slice(0, 60).map(([label, which, number]) => {
@@ -15,8 +21,10 @@ function drawConfusion() {
   drawMatrix(wrong);
 }
 
-const askPair = (label, which) =>
-  ask({ ...START, view: "pictures", truth: String(label), class: String(DATA.classes[which][0]) });
+function askPair(label, which) {
+  ask({ ...START, truth: String(label), class: String(DATA.classes[which][0]) });
+  focusSpot(0);
+}
 
 // The labels to show: all, or those with most mistakes where there are too many.
 function labelsShown(wrong) {

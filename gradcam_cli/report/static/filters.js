@@ -1,6 +1,11 @@
-// ---- which pictures, in which order; what is asked for stands in the address, to be linked
+// Which pictures, in which order.
 
-const SHOWN = {
+import {
+  CHECKS, DATA, IDS, NAMES, RECORDS, RUNS, TRUE_NAMES, apart, checked, confidence, differs, failure, first, inBorder,
+  isEmpty, maps, margin, right, source, truth, warning,
+} from "gradcam/data.js";
+
+export const SHOWN = {
   "": ["all", () => true],
   right: ["right", (record) => right(record) === true],
   wrong: ["wrong", (record) => right(record) === false],
@@ -17,7 +22,7 @@ const SHOWN = {
 };
 
 // Each order: what it is called, the number it goes by, and whether the largest comes first.
-const SORTS = {
+export const SORTS = {
   "": [CHECKS ? "worst first" : "as listed", null, false],
   ...(RUNS ? { apart: ["maps furthest apart", apart, true], alike: ["maps most alike", apart, false] } : {}),
   least: ["least confident", confidence, false],
@@ -27,9 +32,6 @@ const SORTS = {
   border: ["most heat in the border", inBorder, true],
   name: ["file name", null, false],
 };
-
-const VIEWS = ["pictures", "classes", "about", ...(TRUTHS ? ["confusion"] : [])];
-const START = { view: "pictures", q: "", show: "", class: "", truth: "", from: 0, to: 1, sort: RUNS && !CHECKS ? "apart" : "", maker: "" };
 
 let lowered = null;
 
@@ -48,7 +50,7 @@ function matching(words) {
 }
 
 // Places of the records that pass; without `confident` whatever their confidence.
-function chosen(state, confident = true) {
+export function chosen(state, confident = true) {
   const [, shown] = SHOWN[state.show];
   const named = state.q ? matching(state.q) : null;
   const index = state.class === "" ? null : Number(state.class);
@@ -80,7 +82,8 @@ function ranksByName() {
   return made;
 }
 
-function ordered(places, sort) {
+// With `by`, the number of the method and layer whose maps are shown.
+export function ordered(places, sort, by) {
   if (sort === "name") {
     ranks = ranks || ranksByName();
     return [...places].sort((a, b) => ranks[a] - ranks[b]);
@@ -90,54 +93,10 @@ function ordered(places, sort) {
   const known = [];
   const unknown = [];
   for (const place of places) {
-    const value = number(RECORDS[place]);
+    const value = number(RECORDS[place], by);
     if (value === null) unknown.push(place);
     else known.push([value, place]);
   }
   known.sort(([a, x], [b, y]) => (down ? b - a : a - b) || x - y);
   return [...known.map(([, place]) => place), ...unknown];
-}
-
-// ---- the address: #?words for a list of pictures, #source for one of them
-
-const linkOf = (record) => "#" + encodeURIComponent(source(record)).replaceAll("%2F", "/");
-
-let placesBySource = null;
-
-function placeIn(hash) {
-  placesBySource = placesBySource || new Map(RECORDS.map((record, place) => [source(record), place]).reverse());
-  try {
-    return placesBySource.get(decodeURIComponent(hash.slice(1))) ?? null;
-  } catch {
-    return null;
-  }
-}
-
-function stateIn(hash) {
-  const words = new URLSearchParams(hash.slice(2));
-  const among = (key, known) => (known.includes(words.get(key)) ? words.get(key) : START[key]);
-  const whole = (key) => (/^-?\d{1,15}$/.test(words.get(key) || "") ? words.get(key) : "");
-  const share = (key) => {
-    const value = words.has(key) ? Number(words.get(key)) : NaN;
-    return value >= 0 && value <= 1 ? value : START[key];
-  };
-  const label = whole("truth");
-  const makerNumber = whole("maker");
-  return {
-    view: among("view", VIEWS),
-    q: words.get("q") || "",
-    show: among("show", Object.keys(SHOWN)),
-    sort: among("sort", Object.keys(SORTS)),
-    class: whole("class"),
-    truth: TRUTHS && label in TRUTHS ? label : "",
-    from: share("from"),
-    to: share("to"),
-    maker: makerNumber in DATA.makers ? makerNumber : "",
-  };
-}
-
-function hashOf(state) {
-  const words = new URLSearchParams();
-  for (const [key, value] of Object.entries(state)) if (value !== START[key]) words.set(key, value);
-  return "#?" + words.toString();
 }

@@ -1,10 +1,15 @@
-// ---- the confidence of the pictures, and a range of it to keep
+// The confidence of the pictures, and a range of it to keep.
+
+import { RECORDS, TRUTHS, confidence, right } from "gradcam/data.js";
+import { chosen } from "gradcam/filters.js";
+import { $ } from "gradcam/parts.js";
+import { percent } from "gradcam/text.js";
 
 const BINS = 25;
 const WIDE = 200;
 const TALL = 40;
 
-function counted(places) {
+export function counted(places) {
   const bins = Array.from({ length: BINS }, () => [0, 0]);
   for (const place of places) {
     const sure = confidence(RECORDS[place]);
@@ -15,7 +20,7 @@ function counted(places) {
   return bins;
 }
 
-function drawHistogram(state) {
+export function drawHistogram(state) {
   const bins = counted(chosen(state, false));
   const most = Math.max(1, ...bins.map(([good, bad]) => good + bad));
   const bars = bins.flatMap(([good, bad], place) => {
@@ -27,8 +32,11 @@ function drawHistogram(state) {
     ];
   });
   $("histogram").replaceChildren(...bars.filter(Boolean));
-  $("from").value = state.from;
-  $("to").value = state.to;
+  for (const end of ["from", "to"]) {
+    $(end).value = state[end];
+    $(end).setAttribute("aria-valuetext", percent(state[end]));
+  }
+  $("from").style.zIndex = state.from > 0.5 ? 1 : ""; // the one that can still be moved lies above
   const all = state.from === 0 && state.to === 1;
   $("range").textContent = all ? "confidence" + (TRUTHS ? ", red is wrong" : "") : percent(state.from) + " to " + percent(state.to);
 }
@@ -43,26 +51,30 @@ function bar(place, y, height, kind, inside) {
 }
 
 // Dragging over the bars takes a range of them, a click one, a click on the only one all again.
-function brushing(changed) {
+export function brushing(changed) {
   const field = $("histogram");
   const binAt = (event) => {
     const box = field.getBoundingClientRect();
     return Math.min(BINS - 1, Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * BINS)));
   };
   let start = null;
+  let last = null;
   let before = null;
   const span = (bin) => {
     const round = (value) => Math.round(100 * value) / 100;
     return { from: round(Math.min(start, bin) / BINS), to: round((Math.max(start, bin) + 1) / BINS) };
   };
   field.addEventListener("pointerdown", (event) => {
-    start = binAt(event);
+    if (event.button !== 0) return;
+    start = last = binAt(event);
     before = { from: Number($("from").value), to: Number($("to").value) };
     field.setPointerCapture(event.pointerId);
     event.preventDefault();
   });
   field.addEventListener("pointermove", (event) => {
-    if (start !== null) changed(span(binAt(event)));
+    if (start === null || binAt(event) === last) return;
+    last = binAt(event);
+    changed(span(last));
   });
   field.addEventListener("pointerup", (event) => {
     if (start === null) return;
