@@ -33,11 +33,6 @@ class Measured:
     limit: float | None
     beyond: float
 
-    def sentence(self) -> str:
-        """Return the number beside its limit, in words."""
-        limit = "" if self.limit is None else f", limit {self.limit:g}"
-        return f"{self.name} {self.value:.4g}{limit}"
-
 
 @dataclass(frozen=True, slots=True)
 class MapCase:

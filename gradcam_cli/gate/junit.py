@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from gradcam_cli.gate.judge import Case
+from gradcam_cli.gate.judge import Case, sentence
 from gradcam_cli.gate.result import Result
 from gradcam_cli.text import printable
 
@@ -25,7 +25,7 @@ def junit_xml(result: Result) -> bytes:
         if place.measured is not None:
             test = TestCase(_xml(f"place of {place.name}"), f"gradcam.{result.kind}", 0.0)
             if place.measured.beyond > 1:
-                test.result = [Failure(place.measured.sentence(), "place")]
+                test.result = [Failure(sentence(place.measured), "place")]
             suite.add_testcase(test)
     whole = JUnitXml("gradcam")
     whole.add_testsuite(suite)

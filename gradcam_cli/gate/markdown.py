@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from gradcam_cli.gate.audit import Place
+from gradcam_cli.gate.judge import sentence
 from gradcam_cli.gate.result import Result
 from gradcam_cli.text import encodable, printable
 
@@ -80,7 +81,7 @@ def workflow_commands(result: Result) -> list[str]:
     """
     lines = [
         f"::error title={_property('gradcam one place')}"
-        f"::{_message(f'{place.name}: {place.measured.sentence()}')}"
+        f"::{_message(f'{place.name}: {sentence(place.measured)}')}"
         for place in result.shortcuts
         if place.measured
     ]
