@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -70,6 +70,7 @@ def export(
     from gradcam_cli.export.rows import rows
     from gradcam_cli.export.tables import as_csv, as_parquet
     from gradcam_cli.store.atomic import write_bytes
+    from gradcam_cli.store.stream import count_lines
 
     if not 0 <= threshold <= 1:
         raise GradcamError(
@@ -79,12 +80,13 @@ def export(
     check_place(path, kind.value)
     damaged: dict[Path, list[Damaged]] = {}
     count: Counter[str] = Counter()
-    records = _records(folder, damaged, count)
-    if kind is _Kind.COCO:
-        _write_boxes(folder, path, records, threshold, count)
-    else:
-        table = rows(records)
-        write_bytes(path, as_csv(table) if kind is _Kind.CSV else as_parquet(table))
+    with say.progress(count_lines(folder), 0, quiet=False) as tick:
+        records = _records(folder, damaged, count, tick)
+        if kind is _Kind.COCO:
+            _write_boxes(folder, path, records, threshold, count)
+        else:
+            table = rows(records)
+            write_bytes(path, as_csv(table) if kind is _Kind.CSV else as_parquet(table))
     for lines in damaged.values():
         say.warn(f"{_damage(lines)} and left out; the same run again does those pictures again")
     parts = [_images(count["images"])]
@@ -98,11 +100,12 @@ def _write_boxes(
     """Write the boxes of a run, and say which maps have none or may have a wrong one."""
     from gradcam_cli.export.coco import Detections, resizes
     from gradcam_cli.store.atomic import write_bytes
+    from gradcam_cli.store.stream import ahead
 
     found = Detections(folder, threshold, resizes(folder))
     settings: set[str] = set()
-    for record in records:
-        if found.add(record):
+    for record, boxes in ahead(records, found.boxed):
+        if found.add(record, boxes):
             settings |= {record.settings} if record.explanations else set()
     count["boxes"] = found.boxes
     write_bytes(path, found.pieces())
@@ -121,7 +124,10 @@ def _write_boxes(
 
 
 def _records(
-    folder: Path, damaged: dict[Path, list[Damaged]], count: Counter[str]
+    folder: Path,
+    damaged: dict[Path, list[Damaged]],
+    count: Counter[str],
+    tick: Callable[[], object],
 ) -> Iterator[Record]:
     """Yield a run's records; collects damaged lines, and counts images."""
     from gradcam_cli.store.reading import read_folder
@@ -130,6 +136,7 @@ def _records(
         count["images"] += 1
         count["failed"] += record.failed
         yield record
+        tick()
 
 
 def _images(count: int) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 from pycocotools.coco import COCO
 
 from gradcam_cli.store.reading import MANIFEST
+from tests.commands.test_bars import screen
+from tests.commands.test_show import in_terminal
 from tests.export.made import CAT, DOG, explained, failed, folder, heat, old, predicted, record
 from tests.processes import Result, inside, refusal
 
@@ -140,6 +143,16 @@ def test_numbers_that_json_cannot_hold_are_none(tmp_path: Path) -> None:
     line = json.dumps(record("a.jpg", explanations=[spotted(probability=0.123, score=None)]))
     (run / MANIFEST).write_text(line.replace("0.123", "1e999") + "\n")
     assert coco(run)[0]["annotations"][0]["score"] == 0
+
+
+def test_a_bar_is_shown_in_a_terminal(tmp_path: Path) -> None:
+    side = {"width": 10_000, "height": 10_000}  # a second's work, before which there is no bar
+    large = [record(f"{n}.jpg", explanations=[spotted()], **side) for n in range(16)]
+    run = folder(tmp_path / "run", large)
+    words = ("-m", "gradcam_cli", "export", str(run), "--to", "coco")
+    written = in_terminal(*words, cwd=tmp_path).decode()
+    assert re.search(r"\d+/16 .*picture/s", written)
+    assert screen(written.encode())[0].startswith("16 images, 16 boxes")
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "coco"])
