@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +16,9 @@ from gradcam_cli.errors import GradcamError
 if TYPE_CHECKING:
     from gradcam_cli.store.reading import Damaged
     from gradcam_cli.store.records import Record
+
+
+Tick = Callable[[], object]
 
 
 class _Kind(str, Enum):
@@ -81,11 +84,11 @@ def export(
     damaged: dict[Path, list[Damaged]] = {}
     count: Counter[str] = Counter()
     with say.progress(count_lines(folder), 0, quiet=False) as tick:
-        records = _records(folder, damaged, count, tick)
+        records = _records(folder, damaged, count)
         if kind is _Kind.COCO:
-            _write_boxes(folder, path, records, threshold, count)
+            _write_boxes(folder, path, records, threshold, count, tick)
         else:
-            table = rows(records)
+            table = rows(_ticking(records, tick))
             write_bytes(path, as_csv(table) if kind is _Kind.CSV else as_parquet(table))
     for lines in damaged.values():
         say.warn(f"{_damage(lines)} and left out; the same run again does those pictures again")
@@ -95,7 +98,12 @@ def export(
 
 
 def _write_boxes(
-    folder: Path, path: Path, records: Iterator[Record], threshold: float, count: Counter[str]
+    folder: Path,
+    path: Path,
+    records: Iterator[Record],
+    threshold: float,
+    count: Counter[str],
+    tick: Tick,
 ) -> None:
     """Write the boxes of a run, and say which maps have none or may have a wrong one."""
     from gradcam_cli.export.coco import Detections, resizes
@@ -107,6 +115,7 @@ def _write_boxes(
     for record, boxes in ahead(records, found.boxed):
         if found.add(record, boxes):
             settings |= {record.settings} if record.explanations else set()
+        tick()
     count["boxes"] = found.boxes
     write_bytes(path, found.pieces())
     if len(settings) > 1:
@@ -124,10 +133,7 @@ def _write_boxes(
 
 
 def _records(
-    folder: Path,
-    damaged: dict[Path, list[Damaged]],
-    count: Counter[str],
-    tick: Callable[[], object],
+    folder: Path, damaged: dict[Path, list[Damaged]], count: Counter[str]
 ) -> Iterator[Record]:
     """Yield a run's records; collects damaged lines, and counts images."""
     from gradcam_cli.store.reading import read_folder
@@ -135,6 +141,11 @@ def _records(
     for record in read_folder(folder, lambda line: damaged.setdefault(line.path, []).append(line)):
         count["images"] += 1
         count["failed"] += record.failed
+        yield record
+
+
+def _ticking(records: Iterable[Record], tick: Tick) -> Iterator[Record]:
+    for record in records:
         yield record
         tick()
 

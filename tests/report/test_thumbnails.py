@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gradcam_cli.report.thumbnails import FOLDER, Shown, Thumbnails
-from tests.report.made import Pixels, done, explained, failed, heatmap, pixels, written
+from tests.report.made import Pixels, explained, failed, heatmap, pixels, written
 
 
 def small(folder: Path, key: str) -> Pixels:
