@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcam_cli.cam.compact import MOST_CELLS, expanded
+from gradcam_cli.cam.location import known
 from gradcam_cli.cam.maps import normalised
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.images.fit import place, to_picture
@@ -49,15 +51,20 @@ def heat_of(item: ExplanationRecord, folder: Path) -> NDArray[np.float32] | None
 
 
 def levels_of(
-    heat: NDArray[np.float32], picture: tuple[int, int], resize: str
+    heat: NDArray[np.float32],
+    picture: tuple[int, int],
+    resize: str,
+    numbers: Sequence[float] = (),
 ) -> NDArray[np.uint8]:
     """Return a map ``[u, v]`` on an image of ``(H, W)``, as overlays show it, uint8 ``[H, W]``.
 
-    Its cells are taken to tile the network's input, which the image was fitted into by ``resize``.
+    The image was fitted into the network's input by ``resize``; ``numbers`` are the record's, which
+    say where the map's cells lie there. Without any they are taken to tile it.
     """
     rows, columns = heat.shape
-    network = (rows * _INPUT_PIXELS, columns * _INPUT_PIXELS)
-    return to_picture(heat, place(picture, network, resize))
+    tiling = (rows * _INPUT_PIXELS, columns * _INPUT_PIXELS), None
+    network, cells = known(numbers, (rows, columns)) or tiling
+    return to_picture(heat, place(picture, network, resize), cells)
 
 
 def box_of(levels: NDArray[np.uint8], threshold: float) -> Box | None:

@@ -100,7 +100,7 @@ class Detections:
             return Boxed(item, None, False)
         resize = self.fitted.get(record.settings, self.fitted[""])
         with self._memory.take(_A_PIXEL * record.width * record.height):
-            levels = levels_of(heat, (record.height, record.width), resize)
+            levels = levels_of(heat, (record.height, record.width), resize, item.cells)
             box = box_of(levels, self.threshold)
             return Boxed(item, box, box is not None and misplaced(item, heat, levels))
 

@@ -90,6 +90,23 @@ def test_how_images_were_fitted_is_known_from_the_run(tmp_path: Path) -> None:
     assert coco(run)[0]["annotations"][0]["bbox"] == [5, 0, 30, 30]
 
 
+def test_a_box_lies_where_the_record_has_the_cells(tmp_path: Path) -> None:
+    cells = [32, 32, 4, 4, 7.5, 3.0, 0, 32, 10.0, 6.0, 0, 32]  # rows, then columns
+    run = folder(tmp_path / "run", [record("a.jpg", explanations=[spotted(cells=cells)])])
+    (box,) = coco(run, "--threshold", "0.5")[0]["annotations"]
+    left, top, width, height = box["bbox"]
+    # The hot cell is that of row 1 and column 2, at (10 + 2 x 6, 7.5 + 3) of an input of 32 x 32.
+    assert left + width / 2 == pytest.approx((10 + 2 * 6) * 40 / 32, abs=1)
+    assert top + height / 2 == pytest.approx((7.5 + 3) * 30 / 32, abs=1)
+    assert (width, height) == pytest.approx((6 * 40 / 32, 3 * 30 / 32), abs=1.5)
+    for wrong in ([32, 32, 4, 4, 7.5, 0, 0, 32, 10.0, 6.0, 0, 32], [1], [1e400] * 12):
+        told = spotted(cells=[-1 if each == 1e400 else each for each in wrong])
+        folder(run, [record("a.jpg", explanations=[told])])
+        assert coco(run)[0]["annotations"]
+    folder(run, [record("a.jpg", explanations=[spotted(cells=["a"])])])
+    assert "line 1 of" in coco(run)[1].stderr
+
+
 def test_maps_that_lie_elsewhere_are_named(tmp_path: Path) -> None:
     run = folder(
         tmp_path / "run",
