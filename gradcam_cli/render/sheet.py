@@ -107,18 +107,18 @@ def _top(page: Page, title: str, colormap: str, grid: Grid, heading: str) -> flo
     lines = wrapped(title, grid.beside_bar or page.width - 2 * _MARGIN, _TITLE, bold=True)
     lines = lines if title else []
     size = _TITLE if lines else _HEADING if heading else _CAPTION
-    top = level = _MARGIN + _CAPITAL * size
-    if colormap:
-        _lay_bar(page, level, colormap, grid.dots)
+    top = level = first = _MARGIN + _CAPITAL * size
     if colormap and lines and not grid.beside_bar:
         level += _TITLE * _LEADING
     for line in lines:
         top = level
         page.lines.append(Line(_MARGIN, level, line, _TITLE, "left", bold=True))
         level += _TITLE * _LEADING
+    if colormap:
+        _lay_bar(page, first, colormap, grid.dots)
     own = colormap and not (heading and grid.beside_bar)
-    first = top + 1.25 * _GAP if lines else top + 0.75 * _GAP if own else _MARGIN
-    return round(first * grid.dots) / grid.dots
+    start = top + 1.25 * _GAP if lines else top + 0.75 * _GAP if own else _MARGIN
+    return round(start * grid.dots) / grid.dots
 
 
 def _lay_bar(page: Page, level: float, colormap: str, dots: float) -> None:
