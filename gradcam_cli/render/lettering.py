@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -32,6 +33,8 @@ _UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 
 _SHAPES = mpl.__version_info__ >= (3, 11)
 """Before, letters were set one by one, from left to right."""
+_joining: Any = None if _SHAPES else importlib.import_module("gradcam_cli.render.joining")
+"""Its libraries are installed where it is needed."""
 
 _missing: set[str] = set()
 _unjoined: set[str] = set()
@@ -54,8 +57,8 @@ def complaints() -> list[str]:
         )
     if _unjoined:
         sentences.append(
-            f"the letters of {min(_unjoined)!r} are neither joined nor turned: that takes "
-            "matplotlib 3.11, which needs Python 3.11"
+            f"some letters of {min(_unjoined)!r} are not joined: that takes matplotlib 3.11, which "
+            "needs Python 3.11"
         )
     return sentences
 
@@ -66,16 +69,27 @@ def fonts(text: str) -> tuple[str, ...]:
     return (FAMILY, *(each for each in found if each != FAMILY))
 
 
-def set_in(text: str, size: float, bold: bool = False) -> tuple[str, FontProperties]:
+def set_in(
+    text: str, size: float, bold: bool = False, logical: bool = False
+) -> tuple[str, FontProperties]:
     """Return a text without what no font has, and the font that it is set in, ``size`` points.
 
-    What no font has becomes a question mark on a black diamond, and ``complaints`` says so.
+    What no font has becomes a question mark on a black diamond, and ``complaints`` says so. Where
+    matplotlib does not join and turn letters, they are, unless it is a ``logical`` text that others
+    will set.
     """
-    if not _SHAPES and any(unicodedata.bidirectional(each) in ("R", "AL") for each in text):
-        _unjoined.add(text)
+    text = text if _SHAPES or logical else _joined(text)
     known = "".join(each if _family(each) is not None else _noted(each) for each in text)
     weight = "bold" if bold else "normal"
     return known, FontProperties(family=list(fonts(known)), size=size, weight=weight)
+
+
+def _joined(text: str) -> str:
+    """Return a text as matplotlib before 3.11 needs it, and note what cannot be had."""
+    seen = str(_joining.joined(text, lambda each: _family(each) is not None))
+    if _joining.unjoined(seen):
+        _unjoined.add(text)
+    return seen
 
 
 def width(text: str, size: float, bold: bool = False) -> float:

@@ -105,7 +105,7 @@ def own_style() -> Iterator[None]:
 def painted(page: Page, format: str, dots: float = DOTS, quality: int = 95) -> bytes:  # noqa: A002
     """Return a page as a file, ``dots`` of its pictures' pixels to the point."""
     with own_style():
-        return saved(_figure(page), format, dots * 72, quality)
+        return saved(_figure(page, format), format, dots * 72, quality)
 
 
 def painted_pdf(pages: Iterable[Page], dots: float = DOTS) -> bytes:
@@ -113,7 +113,7 @@ def painted_pdf(pages: Iterable[Page], dots: float = DOTS) -> bytes:
     buffer = io.BytesIO()
     with own_style(), PdfPages(buffer, metadata=_UNDATED["pdf"]) as file:
         for page in pages:
-            file.savefig(_figure(page), dpi=dots * 72)
+            file.savefig(_figure(page, "pdf"), dpi=dots * 72)
     return buffer.getvalue()
 
 
@@ -129,12 +129,12 @@ def saved(figure: Figure, format: str, dpi: float, quality: int = 95) -> bytes: 
     return buffer.getvalue()
 
 
-def _figure(page: Page) -> Figure:
+def _figure(page: Page, format: str) -> Figure:  # noqa: A002
     figure = Figure(figsize=(page.width / 72, page.height / 72), facecolor="white")
     for picture in page.pictures:
         figure.add_artist(_Pixels(picture), clip=False)
     for line in page.lines:
-        text, font = set_in(line.text, line.size, line.bold)
+        text, font = set_in(line.text, line.size, line.bold, logical=format == "svg")
         figure.text(
             line.x / page.width,
             1 - line.y / page.height,
