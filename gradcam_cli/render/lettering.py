@@ -15,6 +15,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.ft2font import FT2Font
 from matplotlib.textpath import text_to_path
 
+from gradcam_cli.render import emoji
+
 FAMILY = "DejaVu Sans"
 """Comes with matplotlib: Latin, Cyrillic, Greek, Arabic and Persian, Hebrew, some emoji."""
 
@@ -33,6 +35,8 @@ _UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 
 _SHAPES = mpl.__version_info__ >= (3, 11)
 """Before, letters were set one by one, from left to right."""
+_MARK = "\N{EN SPACE}"
+_SCALE = 100
 _joining: Any = None if _SHAPES else importlib.import_module("gradcam_cli.render.joining")
 """Its libraries are installed where it is needed."""
 
@@ -76,12 +80,28 @@ def set_in(
 
     What no font has becomes a question mark on a black diamond, and ``complaints`` says so. Where
     matplotlib does not join and turn letters, they are, unless it is a ``logical`` text that others
-    will set.
+    will set. Emoji that have a picture have a stand-in.
     """
+    return _set(_stood_in(text)[0], size, bold, logical)
+
+
+def _stood_in(text: str) -> tuple[str, list[str]]:
+    return emoji.stood_in(text.replace(_MARK, " "))
+
+
+def _set(text: str, size: float, bold: bool, logical: bool = False) -> tuple[str, FontProperties]:
     text = text if _SHAPES or logical else _joined(text)
     known = "".join(each if _family(each) is not None else _noted(each) for each in text)
+    if logical and _from_the_right(known):
+        known = f"\N{RIGHT-TO-LEFT EMBEDDING}{known}\N{POP DIRECTIONAL FORMATTING}"
     weight = "bold" if bold else "normal"
     return known, FontProperties(family=list(fonts(known)), size=size, weight=weight)
+
+
+def _from_the_right(text: str) -> bool:
+    """Return whether a text begins at the right, as its first letter says."""
+    kinds = map(unicodedata.bidirectional, text)
+    return next((kind for kind in kinds if kind in ("L", "R", "AL")), "L") != "L"
 
 
 def _joined(text: str) -> str:
@@ -95,7 +115,38 @@ def _joined(text: str) -> str:
 def width(text: str, size: float, bold: bool = False) -> float:
     """Return how wide a text is, in points."""
     known, font = set_in(text, size, bold)
-    return float(text_to_path.get_text_width_height_descent(known, font, ismath=False)[0])
+    drawn = float(text_to_path.get_text_width_height_descent(known, font, ismath=False)[0])
+    return max([drawn, *(place + size for place, _ in pictures(text, size, bold))])
+
+
+def pictures(
+    text: str, size: float, bold: bool = False, dots: float = 0
+) -> list[tuple[float, str]]:
+    """Return the emoji of a text that have a picture, and how far from its left end each stands.
+
+    A raster has ``dots`` pixels a point, on which its letters are put.
+    """
+    stood, found = _stood_in(text)
+    at = [place for place, each in enumerate(stood) if each == emoji.STAND_IN]
+    marked = (stood[:place] + _MARK + stood[place + 1 :] for place in at)
+    return [
+        (_mark_in(each, size, bold, dots), one) for each, one in zip(marked, found, strict=True)
+    ]
+
+
+def _mark_in(text: str, size: float, bold: bool, dots: float) -> float:
+    """Return where the mark in a text begins, in points; letters may run either way."""
+    known, font = _set(text, size, bold)
+    faces = [FontProperties(family=[each], weight=font.get_weight()) for each in font.get_family()]
+    face = font_manager.get_font([font_manager.findfont(each) for each in faces])
+    face.set_size(_SCALE, 72)
+    mark = text_to_path.get_glyphs_with_font(face, _MARK)[0][0][0]
+    glyphs = text_to_path.get_glyphs_with_font(face, known)[0]
+    number, x = next((n, x) for n, (glyph, x, *_) in enumerate(glyphs) if glyph == mark)
+    if not dots:
+        return float(x / _SCALE * size)
+    face.set_size(size, 72 * dots)
+    return float(face.set_text(known)[number][0]) / 64 / dots
 
 
 def wrapped(text: str, most: float, size: float, bold: bool = False) -> list[str]:
@@ -126,11 +177,11 @@ def _atoms(text: str, most: float, size: float, bold: bool) -> Iterator[str]:
 
 
 def _letters(word: str) -> Iterator[str]:
-    """Yield a word's letters, each with its marks, and joined emoji whole."""
+    """Yield a word's letters, each with its marks, and emoji whole."""
     letter = ""
-    for each in word:
+    for each in re.findall(f"{emoji.CLUSTER.pattern}|.", word):
         joined = letter.endswith("\u200d") or each in _JOINERS or _IGNORED.match(each)
-        if letter and not (joined or unicodedata.category(each).startswith("M")):
+        if letter and not (joined or unicodedata.category(each[0]).startswith("M")):
             yield letter
             letter = ""
         letter += each
