@@ -11,6 +11,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib import font_manager
+from matplotlib.backends.backend_agg import get_hinting_flag
 from matplotlib.font_manager import FontProperties
 from matplotlib.ft2font import FT2Font
 from matplotlib.textpath import text_to_path
@@ -146,7 +147,7 @@ def _mark_in(text: str, size: float, bold: bool, dots: float) -> float:
     if not dots:
         return float(x / _SCALE * size)
     face.set_size(size, 72 * dots)
-    return float(face.set_text(known)[number][0]) / 64 / dots
+    return float(face.set_text(known, 0, get_hinting_flag())[number][0]) / 64 / dots
 
 
 def wrapped(text: str, most: float, size: float, bold: bool = False) -> list[str]:

@@ -64,6 +64,18 @@ def test_an_emoji_stands_in_its_place_as_high_as_the_letters() -> None:
     assert (top + bottom) / 2 == pytest.approx(40 - 0.36 * SIZE, abs=0.5)
 
 
+@pytest.mark.parametrize("size", [7.0, 8.0, 9.0, 10.0, 12.5])
+def test_letters_on_the_grid_of_a_raster_push_an_emoji_along(size: float) -> None:
+    text = "H" * 13 + "🐱" + "H" * 13
+    whole = opened(painted(Page(300, 60, lines=[Line(20, 40, text, size, "left")]), "png"))
+    cat = patch(whole, "cat")
+    assert cat is not None
+    columns = np.flatnonzero((whole < 100).all(axis=2).any(axis=0)) / 3
+    before = cat[0] - columns[columns < cat[0]].max()
+    behind = columns[columns > cat[2]].min() - cat[2]
+    assert before == pytest.approx(behind, abs=0.8)  # H has the same blank at both sides
+
+
 def test_several_stand_where_the_direction_of_writing_has_them() -> None:
     whole = opened(painted(page("گربه 🐱 סוס 😀 a"), "png"))
     cat, face = patch(whole, "cat"), patch(whole, "face")
