@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import logging
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -40,6 +41,13 @@ _MARK = "\N{EN SPACE}"
 _SCALE = 100
 _joining: Any = None if _SHAPES else importlib.import_module("gradcam_cli.render.joining")
 """Its libraries are installed where it is needed."""
+
+# A weight that a font lacks is drawn in the nearest one, which nobody needs to be told.
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
+
+_HEAVIER = (500, "medium")
+_WEIGHTS = (400, "normal", "regular", "book", *_HEAVIER)
+"""Some fonts, such as WenQuanYi's, are of medium weight alone."""
 
 _missing: set[str] = set()
 _unjoined: set[str] = set()
@@ -100,9 +108,10 @@ def _set(text: str, size: float, bold: bool, logical: bool = False) -> tuple[str
 
 
 def _from_the_right(text: str) -> bool:
-    """Return whether a text begins at the right, as its first letter says."""
-    kinds = map(unicodedata.bidirectional, text)
-    return next((kind for kind in kinds if kind in ("L", "R", "AL")), "L") != "L"
+    """Return whether a text begins at the right, as its first letter says, and has more in it."""
+    kinds = [unicodedata.bidirectional(each) for each in text if each != " "]
+    first = next((kind for kind in kinds if kind in ("L", "R", "AL")), "L")
+    return first != "L" and not {"R", "AL", "NSM", "BN"}.issuperset(kinds)
 
 
 def _joined(text: str) -> str:
@@ -147,7 +156,8 @@ def _mark_in(text: str, size: float, bold: bool, dots: float) -> float:
     if not dots:
         return float(x / _SCALE * size)
     face.set_size(size, 72 * dots)
-    return float(face.set_text(known, 0, get_hinting_flag())[number][0]) / 64 / dots
+    way = get_hinting_flag()  # type: ignore[no-untyped-call]
+    return float(face.set_text(known, 0, way)[number][0]) / 64 / dots
 
 
 def wrapped(text: str, most: float, size: float, bold: bool = False) -> list[str]:
@@ -205,20 +215,21 @@ def _family(character: str) -> str | None:
 
 @functools.cache
 def _faces() -> tuple[tuple[str, str], ...]:
-    """Return the upright fonts of normal weight, by name and file: ours, then the system's."""
+    """Return the upright fonts of plain weight, by name and file: ours, then the system's."""
     faces: dict[str, str] = {}
     for face in sorted(font_manager.fontManager.ttflist, key=_liking):
-        upright = face.style == "normal" and face.weight in (400, "normal", "regular", "book")
+        upright = face.style == "normal" and face.weight in _WEIGHTS
         if upright and "last resort" not in face.name.casefold():
             faces.setdefault(face.name, face.fname)
     return tuple(faces.items())
 
 
-def _liking(face: Any) -> tuple[bool, bool, bool, bool, str]:
+def _liking(face: Any) -> tuple[bool, bool, bool, bool, bool, str]:
     """Return what fonts are sorted by: plain ones without serifs come first."""
     name = face.name.casefold()
     odd = any(part in name for part in ("mono", "display", "condensed", "math", "stix", "cm"))
-    return face.name != FAMILY, odd, "sans" not in name, not name.startswith("noto"), name
+    heavy = face.weight in _HEAVIER
+    return face.name != FAMILY, odd, heavy, "sans" not in name, not name.startswith("noto"), name
 
 
 @functools.cache
