@@ -87,7 +87,7 @@ def _print(cases: Sequence[Case], places: Sequence[Place]) -> None:
         where = place_in_words(place.centre) if place.found else ""
         rows.append((place.name, place.pictures, *means, f"{place.share:.2f}", chance, where))
     columns = [f"{name}#" for name in names]
-    say.table(("class", "pictures#", *columns, "in one place#", "by chance#", "where"), rows)
+    say.table(("class~", "pictures#", *columns, "in one place#", "by chance#", "where"), rows)
     for place in places:
         if place.found:
             shown = ", ".join(f"{name} {share:.2f}" for name, share in place.ranked[:_PICTURES])

@@ -39,4 +39,4 @@ def classes(
         for index, synset, name in rows:
             say.json_line({"index": index, "id": synset, "name": name})
     else:
-        say.table(("index#", "id", "name"), rows)
+        say.table(("index#", "id", "name~"), rows)

@@ -155,4 +155,4 @@ def _print(rows: dict[str, object], json: bool) -> None:
     if json:
         say.json_line(rows)
     else:
-        say.table(("", ""), rows.items())
+        say.table(("", "~"), rows.items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +16,9 @@ from gradcam_cli.errors import GradcamError
 if TYPE_CHECKING:
     from gradcam_cli.store.reading import Damaged
     from gradcam_cli.store.records import Record
+
+
+Tick = Callable[[], object]
 
 
 class _Kind(str, Enum):
@@ -70,6 +73,7 @@ def export(
     from gradcam_cli.export.rows import rows
     from gradcam_cli.export.tables import as_csv, as_parquet
     from gradcam_cli.store.atomic import write_bytes
+    from gradcam_cli.store.stream import count_lines
 
     if not 0 <= threshold <= 1:
         raise GradcamError(
@@ -79,12 +83,13 @@ def export(
     check_place(path, kind.value)
     damaged: dict[Path, list[Damaged]] = {}
     count: Counter[str] = Counter()
-    records = _records(folder, damaged, count)
-    if kind is _Kind.COCO:
-        _write_boxes(folder, path, records, threshold, count)
-    else:
-        table = rows(records)
-        write_bytes(path, as_csv(table) if kind is _Kind.CSV else as_parquet(table))
+    with say.progress(count_lines(folder), 0, quiet=False) as tick:
+        records = _records(folder, damaged, count)
+        if kind is _Kind.COCO:
+            _write_boxes(folder, path, records, threshold, count, tick)
+        else:
+            table = rows(_ticking(records, tick))
+            write_bytes(path, as_csv(table) if kind is _Kind.CSV else as_parquet(table))
     for lines in damaged.values():
         say.warn(f"{_damage(lines)} and left out; the same run again does those pictures again")
     parts = [_images(count["images"])]
@@ -93,17 +98,24 @@ def export(
 
 
 def _write_boxes(
-    folder: Path, path: Path, records: Iterator[Record], threshold: float, count: Counter[str]
+    folder: Path,
+    path: Path,
+    records: Iterator[Record],
+    threshold: float,
+    count: Counter[str],
+    tick: Tick,
 ) -> None:
     """Write the boxes of a run, and say which maps have none or may have a wrong one."""
     from gradcam_cli.export.coco import Detections, resizes
     from gradcam_cli.store.atomic import write_bytes
+    from gradcam_cli.store.stream import ahead
 
     found = Detections(folder, threshold, resizes(folder))
     settings: set[str] = set()
-    for record in records:
-        if found.add(record):
+    for record, boxes in ahead(records, found.boxed):
+        if found.add(record, boxes):
             settings |= {record.settings} if record.explanations else set()
+        tick()
     count["boxes"] = found.boxes
     write_bytes(path, found.pieces())
     if len(settings) > 1:
@@ -130,6 +142,12 @@ def _records(
         count["images"] += 1
         count["failed"] += record.failed
         yield record
+
+
+def _ticking(records: Iterable[Record], tick: Tick) -> Iterator[Record]:
+    for record in records:
+        yield record
+        tick()
 
 
 def _images(count: int) -> str:

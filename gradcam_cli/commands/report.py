@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +11,6 @@ import typer
 
 from gradcam_cli.commands import say
 from gradcam_cli.errors import GradcamError
-from gradcam_cli.regular import open_regular
 
 if TYPE_CHECKING:
     from gradcam_cli.report.gather import Gathered, Run
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 _PAGE, _COMPARED = "report.html", "compare.html"
 _MAILED = 18_000_000  # bytes, which mail makes a third more; many servers take 25 million
 _FEW = 3
-_PIECE = 1 << 20
 
 
 def report(
@@ -124,6 +121,7 @@ def write_report(
     from gradcam_cli.report.gather import gather
     from gradcam_cli.report.page import check_place, write_page
     from gradcam_cli.store.reading import Damaged, damage
+    from gradcam_cli.store.stream import count_lines
 
     check_place(page)
     damaged: dict[Path, list[Damaged]] = {}
@@ -132,7 +130,7 @@ def write_report(
         damaged.setdefault(line.path, []).append(line)
 
     runs = [_run(folder, noted) for folder in folders]
-    with say.progress(_lines(folders[0]), 0, quiet) as tick:
+    with say.progress(count_lines(folders[0]), 0, quiet) as tick:
         other = runs[1] if len(runs) > 1 else None
         found = gather(runs[0], page, other=other, truth=truth, embed=embed, tick=tick)
     write_page(found)
@@ -187,18 +185,6 @@ def _run(folder: Path, damaged: Callable[..., None]) -> Run:
     from gradcam_cli.store.reading import read_folder
 
     return Run(folder, read_folder(folder, damaged), read_settings(folder))
-
-
-def _lines(folder: Path) -> int:
-    """Return how many lines a folder's manifests have, for the progress bar."""
-    from gradcam_cli.store.reading import manifests
-
-    total = 0
-    with suppress(OSError):  # said where the folder is read
-        for path in manifests(folder):
-            with open_regular(path) as file:
-                total += sum(piece.count(b"\n") for piece in iter(lambda: file.read(_PIECE), b""))
-    return total
 
 
 def _say_unused(name: str, truth: Truth) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gradcam_cli.cam.empty import cause
+from gradcam_cli.commands import tables
 from gradcam_cli.commands.bars import above, clearing, closing_bar, progress_bar
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.text import printable
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from gradcam_cli.store.records import Prediction, Record
 
 _FEW = 3
-_ID = len("n02124075")
-_NARROW = 36
-"""Columns of a terminal that hold rank, id and probability, and leave some for the name."""
 
 
 class _Console(Console):
@@ -91,39 +89,20 @@ def line(text: str) -> None:
         sys.stdout.flush()
 
 
-def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str = "") -> None:
-    """Print a table on standard output; columns whose name ends in ``#`` are numbers.
+def table(columns: Sequence[str], rows: Iterable[Iterable[object]], title: str = "") -> None:
+    """Print a table on standard output, as ``tables.table`` fits it to the terminal.
 
-    Where a terminal is too narrow, these keep their width, and the others are wrapped.
+    Columns whose name ends in ``#`` have numbers, in ``~`` names that may be broken.
     """
     console = _console()
     if title:
         titled(console, title)
-    console.print(_grid(columns, rows))
+    console.print(tables.table(columns, rows, console.width))
 
 
 def titled(console: Console, title: str) -> None:
     """Print what stands above a table; its own title is wrapped to the table's width."""
     console.print(Text(printable(title), style="italic"), soft_wrap=True)
-
-
-def _grid(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
-    grid = Table(box=None, header_style="bold", pad_edge=False)
-    cells = [[Text(printable(str(cell))) for cell in row] for row in rows]
-    wide = _console().width >= _NARROW
-    for place, name in enumerate(columns):
-        number = name.endswith("#")
-        # Ids of WordNet are hard to read in pieces; where names have no width left, they give way.
-        whole = name == "id" and wide and all(row[place].cell_len <= _ID for row in cells)
-        grid.add_column(
-            name.rstrip("#"),
-            justify="right" if number else "left",
-            no_wrap=number or whole,
-            overflow="fold",
-        )
-    for row in cells:
-        grid.add_row(*row)
-    return grid
 
 
 def terminal() -> Console:
@@ -137,7 +116,7 @@ def predicted(record: Record) -> Table:
     unit = (
         "score#" if any(row.probability is None for row in record.predictions) else "probability#"
     )
-    return _grid(("rank#", "name", "id", unit), rows)
+    return tables.table(("rank#", "name~", "id", unit), rows, _console().width)
 
 
 def predictions(record: Record, table: bool = True) -> None:

@@ -139,7 +139,7 @@ def _rows(
 
 def _show(source: str, rows: Sequence[tuple[str, str, str]], json: bool) -> None:
     if not json:
-        say.table(("--preprocess", "pixels become", "predictions"), rows, title=source)
+        say.table(("--preprocess", "pixels become", "predictions~"), rows, title=source)
         return
     for name, says, best in rows:
         name, _, channels = name.partition(" --channels ")

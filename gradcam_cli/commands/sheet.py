@@ -108,9 +108,11 @@ def sheet(
             "run with --class CLASS first, or name another method or layer",
         )
     thumbs = Thumbs(folder, _look(folder), beside)
-    grid = grid_for(path, columns, beside, len(maps))
-    if by is _By.CLASS:
-        lines = class_rows(grouped(maps), order.value, thumbs, grid)
+    groups = grouped(maps) if by is _By.CLASS else []
+    used = max((len(each) for _, each in groups), default=len(maps))
+    grid = grid_for(path, columns, beside, len(maps), used)
+    if groups:
+        lines = class_rows(groups, order.value, thumbs, grid)
     else:
         lines = rows(maps, thumbs, grid, named=len({each.shown for each in maps}) > 1)
     names = {each.shown[2] for each in maps}

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from gradcam_cli.cam.answer import Answer, ClassMap
 from gradcam_cli.cam.compact import compact
+from gradcam_cli.cam.location import stated
 from gradcam_cli.cam.maps import normalised
 from gradcam_cli.engine.steps import Failed, Prepared, drawable
 from gradcam_cli.images.fit import peak
@@ -184,9 +185,11 @@ def _explanation(
 ) -> ExplanationRecord:
     synset, name = describe(item.index, labels)
     hottest, heat = None, ""
+    cells: tuple[float, ...] = ()
     if not item.empty_reason:
-        scaled = normalised(item.raw)
-        hottest, heat = peak(scaled, prepared.placement, item.cells), compact(scaled)
+        scaled, placement = normalised(item.raw), prepared.placement
+        hottest, heat = peak(scaled, placement, item.cells), compact(scaled)
+        cells = stated(placement.network, (scaled.shape[0], scaled.shape[1]), item.cells)
     return ExplanationRecord(
         index=item.index,
         id=synset,
@@ -202,4 +205,5 @@ def _explanation(
         method=item.method,
         layer=item.layer,
         heat=heat,
+        cells=cells,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcam_cli.cam.compact import MOST_CELLS, expanded
+from gradcam_cli.cam.location import known
 from gradcam_cli.cam.maps import normalised
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.images.fit import place, to_picture
@@ -49,30 +51,52 @@ def heat_of(item: ExplanationRecord, folder: Path) -> NDArray[np.float32] | None
 
 
 def levels_of(
-    heat: NDArray[np.float32], picture: tuple[int, int], resize: str
+    heat: NDArray[np.float32],
+    picture: tuple[int, int],
+    resize: str,
+    numbers: Sequence[float] = (),
 ) -> NDArray[np.uint8]:
     """Return a map ``[u, v]`` on an image of ``(H, W)``, as overlays show it, uint8 ``[H, W]``.
 
-    Its cells are taken to tile the network's input, which the image was fitted into by ``resize``.
+    The image was fitted into the network's input by ``resize``; ``numbers`` are the record's, which
+    say where the map's cells lie there. Without any they are taken to tile it.
     """
     rows, columns = heat.shape
-    network = (rows * _INPUT_PIXELS, columns * _INPUT_PIXELS)
-    return to_picture(heat, place(picture, network, resize))
+    tiling = (rows * _INPUT_PIXELS, columns * _INPUT_PIXELS), None
+    network, cells = known(numbers, (rows, columns)) or tiling
+    return to_picture(heat, place(picture, network, resize), cells)
 
 
 def box_of(levels: NDArray[np.uint8], threshold: float) -> Box | None:
     """Return the box round the largest component of the pixels of at least ``threshold``.
 
-    ``threshold`` is a share of the maximum. Pixels that touch at a corner are connected. None where
-    there is no heat at all.
+    ``threshold`` is a share of the maximum. Pixels that touch at a corner are connected. Of several
+    that are equally large it is the topmost. None where there is no heat at all.
     """
     least = max(1, int(np.ceil(threshold * float(levels.max(initial=0)) - 1e-9)))
     mask = (levels >= least).view(np.uint8)
-    count, _, facts, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    if count < 2:
-        return None
-    largest = 1 + int(np.argmax(facts[1:, cv2.CC_STAT_AREA]))
-    return Box(*map(int, facts[largest]))
+    outlines, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    outer = [number for number in range(len(outlines)) if tree[0, number, 3] < 0]
+    enclosed = {number: _enclosed(outlines[number]) for number in outer}
+    largest: Box | None = None
+    for number in sorted(outer, key=enclosed.__getitem__, reverse=True):
+        if largest is not None and enclosed[number] < largest.area:
+            break  # what is within the other outlines is smaller still
+        x, y = map(int, outlines[number][0, 0])
+        area = enclosed[number]
+        if tree[0, number, 2] >= 0:  # there are holes in it
+            area = cv2.floodFill(mask.copy(), None, (x, y), 0, flags=8)[0]
+        left, top, width, height = cv2.boundingRect(outlines[number])
+        box = Box(left, top, width, height, area)
+        if largest is None or (-box.area, box.top, box.left) < (-largest.area, *largest[1::-1]):
+            largest = box
+    return largest
+
+
+def _enclosed(outline: NDArray[np.int32]) -> int:
+    """Return how many pixels an outline goes through or encloses, by Pick's theorem."""
+    steps = len(outline) if len(outline) > 1 else 0
+    return round(cv2.contourArea(outline) + steps / 2) + 1
 
 
 def misplaced(

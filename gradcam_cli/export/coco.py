@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from gradcam_cli.export.boxes import Box, box_of, heat_of, levels_of, misplaced
 from gradcam_cli.images.files import MOST_PIXELS
 from gradcam_cli.images.fit import RESIZES
+from gradcam_cli.images.memory import MemoryBudget
 from gradcam_cli.store.reading import manifests
 from gradcam_cli.store.records import ExplanationRecord, Record
 from gradcam_cli.store.runfile import read_run, run_name
 from gradcam_cli.text import encodable
 
 COCO_MARK = b'{"info": {"generator": "gradcam"'
+_A_PIXEL = 4
+"""Bytes: its level, whether it is hot, and what the search for components takes."""
 
 
 def resizes(folder: Path) -> dict[str, str]:
@@ -30,6 +34,20 @@ def resizes(folder: Path) -> dict[str, str]:
         if run and run.settings.get("resize") in RESIZES:
             found[run.digest] = str(run.settings["resize"])
     return {"": next(iter(found.values()), "squash"), **found}
+
+
+class Boxed(NamedTuple):
+    """A map with its box, None where it has none; ``apart`` where its heat may lie elsewhere."""
+
+    item: ExplanationRecord
+    box: Box | None
+    apart: bool
+
+
+def shows(record: Record) -> bool:
+    """Return whether an image did not fail, and states a size that an image can have."""
+    size = record.width * record.height
+    return not record.failed and record.width > 0 and 0 < size <= MOST_PIXELS
 
 
 @dataclass(slots=True)
@@ -46,14 +64,14 @@ class Detections:
     without: int = 0
     apart: int = 0
     boxes: int = 0
+    _memory: MemoryBudget = field(default_factory=MemoryBudget)
     _images: list[str] = field(default_factory=list)
     _annotations: list[str] = field(default_factory=list)
     _categories: dict[int, dict[str, object]] = field(default_factory=dict)
 
-    def add(self, record: Record) -> bool:
-        """Take in an image, unless it failed or states no size that an image can have."""
-        size = record.width * record.height
-        if record.failed or not 0 < size <= MOST_PIXELS or record.width < 0:
+    def add(self, record: Record, boxes: Sequence[Boxed]) -> bool:
+        """Take in an image with its ``boxes``, unless ``shows`` has it that it cannot have any."""
+        if not shows(record):
             return False
         number = len(self._images) + 1
         image = {
@@ -64,28 +82,35 @@ class Detections:
             "sha256": encodable(record.sha256),
         }
         self._images.append(json.dumps(image))
-        shown = [item for item in record.explanations if not item.empty]
-        ends = [self._box(record, item, number) for item in shown]
-        self.without += "without" in ends
-        self.apart += "apart" in ends
+        for item, box, _ in boxes:
+            if box is not None:
+                self._add(item, box, number)
+        self.without += any(box is None for _, box, _ in boxes)
+        self.apart += any(apart for _, _, apart in boxes)
         return True
 
-    def _box(self, record: Record, item: ExplanationRecord, image: int) -> str:
+    def boxed(self, record: Record) -> list[Boxed]:
+        """Return the boxes of an image's maps; threads may do this for many at once."""
+        shown = [item for item in record.explanations if not item.empty] if shows(record) else []
+        return [self._boxed(record, item) for item in shown]
+
+    def _boxed(self, record: Record, item: ExplanationRecord) -> Boxed:
         heat = heat_of(item, self.folder)
         if heat is None:
-            return "without"
+            return Boxed(item, None, False)
         resize = self.fitted.get(record.settings, self.fitted[""])
-        levels = levels_of(heat, (record.height, record.width), resize)
-        box = box_of(levels, self.threshold)
-        if box is None:
-            return "without"
+        with self._memory.take(_A_PIXEL * record.width * record.height):
+            levels = levels_of(heat, (record.height, record.width), resize, item.cells)
+            box = box_of(levels, self.threshold)
+            return Boxed(item, box, box is not None and misplaced(item, heat, levels))
+
+    def _add(self, item: ExplanationRecord, box: Box, image: int) -> None:
         self.boxes += 1
         self._annotations.append(json.dumps(_annotation(self.boxes, image, item, box)))
         self._categories.setdefault(
             item.index,
             {"id": item.index, "name": encodable(item.name), "wordnet_id": encodable(item.id)},
         )
-        return "apart" if misplaced(item, heat, levels) else ""
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the file: ``info``, ``images``, ``categories`` and ``annotations``."""

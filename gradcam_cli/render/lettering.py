@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import importlib
+import logging
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -10,9 +12,12 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib import font_manager
+from matplotlib.backends.backend_agg import get_hinting_flag
 from matplotlib.font_manager import FontProperties
 from matplotlib.ft2font import FT2Font
 from matplotlib.textpath import text_to_path
+
+from gradcam_cli.render import emoji
 
 FAMILY = "DejaVu Sans"
 """Comes with matplotlib: Latin, Cyrillic, Greek, Arabic and Persian, Hebrew, some emoji."""
@@ -32,6 +37,17 @@ _UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 
 _SHAPES = mpl.__version_info__ >= (3, 11)
 """Before, letters were set one by one, from left to right."""
+_MARK = "\N{EN SPACE}"
+_SCALE = 100
+_joining: Any = None if _SHAPES else importlib.import_module("gradcam_cli.render.joining")
+"""Its libraries are installed where it is needed."""
+
+# A weight that a font lacks is drawn in the nearest one, which nobody needs to be told.
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
+
+_HEAVIER = (500, "medium")
+_WEIGHTS = (400, "normal", "regular", "book", *_HEAVIER)
+"""Some fonts, such as WenQuanYi's, are of medium weight alone."""
 
 _missing: set[str] = set()
 _unjoined: set[str] = set()
@@ -54,8 +70,8 @@ def complaints() -> list[str]:
         )
     if _unjoined:
         sentences.append(
-            f"the letters of {min(_unjoined)!r} are neither joined nor turned: that takes "
-            "matplotlib 3.11, which needs Python 3.11"
+            f"some letters of {min(_unjoined)!r} are not joined: that takes matplotlib 3.11, which "
+            "needs Python 3.11"
         )
     return sentences
 
@@ -66,22 +82,82 @@ def fonts(text: str) -> tuple[str, ...]:
     return (FAMILY, *(each for each in found if each != FAMILY))
 
 
-def set_in(text: str, size: float, bold: bool = False) -> tuple[str, FontProperties]:
+def set_in(
+    text: str, size: float, bold: bool = False, logical: bool = False
+) -> tuple[str, FontProperties]:
     """Return a text without what no font has, and the font that it is set in, ``size`` points.
 
-    What no font has becomes a question mark on a black diamond, and ``complaints`` says so.
+    What no font has becomes a question mark on a black diamond, and ``complaints`` says so. Where
+    matplotlib does not join and turn letters, they are, unless it is a ``logical`` text that others
+    will set. Emoji that have a picture have a stand-in.
     """
-    if not _SHAPES and any(unicodedata.bidirectional(each) in ("R", "AL") for each in text):
-        _unjoined.add(text)
+    return _set(_stood_in(text)[0], size, bold, logical)
+
+
+def _stood_in(text: str) -> tuple[str, list[str]]:
+    return emoji.stood_in(text.replace(_MARK, " "))
+
+
+def _set(text: str, size: float, bold: bool, logical: bool = False) -> tuple[str, FontProperties]:
+    text = text if _SHAPES or logical else _joined(text)
     known = "".join(each if _family(each) is not None else _noted(each) for each in text)
+    if logical and _from_the_right(known):
+        known = f"\N{RIGHT-TO-LEFT EMBEDDING}{known}\N{POP DIRECTIONAL FORMATTING}"
     weight = "bold" if bold else "normal"
     return known, FontProperties(family=list(fonts(known)), size=size, weight=weight)
+
+
+def _from_the_right(text: str) -> bool:
+    """Return whether a text begins at the right, as its first letter says, and has more in it."""
+    kinds = [unicodedata.bidirectional(each) for each in text if each != " "]
+    first = next((kind for kind in kinds if kind in ("L", "R", "AL")), "L")
+    return first != "L" and not {"R", "AL", "NSM", "BN"}.issuperset(kinds)
+
+
+def _joined(text: str) -> str:
+    """Return a text as matplotlib before 3.11 needs it, and note what cannot be had."""
+    seen = str(_joining.joined(text, lambda each: _family(each) is not None))
+    if _joining.unjoined(seen):
+        _unjoined.add(text)
+    return seen
 
 
 def width(text: str, size: float, bold: bool = False) -> float:
     """Return how wide a text is, in points."""
     known, font = set_in(text, size, bold)
-    return float(text_to_path.get_text_width_height_descent(known, font, ismath=False)[0])
+    drawn = float(text_to_path.get_text_width_height_descent(known, font, ismath=False)[0])
+    return max([drawn, *(place + size for place, _ in pictures(text, size, bold))])
+
+
+def pictures(
+    text: str, size: float, bold: bool = False, dots: float = 0
+) -> list[tuple[float, str]]:
+    """Return the emoji of a text that have a picture, and how far from its left end each stands.
+
+    A raster has ``dots`` pixels a point, on which its letters are put.
+    """
+    stood, found = _stood_in(text)
+    at = [place for place, each in enumerate(stood) if each == emoji.STAND_IN]
+    marked = (stood[:place] + _MARK + stood[place + 1 :] for place in at)
+    return [
+        (_mark_in(each, size, bold, dots), one) for each, one in zip(marked, found, strict=True)
+    ]
+
+
+def _mark_in(text: str, size: float, bold: bool, dots: float) -> float:
+    """Return where the mark in a text begins, in points; letters may run either way."""
+    known, font = _set(text, size, bold)
+    faces = [FontProperties(family=[each], weight=font.get_weight()) for each in font.get_family()]
+    face = font_manager.get_font([font_manager.findfont(each) for each in faces])
+    face.set_size(_SCALE, 72)
+    mark = text_to_path.get_glyphs_with_font(face, _MARK)[0][0][0]
+    glyphs = text_to_path.get_glyphs_with_font(face, known)[0]
+    number, x = next((n, x) for n, (glyph, x, *_) in enumerate(glyphs) if glyph == mark)
+    if not dots:
+        return float(x / _SCALE * size)
+    face.set_size(size, 72 * dots)
+    way = get_hinting_flag()  # type: ignore[no-untyped-call]
+    return float(face.set_text(known, 0, way)[number][0]) / 64 / dots
 
 
 def wrapped(text: str, most: float, size: float, bold: bool = False) -> list[str]:
@@ -112,11 +188,11 @@ def _atoms(text: str, most: float, size: float, bold: bool) -> Iterator[str]:
 
 
 def _letters(word: str) -> Iterator[str]:
-    """Yield a word's letters, each with its marks, and joined emoji whole."""
+    """Yield a word's letters, each with its marks, and emoji whole."""
     letter = ""
-    for each in word:
+    for each in re.findall(f"{emoji.CLUSTER.pattern}|.", word):
         joined = letter.endswith("\u200d") or each in _JOINERS or _IGNORED.match(each)
-        if letter and not (joined or unicodedata.category(each).startswith("M")):
+        if letter and not (joined or unicodedata.category(each[0]).startswith("M")):
             yield letter
             letter = ""
         letter += each
@@ -139,20 +215,21 @@ def _family(character: str) -> str | None:
 
 @functools.cache
 def _faces() -> tuple[tuple[str, str], ...]:
-    """Return the upright fonts of normal weight, by name and file: ours, then the system's."""
+    """Return the upright fonts of plain weight, by name and file: ours, then the system's."""
     faces: dict[str, str] = {}
     for face in sorted(font_manager.fontManager.ttflist, key=_liking):
-        upright = face.style == "normal" and face.weight in (400, "normal", "regular", "book")
+        upright = face.style == "normal" and face.weight in _WEIGHTS
         if upright and "last resort" not in face.name.casefold():
             faces.setdefault(face.name, face.fname)
     return tuple(faces.items())
 
 
-def _liking(face: Any) -> tuple[bool, bool, bool, bool, str]:
+def _liking(face: Any) -> tuple[bool, bool, bool, bool, bool, str]:
     """Return what fonts are sorted by: plain ones without serifs come first."""
     name = face.name.casefold()
     odd = any(part in name for part in ("mono", "display", "condensed", "math", "stix", "cm"))
-    return face.name != FAMILY, odd, "sans" not in name, not name.startswith("noto"), name
+    heavy = face.weight in _HEAVIER
+    return face.name != FAMILY, odd, heavy, "sans" not in name, not name.startswith("noto"), name
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,8 @@ from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from gradcam_cli.render.lettering import set_in
+from gradcam_cli.render.emoji import STAND_IN, as_text, pixels, stood_in
+from gradcam_cli.render.lettering import pictures, set_in, width
 
 DOTS = 3
 """Pixels a point: 216 to the inch."""
@@ -29,6 +31,9 @@ _SETTINGS: Any = {
     "svg.hashsalt": "gradcam",
 }
 """Text stays text, and the same figure has the same bytes."""
+_SHARES = {"left": 0.0, "center": 0.5, "right": 1.0}
+_MIDDLE = 0.36
+"""Where the middle of capitals lies above the line, as a share of the letters' size."""
 _UNDATED: dict[str, dict[str, Any]] = {
     "pdf": {"Creator": "gradcam", "Producer": "gradcam", "CreationDate": None},
     "svg": {"Creator": "gradcam", "Date": None},
@@ -38,9 +43,10 @@ _UNDATED: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """RGB pixels, uint8 ``[h, w, 3]``, at ``(x, y)`` points from the page's upper left corner.
+    """RGB or RGBA pixels, uint8 ``[h, w, 3]`` or ``[h, w, 4]``, at ``(x, y)`` points.
 
-    A page that is painted with n dots a point shows n x n of them on a square point.
+    They count from the page's upper left corner. A page that is painted with n dots a point shows
+    n x n of them on a square point.
     """
 
     x: float
@@ -84,7 +90,7 @@ class _Pixels(Artist):
         points, dots = figure.dpi / 72, renderer.get_image_magnification()
         left, top = self._picture.x * points, self._picture.y * points
         low = figure.bbox.height - top - len(pixels) / dots
-        solid = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])[::-1]
+        solid = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])[::-1, :, :4]
         gc = renderer.new_gc()
         if dots == 1:  # a raster, whose pixels are the picture's
             renderer.draw_image(gc, round(left), round(low), solid)
@@ -105,7 +111,11 @@ def own_style() -> Iterator[None]:
 def painted(page: Page, format: str, dots: float = DOTS, quality: int = 95) -> bytes:  # noqa: A002
     """Return a page as a file, ``dots`` of its pictures' pixels to the point."""
     with own_style():
-        return saved(_figure(page), format, dots * 72, quality)
+        data = saved(_figure(page, format, dots), format, dots * 72, quality)
+    if format != "svg":
+        return data
+    found = (each for line in page.lines for each in stood_in(line.text)[1])
+    return re.sub(STAND_IN.encode(), lambda _: as_text(next(found)).encode(), data)
 
 
 def painted_pdf(pages: Iterable[Page], dots: float = DOTS) -> bytes:
@@ -113,7 +123,7 @@ def painted_pdf(pages: Iterable[Page], dots: float = DOTS) -> bytes:
     buffer = io.BytesIO()
     with own_style(), PdfPages(buffer, metadata=_UNDATED["pdf"]) as file:
         for page in pages:
-            file.savefig(_figure(page), dpi=dots * 72)
+            file.savefig(_figure(page, "pdf", dots), dpi=dots * 72)
     return buffer.getvalue()
 
 
@@ -129,20 +139,31 @@ def saved(figure: Figure, format: str, dpi: float, quality: int = 95) -> bytes: 
     return buffer.getvalue()
 
 
-def _figure(page: Page) -> Figure:
+def _figure(page: Page, format: str, dots: float) -> Figure:  # noqa: A002
     figure = Figure(figsize=(page.width / 72, page.height / 72), facecolor="white")
     for picture in page.pictures:
         figure.add_artist(_Pixels(picture), clip=False)
     for line in page.lines:
-        text, font = set_in(line.text, line.size, line.bold)
+        # What draws an SVG has its own fonts: there, emoji stay text.
+        raster = 0 if format in ("pdf", "svg") else dots
+        pictured = pictures(line.text, line.size, line.bold, raster) if format != "svg" else []
+        left, align = line.x, line.align
+        if pictured:
+            wide = width(line.text, line.size, line.bold)
+            left, align = left - _SHARES[align] * wide, "left"
+        text, font = set_in(line.text, line.size, line.bold, logical=format == "svg")
         figure.text(
-            line.x / page.width,
+            left / page.width,
             1 - line.y / page.height,
             text,
             fontproperties=font,
-            horizontalalignment=line.align,
+            horizontalalignment=align,
             verticalalignment="baseline",
             color=line.colour,
             parse_math=False,
         )
+        for at, each in pictured:
+            shown = pixels(each, max(1, round(line.size * dots)))
+            top = line.y - _MIDDLE * line.size - len(shown) / dots / 2
+            figure.add_artist(_Pixels(Picture(left + at, top, shown)), clip=False)
     return figure

@@ -13,10 +13,11 @@ from gradcam_cli.report.maps import Means, border, colours, difference, heat_of
 from gradcam_cli.report.rows import ClassKey, Compared, Rows
 from gradcam_cli.report.settings import white_level
 from gradcam_cli.report.summary import Summary, summarise
-from gradcam_cli.report.thumbnails import Shown, Thumbnails, ahead
+from gradcam_cli.report.thumbnails import Shown, Thumbnails
 from gradcam_cli.report.truth import Truth, Verdicts
 from gradcam_cli.store.records import Record
 from gradcam_cli.store.runfile import RunFile
+from gradcam_cli.store.stream import ahead
 
 _MOST_SOURCES = 100_000  # whose common folder is looked for
 

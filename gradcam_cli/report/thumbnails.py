@@ -5,12 +5,8 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -30,9 +26,6 @@ _SIDE, _EMBEDDED_SIDE = 400, 560  # pixels of the longer side
 _QUALITY, _EMBEDDED_QUALITY = 78, 72
 _KEY = re.compile(r"[0-9a-f]{16}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_THREADS = 4
-_AHEAD = 64
-_R = TypeVar("_R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,19 +161,6 @@ class Thumbnails:
 
     def _path(self, key: str) -> Path:
         return self.folder / FOLDER / key[:2] / f"{key}.webp"
-
-
-def ahead(records: Iterable[Record], work: Callable[[Record], _R]) -> Iterator[tuple[Record, _R]]:
-    """Yield each record with what ``work`` makes of it, in order; threads work ahead."""
-    with ThreadPoolExecutor(_THREADS) as threads:
-        waiting: deque[tuple[Record, Future[_R]]] = deque()
-        for record in records:
-            waiting.append((record, threads.submit(work, record)))
-            if len(waiting) > _AHEAD:
-                done, future = waiting.popleft()
-                yield done, future.result()
-        for done, future in waiting:
-            yield done, future.result()
 
 
 def _name(item: ExplanationRecord) -> str:

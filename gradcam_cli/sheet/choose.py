@@ -22,7 +22,7 @@ Class = tuple[int, str, str]
 class Shown:
     """A map that is shown: its class, and what it is drawn from: files, or the record's heat.
 
-    ``sha256`` is of the image that was explained.
+    ``sha256`` is of the image that was explained, ``cells`` say where the map lies in it.
     """
 
     source: str
@@ -34,6 +34,7 @@ class Shown:
     array: str
     heat: str = ""
     sha256: str = ""
+    cells: tuple[float, ...] = ()
 
     @property
     def name(self) -> str:
@@ -119,6 +120,7 @@ def _shown(record: Record, item: ExplanationRecord) -> Shown:
         _inside(item.files.get("array", "")),
         item.heat,
         record.sha256,
+        item.cells,
     )
 
 

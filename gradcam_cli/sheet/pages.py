@@ -63,11 +63,15 @@ def _ours(path: Path) -> bool:
         return False
 
 
-def grid_for(path: Path, columns: int, beside: bool, pictures: int) -> Grid:
-    """Return how large pictures are; of very many in one PDF file, they have fewer pixels."""
+def grid_for(path: Path, columns: int, beside: bool, pictures: int, used: int) -> Grid:
+    """Return how large pictures are; of very many in one PDF file, they have fewer pixels.
+
+    ``used`` is how many there are in the longest row.
+    """
     place = Grid(columns, DOTS, beside).place
     most = math.sqrt(_MOST_PIXELS / max(1, pictures)) / place
-    return Grid(columns, min(DOTS, most) if path.suffix.lower() == ".pdf" else DOTS, beside)
+    dots = min(DOTS, most) if path.suffix.lower() == ".pdf" else DOTS
+    return Grid(columns, dots, beside, min(used, columns))
 
 
 def rows(maps: Iterable[Shown], thumbs: Thumbs, grid: Grid, named: bool) -> Iterator[Row]:

@@ -14,15 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcam_cli.cam.compact import expanded
+from gradcam_cli.cam.location import known
 from gradcam_cli.cam.maps import normalised
 from gradcam_cli.errors import GradcamError, ImageError
 from gradcam_cli.images.files import read_picture
-from gradcam_cli.images.fit import place, strips
+from gradcam_cli.images.fit import place, seen, shrink, strips
 from gradcam_cli.models.arrays import read_array
 from gradcam_cli.render.colours import COLORMAPS, blended
 from gradcam_cli.sheet.choose import Shown
 
 Pixels = NDArray[np.uint8]
+
+_CELL = 32
+"""Pixels of the network's input for a cell, where that is not known: padding is rounded to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ class Look:
     blend: str = "add"
     resize: str = "squash"
     white: int = 0
+    max_size: int = 0
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Look:
@@ -50,6 +55,8 @@ class Look:
             and 0 <= values["intensity"] <= 1
             and isinstance(values["white"], int)
             and 0 <= values["white"] <= 65535
+            and isinstance(values["max_size"], int)
+            and values["max_size"] >= 0
         )
         return cls(**values) if sound else look
 
@@ -58,14 +65,16 @@ class Look:
 class Thumbs:
     """Makes small pictures of a run's maps, ``beside`` the original or alone.
 
-    ``redrawn``, ``left_out`` and ``moved`` collect the pictures whose overlay was drawn again from
-    its map, could not be, and those that are not where they were.
+    ``redrawn``, ``stretched``, ``left_out`` and ``moved`` collect the pictures whose overlay was
+    drawn again from its map, was without knowing where its cells lie, could not be, and those that
+    are not where they were.
     """
 
     folder: Path
     look: Look
     beside: bool = False
     redrawn: list[str] = field(default_factory=list)
+    stretched: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     moved: list[str] = field(default_factory=list)
 
@@ -83,7 +92,6 @@ class Thumbs:
             if overlay is None:
                 self.left_out.append(shown.source)
                 return []
-            self.redrawn.append(shown.source)
         pictures = [overlay]
         if self.beside and original is None:
             self.moved.append(shown.source)
@@ -115,14 +123,21 @@ class Thumbs:
         return Path(path) if name and Path(path).is_relative_to(root) else None
 
     def _again(self, shown: Shown, original: Pixels | None) -> Pixels | None:
-        """Return an overlay drawn from its map, whose cells are taken to tile the input."""
-        heat = self._heat(shown)
+        """Return an overlay drawn from its map as the run drew it.
+
+        Where the record does not say where its cells lie, they are taken to tile the input.
+        """
+        heat, look = self._heat(shown), self.look
         if original is None or heat is None:
             return None
-        size = original.shape[:2]
-        placement = place((size[0], size[1]), (heat.shape[0], heat.shape[1]), self.look.resize)
-        look, warm = self.look, strips(heat, placement)
-        return blended(original, warm, placement.covered, look.intensity, look.blend, look.colormap)
+        grid = heat.shape[0], heat.shape[1]
+        lying = known(shown.cells, grid)
+        (self.redrawn if lying else self.stretched).append(shown.source)
+        network, cells = lying or ((_CELL * grid[0], _CELL * grid[1]), None)
+        pixels = shrink(original, look.max_size) if look.max_size else original
+        placement = place((pixels.shape[0], pixels.shape[1]), network, look.resize)
+        warm, covered = strips(heat, placement, cells), seen(placement, cells)
+        return blended(pixels, warm, covered, look.intensity, look.blend, look.colormap)
 
     def _heat(self, shown: Shown) -> NDArray[np.float32] | None:
         """Return a map in 0..1, from its array or its record."""
@@ -139,7 +154,8 @@ def problems(thumbs: Thumbs) -> Iterable[str]:
     """Yield what there is to say of pictures that are not shown as they should be."""
     for sources, sentence in (
         (thumbs.left_out, "left out: overlay and picture are gone or changed, or the map is"),
-        (thumbs.redrawn, "drawn again from the map, as if its cells tiled the whole input"),
+        (thumbs.redrawn, "drawn again from the map: the overlay is gone"),
+        (thumbs.stretched, "drawn again from the map, as if its cells tiled the whole input"),
         (thumbs.moved, "shown as overlays alone: the pictures are not as or where they were"),
     ):
         if sources:

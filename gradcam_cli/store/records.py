@@ -35,7 +35,8 @@ class ExplanationRecord:
 
     ``slot`` says why the class was chosen: ``top1``, ``class281``. ``files`` are the written files
     by kind, ``sizes`` their bytes. ``heat`` is the map itself on its grid, scaled to 0..1, as
-    ``cam.compact`` writes it; '' for empty maps and in older records.
+    ``cam.compact`` writes it; '' for empty maps and in older records. ``cells`` say where that lies
+    in the network's input, as ``cam.location`` does.
     """
 
     index: int
@@ -52,6 +53,7 @@ class ExplanationRecord:
     method: str = ""
     layer: str = ""
     heat: str = ""
+    cells: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,10 @@ def _explanation(row: Mapping[str, Any]) -> ExplanationRecord:
     peak = tuple(row["peak"]) if row["peak"] else None
     if peak and [type(place) for place in peak] != [int, int]:
         raise TypeError("a peak is not a pixel")
-    return _sound(ExplanationRecord(**{**row, "peak": peak}))
+    cells = tuple(row.get("cells", ()))
+    if not {int, float}.issuperset(map(type, cells)):
+        raise TypeError("the place of its cells is not numbers")
+    return _sound(ExplanationRecord(**{**row, "peak": peak, "cells": cells}))
 
 
 _KINDS: Mapping[object, Any] = {

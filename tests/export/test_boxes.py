@@ -61,6 +61,30 @@ def test_the_box_is_that_of_a_flood_fill(seed: int, threshold: float) -> None:
     assert found in [box for box in boxes if box.area == boxes[0].area]
 
 
+@pytest.mark.parametrize("share", [0.1, 0.4, 0.5, 0.6, 0.9])
+@pytest.mark.parametrize("size", [(1, 1), (1, 30), (30, 1), (2, 3), (19, 23)])
+def test_the_box_of_scattered_heat_is_that_of_a_flood_fill(
+    size: tuple[int, int], share: float
+) -> None:
+    for seed in range(40):  # with holes, islands in holes, and pixels that touch at corners
+        hot = np.random.default_rng(seed).random(size) < share
+        boxes = flooded((200 * hot).astype(np.uint8), 0.15)
+        found = box_of((200 * hot).astype(np.uint8), 0.15)
+        largest = [box for box in boxes if box.area == boxes[0].area]
+        assert found == min(largest, key=lambda box: (box.top, box.left), default=None)
+
+
+def test_an_island_in_a_hole_may_be_the_largest() -> None:
+    levels = np.zeros((30, 40), np.uint8)
+    levels[2:28, 3:37] = 90
+    levels[3:27, 4:36] = 0
+    levels[8:20, 9:30] = 80
+    levels[10, 12] = 0
+    assert box_of(levels, 0.5) == Box(9, 8, 21, 12, 21 * 12 - 1)
+    levels[8:20, 9:30] = 0
+    assert box_of(levels, 0.5) == Box(3, 2, 34, 26, 2 * (34 + 26) - 4)
+
+
 def test_pixels_that_touch_at_a_corner_are_one_component() -> None:
     levels = np.zeros((8, 9), np.uint8)
     levels[1, 2] = levels[2, 3] = 200

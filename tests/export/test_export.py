@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 from pycocotools.coco import COCO
 
 from gradcam_cli.store.reading import MANIFEST
+from tests.commands.test_bars import screen
+from tests.commands.test_show import in_terminal
 from tests.export.made import CAT, DOG, explained, failed, folder, heat, old, predicted, record
 from tests.processes import Result, inside, refusal
 
@@ -87,6 +90,23 @@ def test_how_images_were_fitted_is_known_from_the_run(tmp_path: Path) -> None:
     assert coco(run)[0]["annotations"][0]["bbox"] == [5, 0, 30, 30]
 
 
+def test_a_box_lies_where_the_record_has_the_cells(tmp_path: Path) -> None:
+    cells = [32, 32, 4, 4, 7.5, 3.0, 0, 32, 10.0, 6.0, 0, 32]  # rows, then columns
+    run = folder(tmp_path / "run", [record("a.jpg", explanations=[spotted(cells=cells)])])
+    (box,) = coco(run, "--threshold", "0.5")[0]["annotations"]
+    left, top, width, height = box["bbox"]
+    # The hot cell is that of row 1 and column 2, at (10 + 2 x 6, 7.5 + 3) of an input of 32 x 32.
+    assert left + width / 2 == pytest.approx((10 + 2 * 6) * 40 / 32, abs=1)
+    assert top + height / 2 == pytest.approx((7.5 + 3) * 30 / 32, abs=1)
+    assert (width, height) == pytest.approx((6 * 40 / 32, 3 * 30 / 32), abs=1.5)
+    for wrong in ([32, 32, 4, 4, 7.5, 0, 0, 32, 10.0, 6.0, 0, 32], [1], [1e400] * 12):
+        told = spotted(cells=[-1 if each == 1e400 else each for each in wrong])
+        folder(run, [record("a.jpg", explanations=[told])])
+        assert coco(run)[0]["annotations"]
+    folder(run, [record("a.jpg", explanations=[spotted(cells=["a"])])])
+    assert "line 1 of" in coco(run)[1].stderr
+
+
 def test_maps_that_lie_elsewhere_are_named(tmp_path: Path) -> None:
     run = folder(
         tmp_path / "run",
@@ -140,6 +160,16 @@ def test_numbers_that_json_cannot_hold_are_none(tmp_path: Path) -> None:
     line = json.dumps(record("a.jpg", explanations=[spotted(probability=0.123, score=None)]))
     (run / MANIFEST).write_text(line.replace("0.123", "1e999") + "\n")
     assert coco(run)[0]["annotations"][0]["score"] == 0
+
+
+def test_a_bar_is_shown_in_a_terminal(tmp_path: Path) -> None:
+    side = {"width": 10_000, "height": 10_000}  # a second's work, before which there is no bar
+    large = [record(f"{n}.jpg", explanations=[spotted()], **side) for n in range(16)]
+    run = folder(tmp_path / "run", large)
+    words = ("-m", "gradcam_cli", "export", str(run), "--to", "coco")
+    written = in_terminal(*words, cwd=tmp_path).decode()
+    assert re.search(r"\d+/16 .*picture/s", written)
+    assert screen(written.encode())[0].startswith("16 images, 16 boxes")
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "coco"])

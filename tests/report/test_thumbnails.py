@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from gradcam_cli.report.thumbnails import FOLDER, Shown, Thumbnails, ahead
-from gradcam_cli.store.records import Record
-from tests.report.made import Pixels, done, explained, failed, heatmap, pixels, written
+from gradcam_cli.report.thumbnails import FOLDER, Shown, Thumbnails
+from tests.report.made import Pixels, explained, failed, heatmap, pixels, written
 
 
 def small(folder: Path, key: str) -> Pixels:
@@ -148,20 +146,3 @@ def test_an_old_picture_moved_with_its_folder_is_found(
     assert Thumbnails(out, out / "report.html")(record).original == "../a.png"
     (out.parent / "a.png").rename(out.parent / "b.png")
     assert Thumbnails(out, out / "report.html")(record).original == ""
-
-
-def test_records_come_back_in_order_and_are_taken_as_they_are_needed() -> None:
-    taken: list[str] = []
-
-    def records() -> Iterator[Record]:
-        for number in range(1000):
-            taken.append(str(number))
-            yield done(str(number))
-
-    results = ahead(records(), lambda record: record.source + "!")
-    first = [next(results) for _ in range(10)]
-    assert [(record.source, made) for record, made in first] == [
-        (str(number), f"{number}!") for number in range(10)
-    ]
-    assert len(taken) < 100
-    assert len(list(results)) == 990

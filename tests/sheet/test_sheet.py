@@ -85,9 +85,36 @@ def test_a_sheet_has_title_captions_and_the_runs_colours(run: Path) -> None:
     assert titled.shape == whole.shape
     assert not np.array_equal(titled[:120, :500], whole[:120, :500])
     assert (png(run, "--class", "281", "--title", "")[:72, :500] == 255).all()
-    ink = inked(whole[60:150, :600])
+    ink = inked(whole[60:125, :600])
     assert ink.shape[0] < 60
     assert ink.shape[1] < 200
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("--title", "HIGH"),
+        ("--class", "tabby", "--title", ""),
+        ("--by", "class"),
+        (
+            "--by",
+            "class",
+            "--columns",
+            "2",
+            "--title",
+            "A TITLE THAT HAS NO PLACE IN ONE LINE",
+        ),
+        ("--class", "Egyptian cat", "--columns", "40", "--title", ""),
+        ("--class", "Egyptian cat", "--columns", "1"),
+    ],
+)
+def test_margins_are_the_same_on_all_sides(run: Path, words: tuple[str, ...]) -> None:
+    whole = png(run, *words)
+    rows, columns = np.nonzero((whole < 250).any(axis=2))
+    sides = rows.min(), whole.shape[0] - 1 - rows.max(), columns.min()
+    assert [side / 3 for side in sides] == pytest.approx([24, 24, 24], abs=2)
+    assert 22 < (whole.shape[1] - 1 - columns.max()) / 3 < 30  # letters end where they end
 
 
 @pytest.mark.parametrize("named", ["tabby", "Tabby", "n02123045", "281", "index:281"])
