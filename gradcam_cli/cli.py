@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from gradcam_cli import __version__
 from gradcam_cli.commands.audit import audit
@@ -84,8 +85,18 @@ def _paragraphs(verb: Callable[..., None]) -> str:
     return re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.getdoc(verb) or "")
 
 
+class _Verb(TyperCommand):
+    """A verb whose help has an option's range below its type: beside it, names were cut."""
+
+    def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        from typer import rich_utils
+
+        rich_utils.RANGE_STRING = "\n[{}]"
+        super().format_help(ctx, formatter)
+
+
 for _verb in _VERBS:
-    app.command(help=_paragraphs(_verb), epilog=_EXAMPLES.get(_verb))(_verb)
+    app.command(cls=_Verb, help=_paragraphs(_verb), epilog=_EXAMPLES.get(_verb))(_verb)
 
 
 def _version(asked: bool) -> None:

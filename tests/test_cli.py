@@ -46,6 +46,13 @@ def test_one_dnn_is_on_unless_the_user_says_otherwise(
     assert '"oneDNN": "0"' in own.stdout
 
 
+@pytest.mark.parametrize("verb", ["run", "check", "audit", "bench"])
+def test_no_option_is_cut_in_the_help_of_a_usual_terminal(verb: str, tmp_path: Path) -> None:
+    shown = gradcam(verb, "--help", cwd=tmp_path, env={"COLUMNS": "80"}).stdout
+    assert len(re.findall(r"^│ (?:-\w|--[a-z-]+) ", shown, flags=re.M)) > 5
+    assert "…" not in shown
+
+
 def test_the_help_of_run_has_the_daily_options_first_and_examples_last(tmp_path: Path) -> None:
     shown = gradcam("run", "--help", cwd=tmp_path, env={"COLUMNS": "100"}).stdout
     panels = re.split(r"^╭─ (.+?) ─+╮$", shown, flags=re.M)
