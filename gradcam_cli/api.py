@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcam_cli.cam.answer import Answer, ClassMap
-from gradcam_cli.cam.maps import normalised
+from gradcam_cli.cam.maps import displayed, normalised
 from gradcam_cli.engine.decide import decided
 from gradcam_cli.engine.local import stream
 from gradcam_cli.engine.steps import Failed, Held, Prepared, drawable, fitted, prepare
@@ -81,7 +81,7 @@ class Explanation:
         spec = DrawSpec(intensity=intensity, blend=cast("Any", blend), colormap=colormap)
         return blended(
             self.pixels,
-            strips(self.heat, self._placement, self._cells),
+            strips(displayed(self.raw, self.method), self._placement, self._cells),
             seen(self._placement, self._cells),
             spec.intensity,
             spec.blend,

@@ -5,6 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gradcam_cli.cam.methods import METHODS
+
+_FEW = 0.99
+"""The share of pixels that are below the end of the scale in a map of pixels."""
+
 
 def normalised(raw: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the map in 0..1: negative evidence dropped (ReLU), then divided by the maximum.
@@ -17,6 +22,18 @@ def normalised(raw: NDArray[np.float32]) -> NDArray[np.float32]:
     positive = np.maximum(raw, 0)
     peak = positive.max()
     return positive / peak if peak > 0 else positive
+
+
+def displayed(raw: NDArray[np.float32], method: str) -> NDArray[np.float32]:
+    """Return the map in 0..1 as overlays show it: ``normalised``, unless it is a map of pixels.
+
+    A few pixels have much larger gradients than all others, beside which nothing would be seen: the
+    scale of such a map ends at the 99th percentile, and what is above is 1 (Smilkov et al. 2017,
+    SmoothGrad, on outliers). ``raw`` is float ``[u, v]``, ``method`` a key of METHODS.
+    """
+    heat = normalised(raw)
+    end = np.quantile(heat, _FEW) if method in METHODS and METHODS[method].needs == "pixels" else 0
+    return np.minimum(heat / end, 1).astype(np.float32) if end > 0 else heat
 
 
 def why_empty(raw: NDArray[np.float32], no_gradient: bool, won: bool = True) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcam_cli.cam.answer import ClassMap
-from gradcam_cli.cam.maps import normalised
+from gradcam_cli.cam.maps import displayed
 from gradcam_cli.images.encode import encode, encode_array
 from gradcam_cli.images.fit import Placement, place, seen, shrink, strips, to_picture
 from gradcam_cli.render.colours import blended, coloured
@@ -80,7 +80,7 @@ def on_picture(drawing: Drawing, shown: ClassMap) -> NDArray[np.uint8]:
     spec = drawing.spec
     return blended(
         drawing.pixels,
-        strips(normalised(shown.raw), drawing.placement, shown.cells),
+        strips(displayed(shown.raw, shown.method), drawing.placement, shown.cells),
         seen(drawing.placement, shown.cells),
         spec.intensity,
         spec.blend,
@@ -91,7 +91,7 @@ def on_picture(drawing: Drawing, shown: ClassMap) -> NDArray[np.uint8]:
 def heatmap(drawing: Drawing) -> bytes:
     """Return the first map's colours alone, at the image's size."""
     spec, shown = drawing.spec, drawing.maps[0]
-    heat = to_picture(normalised(shown.raw), drawing.placement, shown.cells)
+    heat = to_picture(displayed(shown.raw, shown.method), drawing.placement, shown.cells)
     return encode(coloured(heat, spec.colormap), spec.format, spec.quality)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from gradcam_cli.cam.maps import normalised
+from gradcam_cli.cam.maps import displayed
 from gradcam_cli.render.colours import colour_table
 from gradcam_cli.render.drawing import Drawing
 from gradcam_cli.render.page import DOTS, own_style, saved
@@ -17,7 +17,7 @@ def figure(drawing: Drawing) -> bytes:
     It is the map that overlays show: ReLU, divided by the maximum.
     """
     spec = drawing.spec
-    heat = normalised(drawing.maps[0].raw)
+    heat = displayed(drawing.maps[0].raw, drawing.maps[0].method)
     with own_style():
         plot = Figure(figsize=(5.2, 4.4), layout="constrained")
         axes = plot.add_subplot()

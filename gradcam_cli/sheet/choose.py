@@ -35,6 +35,7 @@ class Shown:
     heat: str = ""
     sha256: str = ""
     cells: tuple[float, ...] = ()
+    method: str = ""
 
     @property
     def name(self) -> str:
@@ -121,6 +122,7 @@ def _shown(record: Record, item: ExplanationRecord) -> Shown:
         item.heat,
         record.sha256,
         item.cells,
+        item.method,
     )
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gradcam_cli.cam.compact import expanded
 from gradcam_cli.cam.location import known
-from gradcam_cli.cam.maps import normalised
+from gradcam_cli.cam.maps import displayed
 from gradcam_cli.errors import GradcamError, ImageError
 from gradcam_cli.images.files import read_picture
 from gradcam_cli.images.fit import place, seen, shrink, strips
@@ -140,14 +140,15 @@ class Thumbs:
         return blended(pixels, warm, covered, look.intensity, look.blend, look.colormap)
 
     def _heat(self, shown: Shown) -> NDArray[np.float32] | None:
-        """Return a map in 0..1, from its array or its record."""
+        """Return a map in 0..1 as overlays show it, from its array or its record."""
         path = self._own(shown.array)
         if path is not None:
             with suppress(GradcamError):
                 raw = read_array("map", path)
                 if raw.ndim == 2 and raw.size:
-                    return normalised(raw.astype(np.float32))
-        return expanded(shown.heat)
+                    return displayed(raw.astype(np.float32), shown.method)
+        heat = expanded(shown.heat)
+        return None if heat is None else displayed(heat, shown.method)
 
 
 def problems(thumbs: Thumbs) -> Iterable[str]:
