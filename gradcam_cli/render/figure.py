@@ -14,7 +14,7 @@ from gradcam_cli.render.page import DOTS, own_style, saved
 def figure(drawing: Drawing) -> bytes:
     """Return the first map ``[u, v]`` in 0..1 as matplotlib's ``matshow`` shows it, as a file.
 
-    It is the map that overlays show: ReLU, divided by the maximum.
+    It is the map that overlays show.
     """
     spec = drawing.spec
     heat = displayed(drawing.maps[0].raw, drawing.maps[0].method)
