@@ -4,6 +4,20 @@ from pathlib import Path
 
 import pytest
 
+LONG = (
+    *("test_matrix.py", "test_watched.py", "test_attacks.py", "test_functions.py"),
+    *("test_applications.py", "test_bytes.py", "test_api.py", "test_tokens.py", "test_cli_run.py"),
+    *("test_matrix_passes.py", "test_hostile.py", "test_margins.py", "test_isolation.py"),
+    *("test_supervisor.py", "test_streams.py", "test_growth.py", "test_load.py"),
+)
+"""The files that take longest, in this order: workers that begin with them end together."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; each is one worker's, which makes its fixtures once."""
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
+
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:

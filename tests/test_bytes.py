@@ -17,8 +17,6 @@ import pytest
 from gradcam_cli.store.reading import manifest_name
 from tests.processes import LITE0, SAMPLES, records
 
-pytestmark = pytest.mark.xdist_group("bytes")  # all are held against the same run
-
 BAD = (1, 4, 6, 8)
 """Which places of the list of eleven are no pictures: blocks of four have one or two each."""
 

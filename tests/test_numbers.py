@@ -22,8 +22,6 @@ from gradcam_cli.spec.model import ModelSpec
 from tests.asking import ask
 from tests.processes import LITE0, SAMPLES, gradcam, records
 
-pytestmark = pytest.mark.xdist_group("numbers")
-
 TOP = 2
 
 

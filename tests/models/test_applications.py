@@ -77,7 +77,6 @@ _PLACES = {"mobilenet": (16, 32), "inceptionv3": (37.5, 32)}
 """First cell and step: padded ones tile the input, without padding a grid leaves a margin."""
 
 
-@pytest.mark.xdist_group("applications")
 @pytest.mark.parametrize(
     "name",
     [
