@@ -21,7 +21,12 @@ from tests import warm
 SAMPLES = Path(__file__).parent.parent / "sample_images"
 LITE0 = ("--model", "efficientnet-lite0")
 
-LOADING = ("run", "predict", "baseline", "check", "audit", "scalings", "layers")
+LOADING = frozenset(
+    {
+        *("run", "predict", "baseline", "check", "audit", "scalings", "layers"),
+        *("doctor", "bench"),
+    }
+)
 """The commands that have use for TensorFlow, where nothing is refused before."""
 
 Result = subprocess.CompletedProcess[str]
