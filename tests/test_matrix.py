@@ -132,7 +132,15 @@ def by_command_line(path: Path, case: Case, pixels: Pixels, folder: Path) -> NDA
     return np.swapaxes(np.array(maps), 0, 1)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+_LONG = ("transformer-token", "gru")
+"""All that these have, ``transformer-wide`` and ``lstm`` have as well, and each takes seconds."""
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(each, marks=pytest.mark.long if each.name in _LONG else ()) for each in CASES],
+    ids=lambda case: case.name,
+)
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 def test_every_structure(case: Case, tmp_path: Path) -> None:
     keras.utils.set_random_seed(7)
