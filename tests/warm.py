@@ -29,20 +29,27 @@ from tests.streams import stderr_at
 ROOT = Path(__file__).parent.parent
 SECONDS = 240
 _LONGEST = 2**18
+_OF_NO_ACCOUNT = frozenset(
+    {
+        *("PYTEST_CURRENT_TEST", "TF2_BEHAVIOR", "TPU_ML_PLATFORM", "TPU_ML_PLATFORM_VERSION"),
+        *("ENABLE_RUNTIME_UPTIME_TELEMETRY", "HDF5_PLUGIN_PATH", "LD_LIBRARY_PATH"),
+    }
+)
+"""What pytest sets for each test, and libraries set when they are imported."""
 
 Result = subprocess.CompletedProcess[str]
 
 
 def is_possible(env: Mapping[str, str]) -> bool:
     """Tell whether the libraries were loaded under these variables, some of which they heed."""
-    return sys.platform == "linux" and _lasting(env) == _server()[1]
+    return sys.platform == "linux" and _lasting(env) == _lasting(_AT_FIRST)
 
 
 def run(arguments: Sequence[str], cwd: Path, env: Mapping[str, str], stdin: str) -> Result:
     """Return how ``gradcam ARGUMENTS`` ended, as ``subprocess.run`` does."""
     (given, writing), (out, saying), (err, complaining) = (os.pipe() for _ in range(3))
     order = json.dumps({"arguments": arguments, "cwd": str(cwd), "env": dict(env)})
-    server, _ = _server()
+    server = _server()
     socket.send_fds(server, [order.encode()], [given, saying, complaining])
     for descriptor in (given, saying, complaining):
         os.close(descriptor)
@@ -65,16 +72,18 @@ def _read(descriptor: int, said: dict[int, str]) -> None:
 
 
 def _lasting(env: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in env.items() if name != "PYTEST_CURRENT_TEST"}
+    return {name: value for name, value in env.items() if name not in _OF_NO_ACCOUNT}
+
+
+_AT_FIRST = dict(os.environ)
 
 
 @cache
-def _server() -> tuple[socket.socket, dict[str, str]]:
-    """Start the process; returns where it takes orders, and the variables it was started with."""
+def _server() -> socket.socket:
+    """Start the process, and return where it takes orders."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    env = _lasting(os.environ)
     words = [sys.executable, "-m", "tests.warm", str(theirs.fileno())]
-    process = subprocess.Popen(words, cwd=ROOT, env=env, pass_fds=[theirs.fileno()])
+    process = subprocess.Popen(words, cwd=ROOT, env=_AT_FIRST, pass_fds=[theirs.fileno()])
     theirs.close()
 
     def end() -> None:
@@ -82,7 +91,7 @@ def _server() -> tuple[socket.socket, dict[str, str]]:
         process.wait()
 
     atexit.register(end)
-    return ours, env
+    return ours
 
 
 def _serve(orders: socket.socket) -> None:
