@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+
+from tests import warm
 
 LONG = (
     *("test_matrix.py", "test_watched.py", "test_attacks.py", "test_functions.py"),
@@ -29,6 +32,15 @@ def pytest_collection_finish() -> None:
     """From here on, only what tests make is looked through."""
     gc.freeze()
     gc.enable()
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtestloop() -> Generator[None, object, object]:
+    """End what would write down what it covered when all has been put together already."""
+    try:
+        return (yield)
+    finally:
+        warm.end()
 
 
 @pytest.fixture(scope="session")

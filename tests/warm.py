@@ -8,7 +8,6 @@ runs nothing of TensorFlow's, whose threads would not live on in a fork.
 
 from __future__ import annotations
 
-import atexit
 import gc
 import json
 import os
@@ -49,7 +48,7 @@ def run(arguments: Sequence[str], cwd: Path, env: Mapping[str, str], stdin: str)
     """Return how ``gradcam ARGUMENTS`` ended, as ``subprocess.run`` does."""
     (given, writing), (out, saying), (err, complaining) = (os.pipe() for _ in range(3))
     order = json.dumps({"arguments": arguments, "cwd": str(cwd), "env": dict(env)})
-    server = _server()
+    server, _ = _server()
     socket.send_fds(server, [order.encode()], [given, saying, complaining])
     for descriptor in (given, saying, complaining):
         os.close(descriptor)
@@ -78,20 +77,23 @@ def _lasting(env: Mapping[str, str]) -> dict[str, str]:
 _AT_FIRST = dict(os.environ)
 
 
+def end() -> None:
+    """Let the process end, if there is one."""
+    if _server.cache_info().currsize:
+        orders, process = _server()
+        orders.close()
+        process.wait()
+        _server.cache_clear()
+
+
 @cache
-def _server() -> socket.socket:
+def _server() -> tuple[socket.socket, subprocess.Popen[bytes]]:
     """Start the process, and return where it takes orders."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     words = [sys.executable, "-m", "tests.warm", str(theirs.fileno())]
     process = subprocess.Popen(words, cwd=ROOT, env=_AT_FIRST, pass_fds=[theirs.fileno()])
     theirs.close()
-
-    def end() -> None:
-        ours.close()
-        process.wait()
-
-    atexit.register(end)
-    return ours
+    return ours, process
 
 
 def _serve(orders: socket.socket) -> None:
