@@ -9,10 +9,11 @@ import pytest
 from tests import warm
 
 LONG = (
-    *("test_matrix.py", "test_watched.py", "test_attacks.py", "test_functions.py"),
-    *("test_applications.py", "test_bytes.py", "test_api.py", "test_tokens.py", "test_cli_run.py"),
-    *("test_matrix_passes.py", "test_hostile.py", "test_margins.py", "test_isolation.py"),
-    *("test_supervisor.py", "test_streams.py", "test_growth.py", "test_load.py"),
+    *("test_matrix.py", "test_watched.py", "test_attacks.py", "test_functions.py", "test_api.py"),
+    *("test_applications.py", "test_matrix_passes.py", "test_cli.py", "test_load.py"),
+    *("test_bytes.py", "test_margins.py", "test_cli_run.py", "test_numbers.py", "test_readme.py"),
+    *("test_reference.py", "test_hostile.py", "test_endings.py", "test_cli_models.py"),
+    *("test_isolation.py", "test_supervisor.py", "test_streams.py", "test_growth.py"),
 )
 """The files that take longest, in this order: workers that begin with them end together."""
 
