@@ -24,7 +24,7 @@ demo: setup ## Explain the sample pictures with the embedded model: panels, a co
 	@echo "The report:              $(CURDIR)/$(DEMO)/report.html"
 
 test: setup ## Run the test suite, offline
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup ## Check style
 	$(BIN)/ruff check .
@@ -34,7 +34,7 @@ type: setup ## Check types
 	$(BIN)/mypy
 
 coverage: setup ## Run all tests, long ones too, and measure what of the package they reach
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "long or not long" --cov --cov-report=term
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "long or not long" --cov --cov-report=term
 
 check: lint type coverage ## Everything that has to pass before a change lands
 

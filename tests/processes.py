@@ -16,25 +16,46 @@ import pytest
 
 from gradcam_cli import cli
 from gradcam_cli.errors import GradcamError
+from tests import warm
 
 SAMPLES = Path(__file__).parent.parent / "sample_images"
 LITE0 = ("--model", "efficientnet-lite0")
+
+LOADING = frozenset(
+    {
+        *("run", "predict", "baseline", "check", "audit", "scalings", "layers"),
+        *("doctor", "bench"),
+    }
+)
+"""The commands that have use for TensorFlow, where nothing is refused before."""
 
 Result = subprocess.CompletedProcess[str]
 
 
 def gradcam(
-    *arguments: str | Path, cwd: Path, stdin: str = "", env: Mapping[str, str] | None = None
+    *arguments: str | Path,
+    cwd: Path,
+    stdin: str = "",
+    env: Mapping[str, str] | None = None,
+    cold: bool = False,
 ) -> Result:
-    """Run ``gradcam ARGUMENTS`` in ``cwd``."""
+    """Run ``gradcam ARGUMENTS`` in ``cwd``.
+
+    A command that needs TensorFlow runs in a fork of a process that has loaded it, unless
+    variables may change how libraries load, or ``cold`` asks for a start like any user's.
+    """
+    words = [str(argument) for argument in arguments]
+    whole = {**os.environ, **(env or {})}
+    if not cold and words[:1] and words[0] in LOADING and warm.is_possible(whole):
+        return warm.run(words, cwd, whole, stdin)
     return subprocess.run(
-        [sys.executable, "-m", "gradcam_cli", *map(str, arguments)],
+        [sys.executable, "-m", "gradcam_cli", *words],
         cwd=cwd,
         input=stdin,
-        env={**os.environ, **(env or {})},
+        env=whole,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=warm.SECONDS,
         check=False,
     )
 

@@ -23,8 +23,6 @@ from gradcam_cli.store.folder import open_manifest
 from tests.processes import gradcam, problem, records
 from tests.tiny import noise
 
-pytestmark = pytest.mark.xdist_group("attacks")  # all are held against the same run
-
 COUNT = 60
 BROKEN = {7, 31}
 

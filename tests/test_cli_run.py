@@ -49,9 +49,8 @@ HOT = {
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("samples")
-    result = gradcam(
-        "run", SAMPLES, *LITE0, "-c", "top3", "--save", "overlay,heatmap,array", cwd=folder
-    )
+    words = ("run", SAMPLES, *LITE0, "-c", "top3", "--save", "overlay,heatmap,array")
+    result = gradcam(*words, cwd=folder, cold=True)
     assert result.returncode == 0, result.stderr
     assert "Egyptian_cat" in result.stdout
     assert "n02124075" in result.stdout

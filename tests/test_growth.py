@@ -52,18 +52,23 @@ def program(tmp_path: Path, *words: str) -> str:
 
 def test_a_method_and_artifacts_are_rows(tmp_path: Path) -> None:
     asked = ("run", str(SAMPLES / "cat.jpg"), "-m", "efficientnet-lite0", "-c", "top2", "-q")
-    for method in ("gradcam", "twice"):
-        program(tmp_path, *asked, "--method", method, "--save", "hottest,array,count", "-o", method)
-    (plain,), (doubled,) = records(tmp_path / "gradcam"), records(tmp_path / "twice")
-    assert {each["method"] for each in doubled["explanations"]} == {"twice"}
-    for one, two in zip(plain["explanations"], doubled["explanations"], strict=True):
-        once = np.load(tmp_path / "gradcam" / one["files"]["array"])
-        twice = np.load(tmp_path / "twice" / two["files"]["array"])
+    methods = ("--method", "gradcam", "--method", "twice")
+    program(tmp_path, *asked, *methods, "--save", "hottest,array,count", "-o", "out")
+    (record,) = records(tmp_path / "out")
+    plain, doubled = (
+        [each for each in record["explanations"] if each["method"] == method]
+        for method in ("gradcam", "twice")
+    )
+    assert len(plain) == len(doubled) == 2
+    for one, two in zip(plain, doubled, strict=True):
+        assert one["index"] == two["index"]
+        once = np.load(tmp_path / "out" / one["files"]["array"])
+        twice = np.load(tmp_path / "out" / two["files"]["array"])
         np.testing.assert_allclose(twice, 2 * once, rtol=1e-5)
-        said = (tmp_path / "twice" / two["files"]["hottest"]).read_text(encoding="ascii")
+        said = (tmp_path / "out" / two["files"]["hottest"]).read_text(encoding="ascii")
         assert float(said) == float(twice.max())
-    assert doubled["files"] == {"count": "cat.jpg.count.txt"}
-    assert (tmp_path / "twice" / "cat.jpg.count.txt").read_bytes() == b"2"
+    assert record["files"] == {"count": "cat.jpg.count.txt"}
+    assert (tmp_path / "out" / "cat.jpg.count.txt").read_bytes() == b"4"
     listed = [json.loads(line) for line in program(tmp_path, "methods", "--json").splitlines()]
     assert "twice" in [row["name"] for row in listed]
     shown = " ".join(program(tmp_path, "run", "--help").split())

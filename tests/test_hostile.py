@@ -27,8 +27,6 @@ from tests.images.test_files import DATA, bombs, exif, jpeg_with, quadrants, upr
 from tests.processes import Result, gradcam, records
 from tests.tiny import noise
 
-pytestmark = pytest.mark.xdist_group("hostile")  # one run serves most tests
-
 NAMES = [
     "with space.png",
     " leading.png",

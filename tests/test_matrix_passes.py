@@ -20,15 +20,9 @@ from gradcam_cli.network.ports import find_ports
 from tests import oracles, oracles_passes
 from tests.asking import ask
 from tests.test_matrix import made
-from tests.zoo import CASES, Built, Case
+from tests.zoo import CASES, EACH_KIND, Built, Case
 
 Array = NDArray[Any]
-
-ALWAYS = {
-    *("nested", "shared-first", "residual", "squeeze-excite", "gru", "channels-first-input"),
-    *("float16", "transformer-token", "segmentation", "sigmoid", "fixed-batch", "siamese"),
-}
-"""One case of each kind; the others are long."""
 
 NO_RECTIFIER = {
     *("transformer", "transformer-token", "transformer-wide", "transformer-reshaped", "mixer"),
@@ -108,7 +102,10 @@ def pixels_of(ports: Any) -> Array:
 
 @pytest.mark.parametrize(
     "case",
-    [pytest.param(each, marks=() if each.name in ALWAYS else pytest.mark.long) for each in CASES],
+    [
+        pytest.param(each, marks=() if each.name in EACH_KIND else pytest.mark.long)
+        for each in CASES
+    ],
     ids=lambda case: case.name,
 )
 def test_every_structure(case: Case) -> None:

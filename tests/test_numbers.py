@@ -22,20 +22,18 @@ from gradcam_cli.spec.model import ModelSpec
 from tests.asking import ask
 from tests.processes import LITE0, SAMPLES, gradcam, records
 
-pytestmark = pytest.mark.xdist_group("numbers")
-
 TOP = 2
 
 
 @pytest.fixture(scope="module")
 def alone() -> dict[str, Answer]:
-    """What the embedded model says of each sample, traced for one picture and called once."""
+    """What the embedded model says of each sample, one picture at a time."""
     model = load(ModelSpec("efficientnet-lite0"))
+    explainer = traced(model, ask(TOP), 1)
     answers = {}
     for found in find_pictures([str(SAMPLES)]):
         prepared = prepare(found, model, ImageSpec(), Held())
         assert isinstance(prepared, Prepared)
-        explainer = traced(model, ask(TOP), 1)
         (answers[found.path.name],) = explainer(prepared.input[np.newaxis])
     return answers
 

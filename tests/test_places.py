@@ -122,7 +122,7 @@ def test_a_flip_in_front_of_the_network_leaves_heat_where_the_spot_is(
     columns = np.broadcast_to(np.arange(64, dtype=np.float32)[None, None, :, None], (1, 48, 64, 3))
     rows = np.broadcast_to(np.arange(48, dtype=np.float32)[None, :, None, None], (1, 48, 64, 3))
     seen = keras.Model(inputs, turned)
-    moved = any((np.asarray(seen(one)) != one).any() for one in (columns, rows))
+    moved = any((np.asarray(seen(one, training=False)) != one).any() for one in (columns, rows))
     assert moved is turns
     network.save(tmp_path / "m.keras")
     picture = draw(tmp_path / "a.png", 48, 64, 12, 31)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from gradcam_cli.errors import ExitCode, FailureKind
-from tests.processes import records
+from tests.processes import gradcam, records
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -49,16 +50,19 @@ def test_there_are_examples_to_run() -> None:
 @pytest.mark.parametrize("command", examples())
 def test_an_example_works_as_pasted(command: str, tmp_path: Path) -> None:
     (tmp_path / "sample_images").symlink_to(ROOT / "sample_images")
-    program = f'"{sys.executable}" -m gradcam_cli'
-    result = subprocess.run(
-        command.replace("gradcam ", f"{program} ", 1),
-        shell=True,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    if set(command) & set("|&;<>()$`*?[]~#\\"):
+        program = f'"{sys.executable}" -m gradcam_cli'
+        result = subprocess.run(
+            command.replace("gradcam ", f"{program} ", 1),
+            shell=True,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+    else:  # words and quotes, and nothing for a shell to do
+        result = gradcam(*shlex.split(command)[1:], cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     output = re.search(r"-o (\S+)", command)
     done = records(tmp_path / (output[1] if output else "gradcam_output"))

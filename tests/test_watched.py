@@ -20,8 +20,6 @@ from tests.crafted.places import PLACES, SHAPES, SPELLINGS, hidden, spelled
 from tests.forked import Case, Ended, elsewhere, run_cases
 from tests.tiny import noise
 
-pytestmark = pytest.mark.xdist_group("watched")  # one process tries all files
-
 MODEL, PICTURE = "model.keras", "in.png"
 RUN = ("run", PICTURE, "--model", MODEL, "-o", "out")
 SECONDS, MEGABYTES = 15, 400

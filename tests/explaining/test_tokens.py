@@ -18,9 +18,10 @@ from tests.zoo import CASES, Case, parts
 BY_NAME = {case.name: case for case in CASES}
 
 
-def cautions(case: Case, network: Any, layer: str) -> tuple[str, ...]:
+def cautions(case: Case, network: Any, *layers: str) -> tuple[str, ...]:
+    """What is said of layers, in one trace: that costs a second."""
     ports = find_ports(network)
-    explainer = traced(made(network, ports, case), ask(0, (0,), layer=layer), 1)
+    explainer = traced(made(network, ports, case), ask(0, (0,), layers=layers), 1)
     return explainer.facts.cautions
 
 
@@ -37,25 +38,28 @@ def averaged() -> Any:
 
 
 def test_behind_the_last_attention_only_the_class_token_counts(with_token: Any) -> None:
-    for layer in ("norm2b", "norm"):
-        (said,) = cautions(BY_NAME["transformer-token"], with_token, layer)
-        assert "the class token alone" in said
+    case = BY_NAME["transformer-token"]
+    for said, layer in zip(
+        cautions(case, with_token, "norm2b", "norm2a", "norm", "norm1b"),
+        ("norm2b", "norm"),
+        strict=True,
+    ):
+        assert f"behind layer {layer!r} the score reads the class token alone" in said
         assert "--layer norm2a" in said
-    for layer in ("norm2a", "auto", "norm1b"):
-        assert cautions(BY_NAME["transformer-token"], with_token, layer) == ()
+    assert cautions(case, with_token, "auto") == ()
 
 
 def test_a_normalisation_before_an_attention_names_the_one_behind(
     with_token: Any, averaged: Any
 ) -> None:
-    for name, network in (("transformer-token", with_token), ("transformer", averaged)):
-        (said,) = cautions(BY_NAME[name], network, "norm1a")
-        assert "what enters an attention" in said
+    (of_token,) = cautions(BY_NAME["transformer-token"], with_token, "norm1a")
+    layers = ("norm2b", "norm1a", "norm", "norm2a", "add2a")
+    first, second = cautions(BY_NAME["transformer"], averaged, *layers)
+    for said in (of_token, first):
+        assert "layer 'norm1a' normalises what enters an attention" in said
         assert "--layer norm1b" in said
-    (said,) = cautions(BY_NAME["transformer"], averaged, "norm2a")
-    assert "--layer norm2b" in said
-    for layer in ("norm2b", "norm", "add2a"):
-        assert cautions(BY_NAME["transformer"], averaged, layer) == ()
+    assert "layer 'norm2a'" in second
+    assert "--layer norm2b" in second
 
 
 def test_convolutions_need_no_caution() -> None:

@@ -79,7 +79,7 @@ def test_debug_shows_what_the_sentence_leaves_out(tmp_path: Path) -> None:
     path = zipped(
         tmp_path / "a.keras", config=b'{"class_name": "Sequential", "config": {"layers": [1]}}'
     )
-    result = gradcam("layers", path, "--debug", cwd=tmp_path)
+    result = gradcam("layers", path, "--debug", cwd=tmp_path, cold=True)
     assert result.returncode == ExitCode.USAGE
     assert "Traceback" in result.stderr
     assert "config.layers[0] is int, where object is needed" in result.stderr.splitlines()[-2]

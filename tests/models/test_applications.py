@@ -71,13 +71,15 @@ def test_there_are_fifteen_families() -> None:
     assert len(smallest_of_each_family()) == 15
 
 
-_LONG = ("convnexttiny", "densenet121", "inceptionresnetv2", "nasnetmobile")
-"""Of a hundred operations and more, which other families have as well."""
+_LONG = (
+    *("convnexttiny", "densenet121", "inceptionresnetv2", "nasnetmobile"),
+    *("vgg19", "efficientnetv2b0"),
+)
+"""Of operations that other families have as well: hundreds, or those of VGG16, EfficientNetB0."""
 _PLACES = {"mobilenet": (16, 32), "inceptionv3": (37.5, 32)}
 """First cell and step: padded ones tile the input, without padding a grid leaves a margin."""
 
 
-@pytest.mark.xdist_group("applications")
 @pytest.mark.parametrize(
     "name",
     [

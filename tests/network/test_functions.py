@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -15,7 +16,7 @@ from gradcam_cli.errors import ModelError
 from gradcam_cli.images.fit import Cells, Span
 from gradcam_cli.network.functions import Functions, LayerCall
 from gradcam_cli.network.ports import find_ports
-from tests.zoo import CASES, Case
+from tests.zoo import CASES, EACH_KIND, Case
 from tests.zoo.case import Built
 
 Values = NDArray[np.float32]
@@ -31,34 +32,67 @@ def close(found: Any, expected: Any, tolerance: float) -> None:
     assert np.abs(found - expected).max() <= tolerance * max(1e-6, np.abs(expected).max())
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_every_structure(case: Case) -> None:
+@dataclass(frozen=True)
+class Given:
+    """A case, its functions, and what its layers called by hand make of two images ``x``."""
+
+    case: Case
+    built: Built
+    made: Functions
+    layer: LayerCall
+    x: Any
+    A: Any
+
+
+def given(case: Case) -> Given:
     keras.utils.set_random_seed(7)
     built = case.build()
     made = functions(built.network, case)
     ports = find_ports(built.network, case.size, case.constants, case.output)
     shape = (made.batch_size, *ports.size, ports.channels)
-    rng = np.random.default_rng(1)
-    x = tf.constant(rng.integers(0, 256, shape), tf.float32)
-    layer = LayerCall(case.layer, case.call)
-    A = built.features(x)
+    x = tf.constant(np.random.default_rng(1).integers(0, 256, shape), tf.float32)
+    return Given(case, built, made, LayerCall(case.layer, case.call), x, built.features(x))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_rest_behind_a_layer_of_every_structure(case: Case) -> None:
+    found = given(case)
+    built, made, x, layer = found.built, found.made, found.x, found.layer
+    scores, (features,) = made.features(x, [layer])
+    close(scores, built.head(found.A, x), case.tolerance)
+    close(features, built.fold(np.asarray(found.A)), case.tolerance)
+    close(made.rest(x, features, layer), scores, case.tolerance)
+    chance = np.random.default_rng(2).uniform(0, 1, features.shape).astype(np.float32)
+    other = np.asarray(features) * chance
+    expected = built.head(put(built, found.A, other), x)
+    close(made.rest(x, tf.constant(other), layer), expected, case.tolerance)
+    check_passes(case, built, made, x, found.A)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(each, marks=() if each.name in EACH_KIND else pytest.mark.long)
+        for each in CASES
+    ],
+    ids=lambda case: case.name,
+)
+def test_gradients_and_curvature(case: Case) -> None:
+    """Of every structure they are in test_matrix.py, which holds their maps against tapes."""
+    found = given(case)
+    built, made, x, A = found.built, found.made, found.x, found.A
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(A)
         logits = built.head(A, x)
-        count = int(logits.shape[1])
-        classes = np.array([[n % count, (n + 1) % count] for n in range(shape[0])], np.int32)
+        count, images = int(logits.shape[1]), made.batch_size
+        classes = np.array([[n % count, (n + 1) % count] for n in range(images)], np.int32)
         own = [tf.gather(logits, classes[:, at], batch_dims=1) for at in (0, 1)]
     expected_slopes = [built.fold(np.asarray(tape.gradient(each, A))) for each in own]
-    scores, features, slopes = made.gradients(x, tf.constant(classes), layer)
+    scores, features, slopes = made.gradients(x, tf.constant(classes), found.layer)
     close(scores, logits, case.tolerance)
     close(features, built.fold(np.asarray(A)), case.tolerance)
     for slope, expected in zip(slopes, expected_slopes, strict=True):
         close(slope, expected, case.tolerance)
-    close(made.rest(x, features, layer), logits, case.tolerance)
-    other = np.asarray(features) * rng.uniform(0, 1, features.shape).astype(np.float32)
-    expected = built.head(put(built, A, other), x)
-    close(made.rest(x, tf.constant(other), layer), expected, case.tolerance)
-    check_passes(case, built, made, x, A)
     check_curvature(case, built, made, x, A)
     check_differences(case, made, x, features, slopes[0], classes[:, 0])
 

@@ -39,7 +39,7 @@ def applicable(case: Case) -> tuple[str, ...]:
 
 
 def distances(
-    built: Built, case: Case, pixels: Array, softmax: bool, maps: dict[str, Array]
+    built: Built, classes: Sequence[int], pixels: Array, softmax: bool, maps: dict[str, Array]
 ) -> dict[str, float]:
     """How far maps ``[classes, N, u, v]`` lie from the oracles', by method.
 
@@ -49,7 +49,7 @@ def distances(
     x = tf.constant(pixels, tf.float32)
     A = built.features(x)
     found: dict[str, float] = {}
-    for place, index in enumerate(case.classes):
+    for place, index in enumerate(classes):
         slopes = _slopes(built, A, x, index, softmax)
         folded = {
             name: [np.asarray(built.fold(np.asarray(each)), np.float64) for each in arrays]
