@@ -61,7 +61,6 @@ def _cells(row: LayerRow) -> str:
 def inspected(spec: ModelSpec) -> tuple[Model, Survey]:
     """Load a model to be shown rather than used, and return it with what one trace shows."""
     from gradcam_cli.models.load import load
-    from gradcam_cli.network.survey import survey
 
     loaded = load(spec, only_shown=True)
-    return loaded, survey(loaded.network, loaded.ports)
+    return loaded, loaded.surveyed()

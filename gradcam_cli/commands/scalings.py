@@ -102,7 +102,7 @@ def _transposed(
     fit = [not does_not_fit(item, model, images.resize) for item in prepared]
     if model.ports.transposed or all(fit):
         return []
-    model = replace(model, ports=model.ports.turned())
+    model = replace(model, ports=model.ports.turned(), found=None)
     again = [
         item
         for item in _prepared((each.source for each in prepared), model, images)

@@ -13,7 +13,6 @@ from gradcam_cli.explaining.methods import check_methods
 from gradcam_cli.models.classes import ClassChoice, parse_classes, resolve
 from gradcam_cli.models.load import Model
 from gradcam_cli.network.paths import named_operations, resolve_layer
-from gradcam_cli.network.survey import survey
 from gradcam_cli.spec.explain import ExplainSpec
 
 
@@ -90,7 +89,7 @@ def _layer(model: Model, typed: str) -> str:
         return resolve_layer(typed, named_operations(model.network))
     if model.layer:
         return model.layer
-    found = survey(model.network, model.ports)
+    found = model.surveyed()
     if not found.default:
         raise ModelError(found.reason, "Grad-CAM needs a layer with a grid larger than 1 x 1")
     return found.default

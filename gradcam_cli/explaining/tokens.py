@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from gradcam_cli.explaining.request import Request
 from gradcam_cli.network.anatomy import Anatomy, FeatureMap, ancestors
-from gradcam_cli.network.survey import survey
 
 
 def layer_cautions(
@@ -23,7 +22,7 @@ def layer_cautions(
     behind = {each.path: _behind_attention(anatomy, each) for each in chosen}
     if not any(each.features.tokens or behind[each.path] for each in chosen):
         return ()
-    found = survey(request.model.network, request.model.ports)
+    found = request.model.surveyed()
     unreached = {(row.path, row.call) for row in found.layers if not row.reached}
     sentences = []
     for each in chosen:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,8 @@ class Model:
     ``ports`` say where the image goes in and the classes come out. ``scaling`` turns pixels of
     0..255 into what the network takes. ``layer`` is
     the default layer, empty where there is none. ``notes`` and ``warnings`` are for the user.
-    ``own`` says that the network was read from a file of theirs.
+    ``own`` says that the network was read from a file of theirs; what was found while it was is
+    kept for ``surveyed``.
     """
 
     name: str
@@ -65,6 +66,11 @@ class Model:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     own: bool = False
+    found: Survey | None = field(default=None, repr=False)
+
+    def surveyed(self) -> Survey:
+        """Return what one trace of the network shows."""
+        return self.found or survey(self.network, self.ports)
 
 
 def load(choice: ModelSpec, only_shown: bool = False) -> Model:
@@ -265,6 +271,7 @@ def _examined(
         notes=notes,
         warnings=warnings,
         own=True,
+        found=found,
     )
 
 

@@ -22,6 +22,7 @@ from gradcam_cli.models.labels import imagenet_labels
 from gradcam_cli.models.load import Model, load
 from gradcam_cli.models.scaling import SCALINGS, UNKNOWN
 from gradcam_cli.network.ports import single_input
+from gradcam_cli.network.survey import survey
 from gradcam_cli.spec.model import ModelSpec
 from tests.asking import ask
 
@@ -231,6 +232,15 @@ def test_a_file_of_a_colour_or_grey_model(
     assert (model.layer, model.classes, model.labels.names) == ("features", 3, ())
     assert model.scaling == SCALINGS["unit"]
     assert (model.notes, model.warnings) == ((), ())
+
+
+@pytest.mark.parametrize("asked", [{}, {"channels": "bgr"}, {"transpose": True}])
+def test_what_was_found_of_a_file_is_what_its_network_shows(
+    saved: Callable[..., ModelSpec], asked: dict[str, Any]
+) -> None:
+    model = load(saved(small(), preprocess="unit", **asked))
+    assert model.surveyed() is model.surveyed()
+    assert model.surveyed() == survey(model.network, model.ports)
 
 
 def test_labels_go_with_the_outputs(saved: Callable[..., ModelSpec], tmp_path: Path) -> None:
