@@ -7,7 +7,8 @@ import importlib
 import logging
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import matplotlib as mpl
@@ -209,15 +210,37 @@ def _family(character: str) -> str | None:
     """Return the family that has a character: '' where any will do, None where none has it."""
     if _IGNORED.match(character) or character.isspace():
         return ""
-    code = ord(character)
-    return next((name for name, path in _faces() if code in _characters(path)), None)
+    known = _having(character, _listed())
+    return known if known is not None else _having(character, _unlisted())
+
+
+def _having(character: str, faces: Iterable[tuple[str, str]]) -> str | None:
+    return next((name for name, path in faces if ord(character) in _characters(path)), None)
 
 
 @functools.cache
-def _faces() -> tuple[tuple[str, str], ...]:
+def _listed() -> tuple[tuple[str, str], ...]:
+    """Return the fonts of matplotlib's list, which is as old as its cache file."""
+    return _fit(font_manager.fontManager.ttflist)
+
+
+@functools.cache
+def _unlisted() -> tuple[tuple[str, str], ...]:
+    """Let matplotlib have the fonts that were installed since it made its list; return these."""
+    manager = font_manager.fontManager
+    before = len(manager.ttflist)
+    for path in sorted(
+        {*font_manager.findSystemFonts()} - {each.fname for each in manager.ttflist}
+    ):
+        with suppress(Exception):  # damaged, of pictures, or of a kind that is not read
+            manager.addfont(path)
+    return _fit(manager.ttflist[before:])
+
+
+def _fit(found: Iterable[Any]) -> tuple[tuple[str, str], ...]:
     """Return the upright fonts of plain weight, by name and file: ours, then the system's."""
     faces: dict[str, str] = {}
-    for face in sorted(font_manager.fontManager.ttflist, key=_liking):
+    for face in sorted(found, key=_liking):
         upright = face.style == "normal" and face.weight in _WEIGHTS
         if upright and "last resort" not in face.name.casefold():
             faces.setdefault(face.name, face.fname)

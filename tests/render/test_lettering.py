@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import unicodedata
+from pathlib import Path
 
 import cv2
 import matplotlib as mpl
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from gradcam_cli.render.lettering import complaints, plain_name, width, wrapped
 from gradcam_cli.render.page import Line, Page, painted
+from tests.render import plain_font
 from tests.render.figures import Pixels, inked, lettered, opened
 
 
@@ -72,6 +75,32 @@ def test_what_no_font_has_is_shown_and_said() -> None:
     np.testing.assert_array_equal(drawn("a\U000fff80b"), lettered("a\ufffdb", 16, 216))
     assert "\U000fff80" in complaints()[0]
     assert "\ufffd" in complaints()[0]
+
+
+def test_a_font_that_was_installed_after_matplotlib_listed_all_is_found(tmp_path: Path) -> None:
+    """The list is in a cache file, and never made anew."""
+    (tmp_path / "fonts").mkdir()
+    plain_font.write(tmp_path / "fonts/square.ttf", "\U000fff90")
+    (tmp_path / "fonts/damaged.ttf").write_bytes(b"no font")
+    code = (
+        "from gradcam_cli.render.lettering import complaints\n"
+        "from gradcam_cli.render.page import Line, Page, painted\n"
+        "line = Line(10, 40, '\\U000fff90', 20, 'left')\n"
+        f"open({str(tmp_path / 'out.png')!r}, 'wb').write(painted(Page(60, 60, lines=[line]), 'png'))\n"
+        "print(complaints())"
+    )
+    own = {"XDG_DATA_HOME": str(tmp_path), "MPLCONFIGDIR": mpl.get_cachedir()}
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **own},
+    )
+    assert result.stdout.strip() == "[]"
+    square = inked(opened((tmp_path / "out.png").read_bytes()))
+    assert (square[2:-2, 2:-2] < 40).all()
+    assert square.shape[:2] == pytest.approx((60, 60), abs=2)
 
 
 def test_a_users_own_settings_change_nothing() -> None:
