@@ -34,6 +34,8 @@ _IGNORED = re.compile(r"[\u00ad\u034f\u200c\u200d\ufe00-\ufe0f\U000e0000-\U000e0
 _IDEOGRAPH = "\u2e80-\u303f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
 _IDEOGRAPH += "\U00020000-\U0003ffff"
 _ATOM = re.compile(rf"[{_IDEOGRAPH}]|[^\s_\-{_IDEOGRAPH}]*[_-]+|[^\s_\-{_IDEOGRAPH}]+|\s+")
+_SIGN = re.compile(f"[{_IDEOGRAPH}]")
+_WHOLE = re.compile(f"{emoji.CLUSTER.pattern}|.", re.DOTALL)
 _UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 
 _SHAPES = mpl.__version_info__ >= (3, 11)
@@ -50,6 +52,9 @@ _HEAVIER = (500, "medium")
 _WEIGHTS = (400, "normal", "regular", "book", *_HEAVIER)
 """Some fonts, such as WenQuanYi's, are of medium weight alone."""
 
+_SAID = 12
+"""Characters that a sentence names."""
+
 _missing: set[str] = set()
 _unjoined: set[str] = set()
 
@@ -64,17 +69,37 @@ def plain_name(name: str) -> str:
 def complaints() -> list[str]:
     """Return what could not be set as it should be so far, a sentence each."""
     sentences = []
-    if _missing:
+    for remedy, signs in sorted(_by_remedy(_missing).items()):
         sentences.append(
-            f"no font of this machine has {' '.join(sorted(_missing))}, drawn as {_UNKNOWN}: "
-            "install one that has, such as the Noto fonts (Debian: fonts-noto)"
+            f"no font of this machine has {_some(signs)}, drawn as {_UNKNOWN}: {remedy}"
         )
+    if parts := emoji.parted():
+        sentences.append(f"{_some(parts)} are drawn part by part: {emoji.remedy(joined=True)}")
     if _unjoined:
         sentences.append(
             f"some letters of {min(_unjoined)!r} are not joined: that takes matplotlib 3.11, which "
             "needs Python 3.11"
         )
     return sentences
+
+
+def _by_remedy(signs: Iterable[str]) -> dict[str, list[str]]:
+    """Return what no font has by what helps."""
+    found: dict[str, list[str]] = {}
+    for sign in signs:
+        if _SIGN.match(sign):
+            remedy = "install a Chinese, Japanese or Korean one (Debian: fonts-noto-cjk)"
+        elif emoji.CLUSTER.fullmatch(sign) and emoji.is_emoji(sign):
+            remedy = emoji.remedy(len(sign) > 1)
+        else:
+            remedy = "install one that has, such as the Noto fonts (Debian: fonts-noto)"
+        found.setdefault(remedy, []).append(sign)
+    return found
+
+
+def _some(signs: Iterable[str]) -> str:
+    first, more = sorted(signs)[:_SAID], len(set(signs)) - _SAID
+    return " ".join(first) + (f" and {more} more" if more > 0 else "")
 
 
 def fonts(text: str) -> tuple[str, ...]:
@@ -101,7 +126,7 @@ def _stood_in(text: str) -> tuple[str, list[str]]:
 
 def _set(text: str, size: float, bold: bool, logical: bool = False) -> tuple[str, FontProperties]:
     text = text if _SHAPES or logical else _joined(text)
-    known = "".join(each if _family(each) is not None else _noted(each) for each in text)
+    known = "".join(map(_known, _WHOLE.findall(text)))
     if logical and _from_the_right(known):
         known = f"\N{RIGHT-TO-LEFT EMBEDDING}{known}\N{POP DIRECTIONAL FORMATTING}"
     weight = "bold" if bold else "normal"
@@ -191,7 +216,7 @@ def _atoms(text: str, most: float, size: float, bold: bool) -> Iterator[str]:
 def _letters(word: str) -> Iterator[str]:
     """Yield a word's letters, each with its marks, and emoji whole."""
     letter = ""
-    for each in re.findall(f"{emoji.CLUSTER.pattern}|.", word):
+    for each in _WHOLE.findall(word):
         joined = letter.endswith("\u200d") or each in _JOINERS or _IGNORED.match(each)
         if letter and not (joined or unicodedata.category(each[0]).startswith("M")):
             yield letter
@@ -200,9 +225,14 @@ def _letters(word: str) -> Iterator[str]:
     yield letter
 
 
-def _noted(character: str) -> str:
-    _missing.add(character)
-    return _UNKNOWN
+def _known(sign: str) -> str:
+    """Return a character or an emoji, and what no font has replaced and noted."""
+    known = "".join(_UNKNOWN if _family(each) is None else each for each in sign)
+    if known != sign:
+        _missing.add(sign)
+    elif len(sign) > 1 and "\u200d" in sign:
+        emoji.note_parted(sign)
+    return known
 
 
 @functools.cache

@@ -73,8 +73,7 @@ def test_cyrillic_is_set_as_matplotlib_sets_it() -> None:
 
 def test_what_no_font_has_is_shown_and_said() -> None:
     np.testing.assert_array_equal(drawn("a\U000fff80b"), lettered("a\ufffdb", 16, 216))
-    assert "\U000fff80" in complaints()[0]
-    assert "\ufffd" in complaints()[0]
+    assert any("\U000fff80" in each and "\ufffd" in each for each in complaints())
 
 
 def test_a_font_that_was_installed_after_matplotlib_listed_all_is_found(tmp_path: Path) -> None:
@@ -82,11 +81,12 @@ def test_a_font_that_was_installed_after_matplotlib_listed_all_is_found(tmp_path
     (tmp_path / "fonts").mkdir()
     plain_font.write(tmp_path / "fonts/square.ttf", "\U000fff90")
     (tmp_path / "fonts/damaged.ttf").write_bytes(b"no font")
+    out = str(tmp_path / "out.png")
     code = (
         "from gradcam_cli.render.lettering import complaints\n"
         "from gradcam_cli.render.page import Line, Page, painted\n"
         "line = Line(10, 40, '\\U000fff90', 20, 'left')\n"
-        f"open({str(tmp_path / 'out.png')!r}, 'wb').write(painted(Page(60, 60, lines=[line]), 'png'))\n"
+        f"open({out!r}, 'wb').write(painted(Page(60, 60, lines=[line]), 'png'))\n"
         "print(complaints())"
     )
     own = {"XDG_DATA_HOME": str(tmp_path), "MPLCONFIGDIR": mpl.get_cachedir()}
