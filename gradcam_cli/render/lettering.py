@@ -7,7 +7,7 @@ import importlib
 import logging
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -29,13 +29,15 @@ _BLANK = re.compile(r"[_\s\x00-\x1f\x7f-\x9f]+")
 _STEERING = re.compile(r"[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 """What turns the direction of writing or has no shape; the joiners of Persian and emoji stay."""
 _JOINERS = "\u200c\u200d"
-_IGNORED = re.compile(r"[\u00ad\u034f\u200c\u200d\ufe00-\ufe0f\U000e0000-\U000e0fff]")
+_IGNORED = re.compile(r"[\u00ad\u034f\u200c-\u200f\ufe00-\ufe0f\U000e0000-\U000e0fff]")
 """What fonts need not have to show a text."""
 _IDEOGRAPH = "\u2e80-\u303f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
 _IDEOGRAPH += "\U00020000-\U0003ffff"
 _ATOM = re.compile(rf"[{_IDEOGRAPH}]|[^\s_\-{_IDEOGRAPH}]*[_-]+|[^\s_\-{_IDEOGRAPH}]+|\s+")
 _SIGN = re.compile(f"[{_IDEOGRAPH}]")
 _WHOLE = re.compile(f"{emoji.CLUSTER.pattern}|.", re.DOTALL)
+_TURNS = {"L": "\u200e", "R": "\u200f", "AL": "\u200f"}
+"""Marks that steer as letters of these directions do, and have no shape; DejaVu Sans has them."""
 _UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 
 _SHAPES = mpl.__version_info__ >= (3, 11)
@@ -134,10 +136,19 @@ def _set(text: str, size: float, bold: bool, logical: bool = False) -> tuple[str
 
 
 def _from_the_right(text: str) -> bool:
-    """Return whether a text begins at the right, as its first letter says, and has more in it."""
-    kinds = [unicodedata.bidirectional(each) for each in text if each != " "]
-    first = next((kind for kind in kinds if kind in ("L", "R", "AL")), "L")
-    return first != "L" and not {"R", "AL", "NSM", "BN"}.issuperset(kinds)
+    """Return whether a text begins at the right, and has more in it than letters from there."""
+    kinds = {unicodedata.bidirectional(each) for each in text if each != " "}
+    return _begins_right(text) and not kinds <= {"R", "AL", "NSM", "BN"}
+
+
+def _begins_right(text: str) -> bool:
+    """Return whether a text begins at the right, as its first letter says."""
+    return next(_turns(text), "L") != "L"
+
+
+def _turns(text: str) -> Iterator[str]:
+    """Yield the directions of a text's letters; blanks, digits and stops have none of their own."""
+    return (kind for kind in map(unicodedata.bidirectional, text) if kind in _TURNS)
 
 
 def _joined(text: str) -> str:
@@ -190,10 +201,30 @@ def wrapped(text: str, most: float, size: float, bold: bool = False) -> list[str
     """Return a text as lines that are at most ``most`` points wide; nothing is cut off.
 
     Lines end at blanks, behind hyphens, and between ideographs; only a word that has no line wide
-    enough is broken.
+    enough is broken. Lines run as the whole text does: where one alone would not, it has marks that
+    turn it.
     """
     if width(text, size, bold) <= most:
         return [text]
+    lines = _lines(text, most, size, bold)
+    if {"L"}.issuperset(_turns(text)):
+        return lines
+    return [_turned(line, place, lines) for place, line in enumerate(lines)]
+
+
+def _turned(line: str, place: int, lines: Sequence[str]) -> str:
+    """Return a line that begins at the side where all of its text does.
+
+    What has no direction at its ends takes that of the letters before and behind.
+    """
+    before, behind = "".join(lines[:place]), "".join(lines[place + 1 :])
+    start = "" if any(_turns(line[0])) else _TURNS.get(next(_turns(before[::-1]), ""), "")
+    end = "" if any(_turns(line[-1])) else _TURNS.get(next(_turns(behind), ""), "")
+    right, line = _begins_right("".join(lines)), start + line + end
+    return line if _begins_right(line) == right else _TURNS["R" if right else "L"] + line
+
+
+def _lines(text: str, most: float, size: float, bold: bool) -> list[str]:
     lines: list[str] = []
     line = ""
     for atom in _atoms(text, most, size, bold):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import unicodedata
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from gradcam_cli.render.lettering import complaints, plain_name, width, wrapped
 from gradcam_cli.render.page import Line, Page, painted
 from tests.render import plain_font
-from tests.render.figures import Pixels, inked, lettered, opened
+from tests.render.figures import Pixels, inked, lettered, opened, reads
 
 
 def drawn(text: str) -> Pixels:
@@ -45,7 +46,8 @@ def test_names_are_shown_as_people_write_them(name: str, shown: str) -> None:
 def test_lines_fit_and_lose_nothing(text: str) -> None:
     name = plain_name(text)
     lines = wrapped(name, 40, 8)
-    assert "".join(lines).replace(" ", "") == name.replace(" ", "")
+    whole = re.sub("[\u200e\u200f]", "", "".join(lines))  # which turn lines
+    assert whole.replace(" ", "") == name.replace(" ", "")
     for line in lines:
         marks = sum(unicodedata.combining(each) > 0 for each in line)
         assert width(line, 8) <= 40 or len(line) - marks <= 1
@@ -65,6 +67,30 @@ def test_persian_is_joined_and_runs_from_right_to_left() -> None:
     match = cv2.matchTemplate(ink, np.ascontiguousarray(gaf[:, 12:]), cv2.TM_CCOEFF_NORMED)
     assert match.max() > 0.9
     assert np.unravel_index(match.argmax(), match.shape)[1] > ink.shape[1] / 2
+
+
+@pytest.mark.parametrize(
+    ("text", "measure", "seen"),
+    [
+        (
+            "חתול ישן (Felis catus) מספר 12",
+            "12 (Felis catus) ",
+            ["Felis) ןשי לותח", "12 רפסמ (catus"],
+        ),
+        ("חתול Felis catus: קטן", "catus: קטן", ["Felis לותח", "ןטק :catus"]),
+        ("A cat חתול ישן, גזע that goes", "A cat חתול ישן,", ["A cat ,ןשי לותח", "עזג that goes"]),
+        ("חתול 12 a, 3", "חתול 12", ["12 לותח", "a, 3"]),
+    ],
+)
+def test_every_line_of_a_text_runs_as_its_first_letter_says(
+    text: str, measure: str, seen: list[str]
+) -> None:
+    """Seen is what stands there, letter by letter from left to right, whatever its direction."""
+    lines = wrapped(text, width(measure, 16) + 0.5, 16)
+    assert len(lines) == len(seen)
+    for line, expected in zip(lines, seen, strict=True):
+        whole = opened(painted(Page(300, 60, lines=[Line(150, 40, line, 16)]), "png"))
+        assert len(reads(f"\N{LEFT-TO-RIGHT OVERRIDE}{expected}", whole, 16)) == 1, line
 
 
 def test_cyrillic_is_set_as_matplotlib_sets_it() -> None:
