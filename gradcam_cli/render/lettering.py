@@ -33,7 +33,8 @@ _IGNORED = re.compile(r"[\u00ad\u034f\u200c-\u200f\ufe00-\ufe0f\U000e0000-\U000e
 """What fonts need not have to show a text."""
 _IDEOGRAPH = "\u2e80-\u303f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
 _IDEOGRAPH += "\U00020000-\U0003ffff"
-_ATOM = re.compile(rf"[{_IDEOGRAPH}]|[^\s_\-{_IDEOGRAPH}]*[_-]+|[^\s_\-{_IDEOGRAPH}]+|\s+")
+_WORD = rf"[^\s_/\-{_IDEOGRAPH}]"
+_ATOM = re.compile(rf"[{_IDEOGRAPH}]|{_WORD}*[_/-]+|{_WORD}+|\s+")
 _SIGN = re.compile(f"[{_IDEOGRAPH}]")
 _WHOLE = re.compile(f"{emoji.CLUSTER.pattern}|.", re.DOTALL)
 _TURNS = {"L": "\u200e", "R": "\u200f", "AL": "\u200f"}
@@ -200,9 +201,9 @@ def _mark_in(text: str, size: float, bold: bool, dots: float) -> float:
 def wrapped(text: str, most: float, size: float, bold: bool = False) -> list[str]:
     """Return a text as lines that are at most ``most`` points wide; nothing is cut off.
 
-    Lines end at blanks, behind hyphens, and between ideographs; only a word that has no line wide
-    enough is broken. Lines run as the whole text does: where one alone would not, it has marks that
-    turn it.
+    Lines end at blanks, behind hyphens and slashes, and between ideographs; only a word that has no
+    line wide enough is broken. Lines run as the whole text does: where one alone would not, it has
+    marks that turn it.
     """
     if width(text, size, bold) <= most:
         return [text]
@@ -210,6 +211,26 @@ def wrapped(text: str, most: float, size: float, bold: bool = False) -> list[str
     if {"L"}.issuperset(_turns(text)):
         return lines
     return [_turned(line, place, lines) for place, line in enumerate(lines)]
+
+
+def shortened(text: str, most: float, size: float, lines: int) -> str:
+    """Return a text that ``wrapped`` makes at most ``lines`` of, without its middle if need be."""
+    letters = list(_letters(text[:_LONGEST] + text[_LONGEST:][-_LONGEST:])) if text else []
+    if len(letters) < _LONGEST and len(wrapped(text, most, size)) <= lines:
+        return text
+
+    def cut(number: int) -> str:
+        start, end = letters[: number // 2], letters[len(letters) - (number + 1) // 2 :]
+        return "".join([*start, "…", *end])
+
+    low, high = 1, len(letters)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if len(wrapped(cut(middle), most, size)) <= lines:
+            low = middle
+        else:
+            high = middle
+    return cut(low)
 
 
 def _turned(line: str, place: int, lines: Sequence[str]) -> str:

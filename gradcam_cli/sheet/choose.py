@@ -36,6 +36,7 @@ class Shown:
     sha256: str = ""
     cells: tuple[float, ...] = ()
     method: str = ""
+    layer: str = ""
 
     @property
     def name(self) -> str:
@@ -123,6 +124,7 @@ def _shown(record: Record, item: ExplanationRecord) -> Shown:
         record.sha256,
         item.cells,
         item.method,
+        item.layer,
     )
 
 
