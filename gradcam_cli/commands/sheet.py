@@ -110,13 +110,14 @@ def sheet(
     check_file(path)
     records, run = _records(folder)
     wanted = meant(classes, run.classes) if classes else None
-    maps = ordered(chosen(records(), Choice(wanted, method, layer)), order.value)
+    look, asked = _made(folder)
+    maps = ordered(chosen(records(), Choice(wanted, method, layer, asked)), order.value)
     if not maps:
         raise GradcamError(
             f"{folder} has no map to show" + _of(method, layer),
             "run with --class CLASS first, or name another method or layer",
         )
-    thumbs = Thumbs(folder, _look(folder), beside)
+    thumbs = Thumbs(folder, look, beside)
     groups = grouped(maps) if by is _By.CLASS else []
     used = max((len(each) for _, each in groups), default=len(maps))
     grid = grid_for(path, columns, beside, len(maps), used)
@@ -196,14 +197,14 @@ def _records(folder: Path) -> tuple[Callable[[], Iterator[Record]], _Run]:
     return lambda: read_folder(folder), run
 
 
-def _look(folder: Path) -> Look:
-    """Return how the run drew its overlays."""
+def _made(folder: Path) -> tuple[Look, tuple[str, ...]]:
+    """Return how the run drew its overlays, and its methods, the one asked for first at first."""
     from gradcam_cli.sheet.thumbs import Look
     from gradcam_cli.store.reading import manifests
     from gradcam_cli.store.runfile import read_run, run_name
 
     runs = (read_run(folder / run_name(each.name)) for each in manifests(folder))
-    return next((Look.of(run.settings) for run in runs if run), Look())
+    return next(((Look.of(run.settings), run.methods) for run in runs if run), (Look(), ()))
 
 
 def _of(method: str, layer: str) -> str:
