@@ -208,29 +208,36 @@ def wrapped(text: str, most: float, size: float, bold: bool = False) -> list[str
     if width(text, size, bold) <= most:
         return [text]
     lines = _lines(text, most, size, bold)
+    if len(lines) > 1 and lines[-2] + lines[-1] in text:
+        lines[-2:] = _shared(*lines[-2:])
     if {"L"}.issuperset(_turns(text)):
         return lines
     return [_turned(line, place, lines) for place, line in enumerate(lines)]
 
 
+def _shared(line: str, last: str) -> tuple[str, str]:
+    """Return the last two lines of a word such that no letter stands alone in one of them."""
+    letters = list(_letters(line))
+    moved = "".join(letters[-2:])
+    alone = len(list(_letters(last))) == 1 and not _SIGN.match(last)
+    if not (alone and len(letters) > 4 and (moved + last).isalpha()):
+        return line, last
+    return "".join(letters[:-2]).rstrip(), moved + last
+
+
 def shortened(text: str, most: float, size: float, lines: int) -> str:
     """Return a text that ``wrapped`` makes at most ``lines`` of, without its middle if need be."""
-    letters = list(_letters(text[:_LONGEST] + text[_LONGEST:][-_LONGEST:])) if text else []
-    if len(letters) < _LONGEST and len(wrapped(text, most, size)) <= lines:
+    letters = list(_letters(text if len(text) < _LONGEST else text[:99] + text[-99:]))
+    taken = len(wrapped("".join(letters), most, size))
+    if len(text) < _LONGEST and taken <= lines:
         return text
-
-    def cut(number: int) -> str:
+    number = len(letters) * lines // max(lines, taken)
+    while True:
         start, end = letters[: number // 2], letters[len(letters) - (number + 1) // 2 :]
-        return "".join([*start, "…", *end])
-
-    low, high = 1, len(letters)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if len(wrapped(cut(middle), most, size)) <= lines:
-            low = middle
-        else:
-            high = middle
-    return cut(low)
+        cut = "".join([*start, "…", *end])
+        if number < 2 or len(wrapped(cut, most, size)) <= lines:
+            return cut
+        number -= 1 + number // 40
 
 
 def _turned(line: str, place: int, lines: Sequence[str]) -> str:

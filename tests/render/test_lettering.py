@@ -59,6 +59,14 @@ def test_words_stay_whole_where_a_line_holds_them() -> None:
     assert wrapped("tabby", 500, 8) == ["tabby"]
 
 
+def test_no_letter_of_a_broken_word_is_left_alone() -> None:
+    word = "Rindfleischetikettierungsstelle"
+    lines = wrapped(word, width(word[:-1], 8) + 0.2, 8)
+    assert lines == [word[:-3], word[-3:]]
+    assert wrapped("abcdefgh i", width("abcdefgh", 8) + 0.2, 8) == ["abcdefgh", "i"]
+    assert wrapped("猫犬鳥馬牛", width("猫犬鳥馬", 8) + 0.2, 8) == ["猫犬鳥馬", "牛"]
+
+
 def test_persian_is_joined_and_runs_from_right_to_left() -> None:
     ink = drawn("گربه")
     apart = sum(drawn(letter).shape[1] for letter in "گربه")
