@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gradcam_cli.cam.methods import METHODS
-from tests.processes import gradcam, records, refusal
+from tests.processes import gradcam, inside, records, refusal
 from tests.tiny import save_tiny, write_pictures
 
 
@@ -120,3 +120,14 @@ def test_methods_are_listed_without_tensorflow(tmp_path: Path) -> None:
     assert all(row["cost"] and row["answers"] and row["misleads"] for row in rows)
     shown = gradcam("methods", cwd=tmp_path)
     assert "Ablation-CAM" in shown.stdout
+
+
+def test_a_sheet_shows_the_method_that_was_asked_for_first(given: Path) -> None:
+    asked = ("--method", "layercam", "--method", "gradcam")
+    out, sheet = given / "ordered", given / "sheet.svg"
+    done = inside("run", given / "in", "-m", given / "tiny.keras", "-o", out, "-c", "top2", *asked)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((out / "run.json").read_text())["methods"] == ["layercam", "gradcam"]
+    shown = inside("sheet", out, "-o", sheet)
+    assert "3 maps (LayerCAM, layer " in " ".join(shown.stderr.split())
+    assert ">LayerCAM, layer " in sheet.read_text(encoding="utf-8")

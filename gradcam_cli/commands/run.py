@@ -77,7 +77,7 @@ def run(
 
     check_kinds(draw.save)
     colour_table(draw.colormap)
-    methods = check_methods(explain)
+    check_methods(explain)
     colour_table(draw.figure_colormap)
     if output.show:
         check_shown(draw.save)
@@ -98,7 +98,7 @@ def run(
         folder,
         settings,
         names,
-        methods=methods,
+        methods=tuple(dict.fromkeys(explain.methods)),
         shard=select.shard,
         overwrite=batch.overwrite,
         resume=not batch.no_resume,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -93,67 +94,117 @@ def sheet(
     from gradcam_cli.render.lettering import complaints, plain_name
     from gradcam_cli.render.sheet import sheet_pages
     from gradcam_cli.sheet.choose import Choice, chosen, grouped, meant, ordered
-    from gradcam_cli.sheet.pages import check_file, class_rows, grid_for, rows, write_pages
+    from gradcam_cli.sheet.naming import file_names, made_by
+    from gradcam_cli.sheet.pages import (
+        check_file,
+        class_rows,
+        grid_for,
+        remove_older,
+        rows,
+        write_pages,
+    )
     from gradcam_cli.sheet.thumbs import Thumbs, problems
 
     gc.enable()  # pages that are drawn hold each other
     path = output_file or folder / "sheet.png"
     check_file(path)
-    records, seen = _records(folder)
-    wanted = meant(classes, seen) if classes else None
-    maps = ordered(chosen(records(), Choice(wanted, method, layer)), order.value)
+    records, run = _records(folder)
+    wanted = meant(classes, run.classes) if classes else None
+    look, asked = _made(folder)
+    maps = ordered(chosen(records(), Choice(wanted, method, layer, asked)), order.value)
     if not maps:
         raise GradcamError(
             f"{folder} has no map to show" + _of(method, layer),
             "run with --class CLASS first, or name another method or layer",
         )
-    thumbs = Thumbs(folder, _look(folder), beside)
+    thumbs = Thumbs(folder, look, beside)
     groups = grouped(maps) if by is _By.CLASS else []
     used = max((len(each) for _, each in groups), default=len(maps))
     grid = grid_for(path, columns, beside, len(maps), used)
+    names = file_names({each.source for each in maps})
     if groups:
-        lines = class_rows(groups, order.value, thumbs, grid)
+        lines = class_rows(groups, order.value, thumbs, grid, names)
     else:
-        lines = rows(maps, thumbs, grid, named=len({each.shown for each in maps}) > 1)
-    names = {each.shown[2] for each in maps}
+        lines = rows(maps, thumbs, grid, names, named=len({each.shown for each in maps}) > 1)
+    shown = {each.shown[2] for each in maps}
     if title is None:
-        title = plain_name(names.pop()) if len(names) == 1 and by is _By.PICTURE else ""
-    files = write_pages(sheet_pages(lines, grid, title, thumbs.look.colormap), path, grid)
+        title = plain_name(shown.pop()) if len(shown) == 1 and by is _By.PICTURE else ""
+    kinds = made_by(maps) if len(run.kinds) > 1 else ""
+    pages = sheet_pages(lines, grid, title, thumbs.look.colormap, kinds)
+    files = write_pages(pages, path, grid)
+    older = remove_older(path, files)
     for sentence in (*problems(thumbs), *complaints()):
         say.warn(sentence)
-    shown = len(maps) - len(thumbs.left_out)
+    number = len(maps) - len(thumbs.left_out)
     more = f" to {files[-1].name}" if len(files) > 1 else ""
-    say.note(f"{shown} map{'s' * (shown != 1)} on {files[0]}{more}")
+    of = f" ({kinds})" if kinds else ""
+    say.note(f"{_many(number, 'map')}{of} on {files[0]}{more}")
+    if lacking := _lacking(
+        run, len({each.source for each in maps}), bool(classes or method or layer)
+    ):
+        say.note(lacking)
+    if older:
+        say.note(f"removed {_many(len(older), 'page')} of an earlier sheet of that name")
 
 
-def _records(folder: Path) -> tuple[Callable[[], Iterator[Record]], set[Class]]:
-    """Return what reads a run's records once more, and the classes that they explain.
+@dataclass(slots=True)
+class _Run:
+    """What a run's records have: images, classes that are explained, pairs of method and layer."""
+
+    images: int = 0
+    failed: int = 0
+    classes: set[Class] = field(default_factory=set)
+    kinds: set[tuple[str, str]] = field(default_factory=set)
+
+
+def _lacking(run: _Run, shown: int, chosen: bool) -> str:
+    """Return how many images have no map on the sheet, and why; '' if all have one."""
+    without = run.images - run.failed - shown
+    parts = [
+        f"{run.failed:,} failed" if run.failed else "",
+        f"{without:,} {'has' if without == 1 else 'have'} no {'such ' * chosen}map"
+        if without > 0
+        else "",
+    ]
+    said = " and ".join(filter(None, parts))
+    return f"of {_many(run.images, 'picture')}, {said}" if said else ""
+
+
+def _many(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
+def _records(folder: Path) -> tuple[Callable[[], Iterator[Record]], _Run]:
+    """Return what reads a run's records once more, and what they have.
 
     Damaged lines, and records of other settings, are warned of.
     """
     from gradcam_cli.store.reading import damage, read_folder
 
     damaged: dict[Path, list[Damaged]] = {}
-    seen: set[Class] = set()
+    run = _Run()
     settings: set[str] = set()
     for record in read_folder(folder, lambda line: damaged.setdefault(line.path, []).append(line)):
-        seen |= {(item.index, item.id, item.name) for item in record.explanations}
+        run.images += 1
+        run.failed += record.failed
+        run.classes |= {(item.index, item.id, item.name) for item in record.explanations}
+        run.kinds |= {(item.method, item.layer) for item in record.explanations}
         settings |= {record.settings} if record.explanations else set()
     for lines in damaged.values():
         say.warn(f"{damage(lines)} and left out; the same run again does those pictures again")
     if len(settings) > 1:
         say.warn(f"the maps in {folder} were made with {len(settings)} different settings")
-    return lambda: read_folder(folder), seen
+    return lambda: read_folder(folder), run
 
 
-def _look(folder: Path) -> Look:
-    """Return how the run drew its overlays."""
+def _made(folder: Path) -> tuple[Look, tuple[str, ...]]:
+    """Return how the run drew its overlays, and its methods, the one asked for first at first."""
     from gradcam_cli.sheet.thumbs import Look
     from gradcam_cli.store.reading import manifests
     from gradcam_cli.store.runfile import read_run, run_name
 
     runs = (read_run(folder / run_name(each.name)) for each in manifests(folder))
-    return next((Look.of(run.settings) for run in runs if run), Look())
+    return next(((Look.of(run.settings), run.methods) for run in runs if run), (Look(), ()))
 
 
 def _of(method: str, layer: str) -> str:

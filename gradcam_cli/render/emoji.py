@@ -10,7 +10,7 @@ from pathlib import PurePath
 import numpy as np
 from matplotlib import font_manager
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, features
 
 STAND_IN = "\N{EM SPACE}"
 """Stands in a line where a picture will, which is as wide as the letters are high."""
@@ -27,6 +27,8 @@ _SIZES = (109, 160, 128)
 """Pixels: of Noto's pictures, of Apple's, and of fonts that have any size."""
 _PICTURED = re.compile("emoji", re.IGNORECASE)
 
+_parted: set[str] = set()
+
 
 def stood_in(text: str) -> tuple[str, list[str]]:
     """Return a text with a stand-in for each emoji that can be drawn, and these, in order."""
@@ -34,18 +36,45 @@ def stood_in(text: str) -> tuple[str, list[str]]:
 
     def parts(match: re.Match[str]) -> str:
         whole = match[0]
-        plain = len(whole) == 1 and unicodedata.east_asian_width(whole) != "W"
-        if plain or _font() is None:
+        if not is_emoji(whole) or _font() is None:
             return whole
         # What the font has no picture of, or Pillow cannot join, is drawn part by part.
         pieces = [whole] if picture(whole) else list(re.sub("[\u200d\ufe0f\u20e3]", "", whole))
         shown = [each for each in pieces if picture(each)]
         if len(shown) < len(pieces):
             return whole
+        if len(pieces) > 1:
+            note_parted(whole)
         found.extend(shown)
         return STAND_IN * len(shown)
 
     return CLUSTER.sub(parts, text.replace(STAND_IN, " ")), found
+
+
+def is_emoji(cluster: str) -> bool:
+    """Return whether an emoji's picture is meant by it, and not a sign of text such as an arrow."""
+    newer = cluster > "\U0001f000" and unicodedata.category(cluster[0]) == "Cn"  # than Python
+    return len(cluster) > 1 or newer or unicodedata.east_asian_width(cluster) == "W"
+
+
+def note_parted(joined: str) -> None:
+    """Note an emoji that is drawn part by part."""
+    _parted.add(joined)
+
+
+def parted() -> frozenset[str]:
+    """Return the emoji that were drawn part by part so far."""
+    return frozenset(_parted)
+
+
+def remedy(joined: bool) -> str:
+    """Return why emoji, single or ``joined`` ones, have no picture here, and what helps."""
+    font = _font()
+    if font is None:
+        return "install a font of emoji (Debian: fonts-noto-color-emoji)"
+    if joined and not features.check("raqm"):
+        return "Pillow joins them with FriBiDi, which is not installed (Debian: libfribidi0)"
+    return f"{PurePath(str(font.path)).name} is without them: install a newer font of emoji"
 
 
 @functools.lru_cache(maxsize=1024)

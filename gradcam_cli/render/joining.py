@@ -21,6 +21,7 @@ _BESIDE = "\u034f"
 _PAIRED = f"[{re.escape(''.join(MIRRORED))}]"
 _TURNED = re.compile(f"{_BESIDE}({_PAIRED})|({_PAIRED}){_BESIDE}")
 _JOINERS = re.compile("[\u200c\u200d]")
+_TURNING = re.compile("[\u200e\u200f]")
 _UNJOINED = re.compile(
     "[\u0620-\u063f\u0641-\u064a\u066e-\u06d3\u06fa-\u06ff\u0700-\u074f\u0750-\u07ff\u0840-\u08ff"
     "\u0900-\u0dff\u0f00-\u109f\u1780-\u17ff\u1800-\u18af\U00010ac0-\U00010aff\U0001e900-\U0001e95f]"
@@ -32,18 +33,17 @@ def joined(text: str, has: Callable[[str], bool]) -> str:
     """Return a line's characters from left to right, joined letters as single characters.
 
     Marks stand left of their letters, over which DejaVu Sans has them. A shape that no font ``has``
-    stays a letter.
+    stays a letter. Marks of direction steer, and are not drawn.
     """
     if not any(unicodedata.bidirectional(each) in ("R", "AL", "AN") for each in text):
-        return text
+        return _TURNING.sub("", text)
     shaped = "".join(
         each if has(each) else unicodedata.normalize("NFKC", each)
         for each in str(_reshaper().reshape(text))
     )
     marked = re.sub(_PAIRED, rf"\g<0>{_BESIDE}", _JOINERS.sub("", shaped))
-    return _TURNED.sub(
-        lambda match: MIRRORED[match[1]] if match[1] else match[2], str(get_display(marked))
-    )
+    seen = _TURNING.sub("", str(get_display(marked)))
+    return _TURNED.sub(lambda match: MIRRORED[match[1]] if match[1] else match[2], seen)
 
 
 def unjoined(text: str) -> bool:

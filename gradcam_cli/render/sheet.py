@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gradcam_cli.render.lettering import wrapped
+from gradcam_cli.render.lettering import shortened, wrapped
 from gradcam_cli.render.page import Line, Page, Picture
 from gradcam_cli.render.panel import colour_bar
 
@@ -26,6 +26,10 @@ _BELOW = 2.5
 """Points between a heading and its pictures."""
 _BAR, _BESIDE_BAR = (90.0, 6.0), 50.0
 _LEAST = 150.0
+_FOOT = 10.0
+"""Points below the foot's last line."""
+_NAME_LINES = 4
+"""Of a file's name; longer ones lose their middle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,28 +79,38 @@ class Row:
 
 
 def sheet_pages(
-    rows: Iterable[Row], grid: Grid, title: str = "", colormap: str = ""
+    rows: Iterable[Row], grid: Grid, title: str = "", colormap: str = "", foot: str = ""
 ) -> Iterator[Page]:
     """Yield pages of A4, one at a time; a single one is as high as what is on it.
 
-    The first has the title, and the colours of the heat where they are known.
+    The first has the title, and the colours of the heat where they are known; all have the foot.
     """
     page, number = Page(grid.width, _HIGH), 1
     top, last = _MARGIN, 0.0
+    below = wrapped(foot, grid.width - 3 * _MARGIN, _CAPTION) if foot else []
+    most = _HIGH - _MARGIN - max(0, len(below) - 1) * _CAPTION * _LEADING
     for place, row in enumerate(rows):
         if not place:
             top = _top(page, title, colormap, grid, row.heading)
         high = _height(row, grid)
-        if last and top + high > _HIGH - _MARGIN:
+        if last and top + high > most:
+            _lay_foot(page, below)
             yield page
             number += 1
             page, top = Page(grid.width, _HIGH), _MARGIN
-            page.lines.append(Line(grid.width - _MARGIN, _HIGH - 10, str(number), 7, "right"))
+            page.lines.append(Line(grid.width - _MARGIN, _HIGH - _FOOT, str(number), 7, "right"))
         last = _lay(page, top, row, grid)
         top += high
     if number == 1:
-        page.height = math.ceil(last + _MARGIN)
+        page.height = math.ceil(last + _HIGH - most)
+    _lay_foot(page, below)
     yield page
+
+
+def _lay_foot(page: Page, lines: Sequence[str]) -> None:
+    for number, line in enumerate(reversed(lines)):
+        level = page.height - _FOOT - number * _CAPTION * _LEADING
+        page.lines.append(Line(_MARGIN, level, line, _CAPTION, "left", colour=_GREY))
 
 
 def _top(page: Page, title: str, colormap: str, grid: Grid, heading: str) -> float:
@@ -129,6 +143,11 @@ def _lay_bar(page: Page, level: float, colormap: str, dots: float) -> None:
     page.pictures.append(Picture(right - _BAR[0], level - _BAR[1], bar))
     page.lines.append(Line(right - _BAR[0] - 3, level, "0", _CAPTION, "right", colour=_GREY))
     page.lines.append(Line(right + 3, level, "max", _CAPTION, "left", colour=_GREY))
+
+
+def short_name(file: str, grid: Grid) -> str:
+    """Return a file's name that is not too long to stand below a place."""
+    return shortened(file, grid.place, _CAPTION, _NAME_LINES)
 
 
 def _captions(captions: Sequence[str], grid: Grid) -> list[str]:

@@ -36,6 +36,7 @@ class Shown:
     sha256: str = ""
     cells: tuple[float, ...] = ()
     method: str = ""
+    layer: str = ""
 
     @property
     def name(self) -> str:
@@ -51,11 +52,19 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which maps: of these classes (none: each picture's first map), by a method, at a layer."""
+    """Which maps: of these classes (none: each picture's first map), by a method, at a layer.
+
+    Maps by the methods that were ``asked`` for first come first.
+    """
 
     classes: frozenset[int] | None = None
     method: str = ""
     layer: str = ""
+    asked: tuple[str, ...] = ()
+
+    def place(self, item: ExplanationRecord) -> int:
+        """Return where a map stands by its method; the last place is that of all others."""
+        return self.asked.index(item.method) if item.method in self.asked else len(self.asked)
 
 
 def meant(terms: Sequence[str], seen: Iterable[Class]) -> frozenset[int]:
@@ -98,7 +107,7 @@ def chosen(records: Iterable[Record], choice: Choice) -> list[Shown]:
     found = []
     for record in records:
         taken: set[int] = set()
-        for item in () if record.failed else record.explanations:
+        for item in () if record.failed else sorted(record.explanations, key=choice.place):
             wanted = item.index in choice.classes if choice.classes is not None else not taken
             if wanted and item.index not in taken and _fits(item, choice):
                 taken.add(item.index)
@@ -123,6 +132,7 @@ def _shown(record: Record, item: ExplanationRecord) -> Shown:
         record.sha256,
         item.cells,
         item.method,
+        item.layer,
     )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import islice
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -17,7 +18,7 @@ from gradcam_cli.errors import GradcamError
 from gradcam_cli.render.lettering import plain_name
 from gradcam_cli.render.page import DOTS, Page, painted, painted_pdf
 from gradcam_cli.render.panel import shown_number
-from gradcam_cli.render.sheet import Grid, Row
+from gradcam_cli.render.sheet import Grid, Row, short_name
 from gradcam_cli.sheet.choose import Class, Shown, ordered
 from gradcam_cli.sheet.thumbs import Thumbs
 from gradcam_cli.store.atomic import write_bytes
@@ -32,7 +33,6 @@ _AHEAD = 24
 """Pictures that are read at a time."""
 _ENDS = 8192
 """Bytes at both ends of a file, in one of which ours say whose they are."""
-_LONGEST = 120
 
 
 def check_file(path: Path) -> None:
@@ -74,40 +74,48 @@ def grid_for(path: Path, columns: int, beside: bool, pictures: int, used: int) -
     return Grid(columns, dots, beside, min(used, columns))
 
 
-def rows(maps: Iterable[Shown], thumbs: Thumbs, grid: Grid, named: bool) -> Iterator[Row]:
-    """Yield full rows of maps whose files are there; captions have the class if ``named``."""
-    places = _places(iter(maps), thumbs, grid, named)
+def rows(
+    maps: Iterable[Shown], thumbs: Thumbs, grid: Grid, files: Mapping[str, str], named: bool
+) -> Iterator[Row]:
+    """Yield full rows of maps whose files are there; captions have the class if ``named``.
+
+    ``files`` are what images are called, by source.
+    """
+    places = _places(iter(maps), thumbs, grid, files, named)
     yield from map(Row, _parts(places, grid.columns))
 
 
 def class_rows(
-    groups: Iterable[tuple[Class, list[Shown]]], order: str, thumbs: Thumbs, grid: Grid
+    groups: Iterable[tuple[Class, list[Shown]]],
+    order: str,
+    thumbs: Thumbs,
+    grid: Grid,
+    files: Mapping[str, str],
 ) -> Iterator[Row]:
     """Yield a row a class: its first pictures by ``order``, with its name and their number."""
     for (index, _, name), maps in groups:
-        places = _places(iter(ordered(maps, order)), thumbs, grid, named=False)
+        places = _places(iter(ordered(maps, order)), thumbs, grid, files, named=False)
         if row := list(islice(places, grid.columns)):
             heading = plain_name(name) or f"class {index}"
             yield Row(row, f"{heading} ({len(maps):,})")
 
 
 def _places(
-    maps: Iterator[Shown], thumbs: Thumbs, grid: Grid, named: bool
+    maps: Iterator[Shown], thumbs: Thumbs, grid: Grid, files: Mapping[str, str], named: bool
 ) -> Iterator[tuple[Sequence[NDArray[np.uint8]], Sequence[str]]]:
     with ThreadPoolExecutor(thread_name_prefix="thumbs") as pool:
         for part in _parts(maps, max(grid.columns, _AHEAD // grid.columns * grid.columns)):
             made = pool.map(lambda each: thumbs(each, *grid.picture), part)
             for shown, pictures in zip(part, made, strict=True):
                 if pictures:
-                    yield pictures, _captions(shown, named)
+                    file = short_name(printable(files[shown.source]), grid)
+                    yield pictures, _captions(shown, file, named)
 
 
-def _captions(shown: Shown, named: bool) -> list[str]:
-    file = printable(PurePath(shown.source).name)
+def _captions(shown: Shown, file: str, named: bool) -> list[str]:
     known = plain_name(shown.name) or f"class {shown.shown[0]}"
     number = shown_number(shown.probability, shown.score)
     below = ", ".join(filter(None, [known if named else "", number]))
-    file = file if len(file) <= _LONGEST else f"…{file[-_LONGEST + 1 :]}"
     return [each for each in (file, below, "empty map" if shown.empty else "") if each]
 
 
@@ -132,6 +140,27 @@ def write_pages(pages: Iterator[Page], path: Path, grid: Grid) -> list[Path]:
         _check_ours(files[-1])
         write_bytes(files[-1], painted(page, kind, grid.dots))
     return files
+
+
+def remove_older(path: Path, files: Sequence[Path]) -> list[Path]:
+    """Remove what an earlier sheet of this name left beside these ``files``; return what it was.
+
+    Pages are counted on from the last one; the first that is gone or somebody else's ends that.
+    """
+    several = len(files) > 1
+    left = [path] if several and _removable(path) else []
+    number = len(files) + 1 if several else 1
+    while path.suffix.lower() != ".pdf" and _removable(_numbered(path, number)):
+        left.append(_numbered(path, number))
+        number += 1
+    for each in left:
+        with suppress(OSError):
+            each.unlink()
+    return [each for each in left if not os.path.lexists(each)]
+
+
+def _removable(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink() and _ours(path)
 
 
 def _numbered(path: Path, number: int) -> Path:

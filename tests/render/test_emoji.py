@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import matplotlib
@@ -28,6 +29,7 @@ def _font(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [str(path)])
     for each in (emoji._font, emoji.picture):
         each.cache_clear()
+    emoji._parted.clear()
     yield
     for each in (emoji._font, emoji.picture):
         each.cache_clear()
@@ -108,6 +110,36 @@ def test_joined_emoji_are_one_and_else_drawn_part_by_part() -> None:
     assert flag[2] - flag[0] == pytest.approx(SIZE if JOINS else 2 * SIZE, abs=0.7)
     assert (patch(whole, "cat") is not None) == JOINS
     assert (patch(whole, "suit") is None) == JOINS
+
+
+@pytest.mark.parametrize("joins", [True, False])
+def test_emoji_that_are_not_joined_are_said_with_the_cause(
+    monkeypatch: pytest.MonkeyPatch, joins: bool
+) -> None:
+    """Pillow without FriBiDi sets characters one by one: its other layout does as much."""
+    if not joins:
+        layout = partial(ImageFont.truetype, layout_engine=ImageFont.Layout.BASIC)
+        monkeypatch.setattr(ImageFont, "truetype", layout)
+    monkeypatch.setattr(features, "check", lambda _: joins)
+    painted(page("👩\u200d🚀👩\u200d🐱 🇮🇷"), "png")
+    said = next(each for each in complaints() if "part by part" in each)
+    assert "👩\u200d🐱" in said  # of which the font has no picture
+    assert ("👩\u200d🚀" in said) == (not (joins and JOINS))
+    assert ("libfribidi0" in said) == (not joins)
+    assert ("Squares-Color-Emoji.ttf" in said) == joins
+
+
+def test_what_is_missing_is_said_with_the_package_that_has_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    painted(page("\U0001faff \U000e1fff\U000fff81 \U0002fffd"), "png")
+    said = {each.split("drawn as")[0]: each for each in complaints()}
+    rest = {"\U0001faff": "newer font", "\U000fff81": "fonts-noto)", "\U0002fffd": "noto-cjk"}
+    for sign, advice in rest.items():
+        assert [advice in each for start, each in said.items() if sign in start] == [True]
+    monkeypatch.setattr(font_manager, "findSystemFonts", list)
+    emoji._font.cache_clear()
+    assert any("\U0001faff" in each and "noto-color-emoji" in each for each in complaints())
 
 
 def test_long_rows_of_emoji_are_wrapped_between_them() -> None:

@@ -55,6 +55,9 @@ def test_marks_stand_left_of_their_letters() -> None:
         ("a (חתול) b", "a (לותח) b"),
         ("((a)) א", "((a)) א"),
         ("א < ב", "ב > א"),
+        ("\u200fcatus) א 12", "12 א (catus"),
+        ("\u200e\u200f(א) b", "(א) b"),
+        ("\u200eab", "ab"),
     ],
 )
 def test_brackets_and_numbers_keep_their_direction(text: str, seen: str) -> None:

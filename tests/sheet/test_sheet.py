@@ -17,6 +17,7 @@ from gradcam_cli.cli import app
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.images.fit import place, strips
 from gradcam_cli.render.colours import blended, colour_table
+from gradcam_cli.store.records import Failure, Record
 from tests.render.figures import Pixels, inked, opened, places, reads
 from tests.sheet.made import explained, flat, made, spots, stated
 
@@ -229,6 +230,111 @@ def test_many_pictures_fill_pages(tmp_path: Path) -> None:
     assert len(re.findall(rb"/Type /Page\b", data)) == 3
     sheet(folder, "--columns", "3", "-o", tmp_path / "again.pdf")
     assert (tmp_path / "again.pdf").read_bytes() == data
+
+
+def test_pages_of_an_earlier_sheet_do_not_stay(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    maps = {f"{n:02d}.jpg": [explained(folder, f"{n:02d}.jpg", 281, 0.5)] for n in range(40)}
+    made(folder, maps)
+
+    def left(*words: str) -> list[str]:
+        sheet(folder, *words, "-o", tmp_path / "s.svg")
+        return sorted(each.name for each in tmp_path.iterdir() if each != folder)
+
+    assert left("--columns", "2") == [f"s-{n:03d}.svg" for n in range(1, 8)]
+    (tmp_path / "s-004.svg").write_text("<svg>somebody's</svg>")
+    numbered = ["s-001.svg", "s-002.svg", "s-003.svg"]
+    later = ["s-005.svg", "s-006.svg", "s-007.svg"]
+    assert left("--columns", "3") == [*numbered, "s-004.svg", *later]
+    assert "removed" not in capsys.readouterr().err
+    (tmp_path / "s-004.svg").unlink()
+    assert left("--columns", "8") == [*later, "s.svg"]
+    assert "removed 3 pages of an earlier sheet" in capsys.readouterr().err
+    (tmp_path / "s-004.svg").symlink_to(tmp_path / "s-007.svg")
+    assert left("--columns", "3") == [*numbered, "s-004.svg", *later]
+
+
+def test_methods_and_layers_are_said_where_a_run_has_several(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sheet(run, "-o", tmp_path / "one.svg")
+    assert "CAM" not in " ".join(texts(tmp_path / "one.svg")) + capsys.readouterr().err
+    kinds = [("layercam", "a"), ("layercam", "top/b"), ("gradcam", "a")]
+    made(
+        run,
+        {
+            f"{n}.jpg": [
+                explained(run, f"{n}.jpg", 281, 0.5, method=method, layer=layer)
+                for method, layer in kinds
+            ]
+            for n in range(30)
+        },
+    )
+    for words, said in (
+        ((), "LayerCAM, layer a"),
+        (("--layer", "top/b"), "LayerCAM, layer top/b"),
+        (("--method", "gradcam"), "Grad-CAM, layer a"),
+    ):
+        sheet(run, *words, "--columns", "2", "-o", tmp_path / "s.svg")
+        assert f"30 maps ({said}) on" in " ".join(capsys.readouterr().err.split())
+        for page in sorted(tmp_path.glob("s-*.svg")):
+            assert texts(page)[-1] == said
+
+
+def test_pictures_that_are_not_shown_are_counted(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = Record("bad.jpg", "failed", error=Failure("not-a-picture", "the file is not a picture"))
+    bare = Record("bare.jpg", "ok", settings="abc")
+    with (run / "manifest.jsonl").open("a") as file:
+        file.writelines(f"{each.to_json()}\n" for each in (bad, bare))
+
+    def said(*words: str) -> str:
+        png(run, *words)
+        return " ".join(capsys.readouterr().err.split())
+
+    assert said().endswith("of 7 pictures, 1 failed and 1 has no map")
+    assert said("-c", "tabby").endswith("of 7 pictures, 1 failed and 2 have no such map")
+
+
+def test_pictures_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    shortest = {
+        "x/train/a/1.jpg": "x/train/a/1.jpg",
+        "y/train/a/1.jpg": "y/train/a/1.jpg",
+        "y/train/b/1.jpg": "b/1.jpg",
+        "y/train/b/2.jpg": "2.jpg",
+        "1.jpg": "1.jpg",
+    }
+    maps = {
+        name: [explained(tmp_path, name.replace("/", "-"), 281, 0.5 - 0.01 * n)]
+        for n, name in enumerate(shortest)
+    }
+    sheet(made(tmp_path, maps), "--columns", "2", "-o", tmp_path / "s.svg")
+    shown = [each for each in texts(tmp_path / "s.svg") if each.endswith(".jpg")]
+    assert shown == list(shortest.values())
+
+
+def test_long_file_names_are_wrapped_and_keep_both_ends(tmp_path: Path) -> None:
+    fits = "some_words_and_" * 4 + "end.jpg"
+    long = "begin_" + "y" * 300 + "-the_end.jpg"
+    maps = {
+        name: [explained(tmp_path, f"{n}.jpg", 281, 0.5 - 0.1 * n)]
+        for n, name in enumerate([fits, long])
+    }
+    sheet(made(tmp_path, maps), "--columns", "4", "-o", tmp_path / "s.svg")
+    shown = texts(tmp_path / "s.svg")
+    first, second = (shown.index(number) for number in ("0.500", "0.400"))
+    start = next(n for n, each in enumerate(shown) if each.startswith("some"))
+    assert "".join(shown[start:first]) == fits
+    cut = shown[first + 1 : second]
+    assert len(cut) == 4
+    whole = "".join(cut)
+    assert whole.count("…") == 1
+    assert abs(whole.index("…") - len(whole) // 2) <= 2
+    assert long.startswith(whole.split("…")[0])
+    assert long.endswith(whole.split("…")[1])
 
 
 def test_maps_of_another_method_are_shown_when_asked_for(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gradcam_cli.commands.sheet import _look
+from gradcam_cli.commands.sheet import _made
 from gradcam_cli.sheet.choose import Choice, Shown, chosen
 from gradcam_cli.sheet.thumbs import Thumbs
 from gradcam_cli.store.reading import read_folder
@@ -61,7 +61,7 @@ def test_an_overlay_is_drawn_again_as_the_run_drew_it(
     maps = run(tmp_path, model, "--resize", resize, "--save", "overlay,array", *words)
     assert len(maps) == 4
     folder = tmp_path / "out"
-    thumbs = Thumbs(folder, _look(folder))
+    thumbs = Thumbs(folder, _made(folder)[0])
     for shown in maps:
         if shown.empty:
             continue
@@ -83,7 +83,7 @@ def test_a_fine_map_is_drawn_coarser_in_the_same_place(tmp_path: Path) -> None:
     keras.Model(pixels, scores).save(path)
     maps = [each for each in run(tmp_path, path) if not each.empty]
     folder = tmp_path / "out"
-    thumbs = Thumbs(folder, _look(folder))
+    thumbs = Thumbs(folder, _made(folder)[0])
     for shown in maps:
         expected = written(tmp_path, shown)
         apart = [
