@@ -60,7 +60,7 @@ def gather_check(
     found = Gathered(run, page, other, truth, Verdicts() if truth else None)
     found.rows.base = base_of(folder, page)
     found.checked = _checked(result, path, pictures)
-    small = Thumbnails(folder, page, 0, embed)
+    small = Thumbnails(folder, page, embed=embed)
     at = {id(record): place for place, record in enumerate(now)}
 
     def work(record: Record) -> tuple[Shown, Compared | None]:

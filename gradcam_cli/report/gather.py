@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gradcam_cli.cam.methods import METHODS
+from gradcam_cli.render.again import Look
 from gradcam_cli.report.addresses import way_to
 from gradcam_cli.report.compare import Others, counterpart
 from gradcam_cli.report.maps import Means, border, colours, difference, heat_of
@@ -74,10 +75,11 @@ class Checked:
 class Gathered:
     """All that a page shows, filled record by record.
 
-    ``missing`` counts overlays that are not in their folder any more, ``originals`` the pictures
-    that were found, ``alone`` those that the other run lacks, ``left`` the other's that this one
-    lacks; ``fault`` says why no small pictures could be written. ``checked`` is there where
-    the runs are the two sides of a check.
+    ``missing`` counts the maps that no picture shows, ``redrawn`` the overlays that were drawn
+    again from their maps, ``guessed`` those of them whose cells may lie elsewhere, ``originals``
+    the pictures that were found, ``alone`` those that the other run lacks, ``left`` the other's
+    that this one lacks; ``fault`` says why no small pictures could be written. ``checked`` is
+    there where the runs are the two sides of a check.
     """
 
     run: Run
@@ -90,6 +92,8 @@ class Gathered:
     summary: Summary = field(default_factory=lambda: summarise(()))
     sources: list[str] = field(default_factory=list)
     missing: int = 0
+    redrawn: int = 0
+    guessed: int = 0
     originals: int = 0
     alone: int = 0
     left: int = 0
@@ -117,7 +121,10 @@ class Gathered:
         if self.verdicts is not None and self.truth is not None:
             judged = self.verdicts.add(record, self.truth.label(record.source))
         self.rows.add(record, shown, borders, judged.label if judged else None, compared)
-        self.missing += shown.missing
+        for each in (shown, *([compared.shown] if compared else [])):
+            self.missing += each.missing
+            self.redrawn += each.redrawn
+            self.guessed += each.guessed
         self.originals += bool(shown.original or shown.image)
         self.alone += self.other is not None and compared is None
         if len(self.sources) < _MOST_SOURCES:
@@ -238,4 +245,6 @@ class _Beside:
 
 
 def _thumbnails(run: Run, page: Path, embed: bool) -> Thumbnails:
-    return Thumbnails(run.folder, page, white_level(run.settings), embed)
+    look = Look.of(run.settings.settings if run.settings else {})
+    look = replace(look, white=white_level(run.settings))
+    return Thumbnails(run.folder, page, look, embed)

@@ -194,8 +194,9 @@ def _notices(found: Gathered) -> Iterator[str]:
         )
     if found.missing:
         yield (
-            f"Heatmaps that are not in the folder any more: {found.missing:,}. The same run again "
-            "makes them."
+            f"Maps without an overlay: {found.missing:,}. Their files are not in the folder, and "
+            "they could not be drawn again, because the picture is not where it was, or the record "
+            "does not have the map. The same run again makes them."
         )
     if found.alone:
         yield f"Pictures in {found.names[0]} only: {found.alone:,}."
@@ -235,6 +236,9 @@ def _counts(found: Gathered) -> Iterator[tuple[str, str]]:
     yield "maps", f"{summary.maps:,}"
     for reason, count in summary.empty.items():
         yield "empty maps", f"{count:,}: {cause(reason) or 'unknown'}"
+    if found.redrawn:
+        guessed = f", {found.guessed:,} as if the cells tiled the whole input" * bool(found.guessed)
+        yield "overlays drawn again", f"{found.redrawn:,}, from their maps{guessed}"
     for name in _COUNTED:
         values = summary.used[name]
         several = len(values) > 1
