@@ -137,6 +137,8 @@ def write_report(
     for lines in damaged.values():
         say.warn(f"{damage(lines)} and left out; the same run again does those pictures again")
     _say_overlays(found, quiet)
+    if found.other is not None and found.alone == found.summary.pictures:
+        say.warn(f"{folders[0]} and {folders[1]} have no picture in common")
     if found.fault:
         say.warn(f"no small pictures could be made, so large ones are shown: {found.fault}")
     return found

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gradcam_cli.cam.methods import METHODS
+from gradcam_cli.images.proportions import is_far_off
 from gradcam_cli.render.again import Look
 from gradcam_cli.report.addresses import way_to
 from gradcam_cli.report.compare import Others, counterpart
@@ -79,7 +80,8 @@ class Gathered:
     again from their maps, ``guessed`` those of them whose cells may lie elsewhere, ``originals``
     the pictures that were found, ``alone`` those that the other run lacks, ``left`` the other's
     that this one lacks; ``fault`` says why no small pictures could be written. ``checked`` is
-    there where the runs are the two sides of a check.
+    there where the runs are the two sides of a check. ``embed`` says that the page will
+    be passed on, and so does not say where images lie on this machine.
     """
 
     run: Run
@@ -99,6 +101,7 @@ class Gathered:
     left: int = 0
     fault: str = ""
     checked: Checked | None = None
+    embed: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -155,7 +158,7 @@ class Gathered:
         if self.other is not None:
             more["runs"] = self.names
             more["otherBase"] = base_of(self.other.folder, self.page)
-        return self.rows.pieces(more)
+        return self.rows.pieces(more, private=self.embed)
 
     def _verdict(self, verdict: Verdict) -> list[object]:
         """Return a verdict as data.js reads it."""
@@ -178,7 +181,7 @@ def gather(
     ``page`` is where it will lie, ``tick`` is called for every picture. Small pictures are made in
     the folders of the runs, or with ``embed`` in memory.
     """
-    found = Gathered(run, page, other, truth, Verdicts() if truth else None)
+    found = Gathered(run, page, other, truth, Verdicts() if truth else None, embed=embed)
     found.rows.base = base_of(run.folder, page)
     small = _thumbnails(run, page, embed)
     beside = None
@@ -204,9 +207,10 @@ def fill(
 
     def records() -> Iterator[Record]:
         for record, (shown, compared) in ahead(found.run.records, work):
-            found.add(record, shown, compared)
+            warned = _warned(record)
+            found.add(warned, shown, compared)
             tick()
-            yield record
+            yield warned
 
     found.summary = summarise(records())
 
@@ -225,6 +229,17 @@ def apart(record: Record, folder: Path, other: Record, other_folder: Path) -> fl
         return None
     one, two = heat_of(first, folder), heat_of(against, other_folder)
     return None if one is None or two is None else difference(one, two)
+
+
+def _warned(record: Record) -> Record:
+    """Return a record whose notes concern the model: those on the image become its warning."""
+    own = [note for note in record.notes if is_far_off(note)]
+    if not own:
+        return record
+    warning = "; ".join([record.warning, *own] if record.warning else own)
+    return replace(
+        record, warning=warning, notes=tuple(note for note in record.notes if note not in own)
+    )
 
 
 @dataclass(frozen=True, slots=True)

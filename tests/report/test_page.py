@@ -264,8 +264,10 @@ def test_what_is_amiss_is_said(tmp_path: Path) -> None:
     notices = [text for tag, text in reader.texts if tag == "p"]
     (missing,) = [text for text in notices if text.startswith("Maps without an overlay: 1.")]
     assert "could not be drawn again" in missing
-    assert "Pictures in out only: 1." in notices
-    assert "Pictures in other only, which are left out: 1." in notices
+    text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Pictures in <bdi>out</bdi> only: 1." in text
+    assert "Pictures in <bdi>other</bdi> only, which are left out: 1." in text
+    assert "Counts of <bdi>out</bdi></h2>" in text
     assert "Pictures whose true class is not known: 2." in notices
     assert "The folder has no run.json, so its settings are not known." in notices
 

@@ -23,7 +23,7 @@ function textHeight() {
 
 export function layOut() {
   const box = $("gallery");
-  const room = box.clientWidth;
+  const room = Math.floor(box.getBoundingClientRect().width); // clientWidth may be rounded up
   const least = (room < 600 ? 150 : room < 1500 ? 228 : 264) * (RUNS ? 1.55 : 1);
   gallery.columns = Math.max(1, Math.floor((room + GAP) / (least + GAP)));
   gallery.width = (room - GAP * (gallery.columns - 1)) / gallery.columns;

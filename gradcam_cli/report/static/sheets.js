@@ -4,13 +4,13 @@ import { counterpart } from "gradcam/card.js";
 import { DATA, NAMES, RUNS, basename, failure, imageOf, isEmpty, overlayOf } from "gradcam/data.js";
 import { colourBar, differenceCanvas, gridOf, heatCanvas } from "gradcam/heat.js";
 import { setOverlay } from "gradcam/overlay.js";
-import { $, element, image } from "gradcam/parts.js";
+import { $, bdi, element, image } from "gradcam/parts.js";
 import { visible } from "gradcam/text.js";
 
 export function sheets(record, map) {
   if (failure(record)) {
     const [kind, message] = failure(record).map(visible);
-    return [element("p", { class: "notice bad" }, "Failed (" + (kind || "unknown") + "): " + message)];
+    return [element("p", { class: "notice bad", dir: "auto" }, "Failed (" + (kind || "unknown") + "): " + message)];
   }
   const made = [sheet("Picture", pictureSheet(record, map), peakSaid(map))];
   if (map) {
@@ -28,7 +28,8 @@ export function sheets(record, map) {
 }
 
 function sheet(title, inside, caption) {
-  const words = element("figcaption", {}, element("strong", {}, title), caption ? " " + caption : "");
+  const words = element("figcaption", {}, element("strong", { dir: "auto" }, title));
+  if (caption) words.append(" ", bdi(caption));
   return element("figure", { class: "sheet" }, inside, words);
 }
 
@@ -41,7 +42,8 @@ function boxOf(record) {
 function absentIn(box, words) {
   return (lost) => {
     lost.remove();
-    if (!box.querySelector("img, .absent")) box.append(element("p", { class: "absent" }, words));
+    box.parentNode?.querySelector(".opacity")?.remove();
+    if (!box.querySelector(".absent")) box.append(element("p", { class: "absent" }, words));
   };
 }
 
@@ -64,8 +66,8 @@ function overlaySheet(record, map, base) {
   const under = imageOf(record, true);
   const alt = "Heatmap for " + NAMES[map[0]] + " on " + basename(record);
   if (under.length) box.append(image(under, "", (lost) => lost.remove(), "under"));
-  box.append(image(overlayOf(map, true, base), alt, absentIn(box, "the heatmap is not in the folder"), "over"));
   if (isEmpty(map)) box.append(element("p", { class: "absent" }, emptySaid(map)));
+  box.append(image(overlayOf(map, true, base), alt, absentIn(box, "the heatmap is not in the folder"), "over"));
   return box;
 }
 
