@@ -30,7 +30,7 @@ export function layOut() {
   const frame = RUNS ? ((gallery.width - 2) / 2) * 0.95 : gallery.width * 0.75;
   gallery.row = Math.round(frame + textHeight()) + GAP;
   box.style.setProperty("--frame", frame + "px");
-  box.style.setProperty("--card", gallery.width + "px");
+  box.style.setProperty("--wide", gallery.width + "px");
   box.style.height = Math.min(gallery.tallest, rows() * gallery.row) + "px";
 }
 

@@ -1,7 +1,7 @@
 // The confidence of the pictures, and a range of it to keep.
 
 import { RECORDS, TRUTHS, confidence, right } from "gradcam/data.js";
-import { IN_FIRST, chosen } from "gradcam/filters.js";
+import { chosen } from "gradcam/filters.js";
 import { $ } from "gradcam/parts.js";
 import { percent } from "gradcam/text.js";
 
@@ -38,7 +38,7 @@ export function drawHistogram(state) {
   }
   $("from").style.zIndex = state.from > 0.5 ? 1 : ""; // the one that can still be moved lies above
   const all = state.from === 0 && state.to === 1;
-  $("range").textContent = all ? "confidence" + IN_FIRST + (TRUTHS ? ", red is wrong" : "") : percent(state.from) + " to " + percent(state.to);
+  $("range").textContent = all ? "confidence" + (TRUTHS ? ", red is wrong" : "") : percent(state.from) + " to " + percent(state.to);
 }
 
 function bar(place, y, height, kind, inside) {
