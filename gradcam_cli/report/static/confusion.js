@@ -59,7 +59,7 @@ function drawMatrix(wrong) {
   const head = element("tr", {}, element("th", { scope: "col" }, "true class"));
   for (const which of columns) head.append(element("th", { scope: "col" }, element("span", { dir: "auto" }, NAMES[which])));
   const body = labels.map((label) => {
-    const line = element("tr", {}, element("th", { scope: "row" }, TRUE_NAMES[label]));
+    const line = element("tr", {}, element("th", { scope: "row", dir: "auto", title: TRUE_NAMES[label] }, TRUE_NAMES[label]));
     for (const which of columns) line.append(cell(label, which, numbers.get(label + "," + which), sums.get(label)));
     return line;
   });

@@ -21,15 +21,15 @@ export function sheets(record, map) {
   const theirs = RUNS && counterpart(record, map);
   if (theirs) made.push(sheet(visible(RUNS[1]), overlaySheet(record, theirs, DATA.otherBase), NAMES[theirs[0]]));
   if (map && !RUNS) made.push(...heatSheet(record, map, "Heat"));
-  if (RUNS && map) made.push(...heatSheet(record, map, "Heat, " + visible(RUNS[0])));
-  if (theirs) made.push(...heatSheet(record, theirs, "Heat, " + visible(RUNS[1])));
+  if (RUNS && map) made.push(...heatSheet(record, map, ["Heat, ", bdi(visible(RUNS[0]))]));
+  if (theirs) made.push(...heatSheet(record, theirs, ["Heat, ", bdi(visible(RUNS[1]))]));
   if (map && theirs) made.push(...differenceSheet(record, map, theirs));
   return made;
 }
 
 function sheet(title, inside, caption) {
-  const words = element("figcaption", {}, element("strong", { dir: "auto" }, title));
-  if (caption) words.append(" ", bdi(caption));
+  const words = element("figcaption", {}, element("strong", { dir: "auto" }, ...[title].flat()));
+  if (caption) words.append(element("span", { dir: "auto" }, ...[caption].flat()));
   return element("figure", { class: "sheet" }, inside, words);
 }
 
@@ -113,6 +113,6 @@ function differenceSheet(record, map, theirs) {
   const box = boxOf(record);
   if (!DATA.squashed) canvas.classList.add("square");
   box.append(canvas);
-  const said = "red " + visible(RUNS[0]) + ", blue " + visible(RUNS[1]);
+  const said = ["red ", bdi(visible(RUNS[0])), ", blue ", bdi(visible(RUNS[1]))];
   return [sheet("Difference", box, said)];
 }
