@@ -147,8 +147,11 @@ def write_report(
 def _say_overlays(found: Gathered, quiet: bool) -> None:
     if found.redrawn and not quiet:
         guessed = f", {found.guessed} of them as if the cells tiled the whole input"
-        overlays = "1 overlay" if found.redrawn == 1 else f"{found.redrawn} overlays"
-        say.note(f"{overlays} drawn again from the maps{guessed * bool(found.guessed)}")
+        one = found.redrawn == 1
+        again = (
+            "overlay drawn again from its map" if one else "overlays drawn again from their maps"
+        )
+        say.note(f"{found.redrawn} {again}{guessed * bool(found.guessed)}")
     if found.missing:
         say.warn(
             f"{found.missing} map{'s' * (found.missing != 1)} without an overlay: the files are "

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gradcam_cli.images.proportions import far_off
 from gradcam_cli.report.gather import Gathered, Run, gather
 from gradcam_cli.report.truth import Truth
 from gradcam_cli.store.records import Record
@@ -104,3 +105,19 @@ def test_the_run_s_own_colours_and_shape(out: Path) -> None:
     assert (read["colours"][0], read["colours"][-1]) == ("#000000", "#ffffff")
     assert read["squashed"] is False
     assert data(gathered(out, []))["squashed"] is True
+
+
+def test_a_note_on_one_image_is_its_warning(out: Path) -> None:
+    """The terminal warns of it by name, and the model's notes have no place for that."""
+    stretched = far_off((100, 300), (224, 224), "squash", False)
+    assert stretched
+    model = "the scaling is in the model"
+    records = [
+        done("a.png", notes=(model,)),
+        done("b.png", notes=(model, stretched)),
+        done("c.png", notes=(stretched,), warning="the JPEG is damaged"),
+    ]
+    found = gathered(out, records)
+    warnings = [row[5] if len(row) > 5 else "" for row in data(found)["records"]]
+    assert warnings == ["", stretched, f"the JPEG is damaged; {stretched}"]
+    assert (found.summary.with_warning, found.summary.notes) == (2, (model,))

@@ -90,7 +90,7 @@ def test_names_have_their_own_direction_of_writing(browser: Browser, tmp_path: P
         }
         return rows;
     }"""
-    with opened(browser, path) as page:
+    with opened(browser, path, missing=True) as page:
         index = evaluate(page, "data.DATA.classes[0][0]")
         for place in (
             *(f"#?q={PERSIAN}&class={index}&explained={index}&truth=0", "#?view=classes", "#?"),
