@@ -201,7 +201,7 @@ def _notices(found: Gathered) -> Iterator[str]:
         yield (
             f"Maps without an overlay: {found.missing:,}. Their files are not in the folder, and "
             "they could not be drawn again, because the picture is not where it was, or the record "
-            "does not have the map. The same run again makes them."
+            "does not have the map. The same run again makes them, with overlay in its --save."
         )
     if found.alone:
         yield _naming("Pictures in {} only: {:,}.", found.names[0], found.alone)
