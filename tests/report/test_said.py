@@ -212,7 +212,9 @@ def test_of_two_runs_it_is_said_whose_numbers_they_are(
                 in page.locator(f"#{view} {within}, {within}").first.inner_text()
             )
         visit(page, f"#{every[0].source}")
-        assert "does not have this picture" in page.locator("#view .below").inner_text()
+        below = page.locator("#view .below")
+        assert below.locator("h3").all_inner_texts()[:2] == ["out", "theirs"]
+        assert "does not have this picture" in below.inner_text()
 
 
 def test_nothing_jumps_when_a_filter_begins(page: Page, every: list[Record]) -> None:

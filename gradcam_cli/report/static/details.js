@@ -12,7 +12,7 @@ export function details(record, shown, choose) {
   const map = maps(record)[shown] || null;
   const made = [];
   if (CHECKS) made.push(judged(record, map));
-  if (predictions(record).length) made.push(block(RUNS && CHECKS ? visible(RUNS[0]) : "Predictions", ranking(predictions(record), record)));
+  if (predictions(record).length) made.push(block(RUNS ? visible(RUNS[0]) : "Predictions", ranking(predictions(record), record)));
   const theirs = other(record);
   if (theirs && (theirs[0] || []).length) made.push(block(visible(RUNS[1]), ranking(theirs[0], record)));
   if (RUNS && !theirs) made.push(block(visible(RUNS[1]), element("p", { class: "faint" }, "does not have this picture")));
