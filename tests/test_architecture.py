@@ -23,7 +23,7 @@ HOUSE = {
         *("gate", "report", "engine", "store", "render", "explainer", "cam", "network", "models"),
         *("images", "sources", "spec"),
     },
-    "report": {"report", "store", "cam", "images", "spec"},
+    "report": {"report", "store", "render", "cam", "images", "spec"},
     "sheet": {"sheet", "store", "render", "cam", "models", "images"},
     "export": {"export", "store", "cam", "models", "images"},
     "engine": {

@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.processes import LITE0, SAMPLES, gradcam, problem, records, refusal
 from tests.report.made import done, failed, guess, heatmap, manifest
@@ -132,6 +134,35 @@ def test_shards_become_one_page(tmp_path: Path) -> None:
     rows = read(out / "report.html").data()["records"]
     assert [row[0] for row in rows] == ["a", "b", "c"]
     assert all(len(row) < 7 for row in rows), "none failed in the end"
+
+
+def test_what_cannot_be_shown_is_said(tmp_path: Path) -> None:
+    item = heatmap(files={"overlay": "gone.jpg"})
+    manifest(tmp_path / "a", done("a", maps=[item, item]))
+    manifest(tmp_path / "b", done("b"))
+    result = gradcam("report", "a", "b", cwd=tmp_path)
+    first, second, last = result.stderr.splitlines()
+    assert first.startswith("warning: 2 maps without an overlay: the files are not in the folder")
+    assert second == "warning: a and b have no picture in common"
+    assert last == "1 picture; the report is a/compare.html"
+
+
+def test_overlays_that_were_never_written_are_drawn(tmp_path: Path) -> None:
+    words = ("run", SAMPLES / "cat.jpg", *LITE0, "--save", "panel", "-o", "out", "--report")
+    result = gradcam(*words, cwd=tmp_path)
+    assert "1 overlay drawn again from its map" in result.stderr
+    (row,) = read(tmp_path / "out" / "report.html").data()["records"]
+    key = row[4][0][7]
+    small = tmp_path / "out" / "report_files" / key[:2] / f"{key}.webp"
+    again = tmp_path / "again"
+    gradcam("run", SAMPLES / "cat.jpg", *LITE0, "-o", again, cwd=tmp_path)
+    (overlay,) = records(again)[0]["explanations"]
+    drawn, written = (
+        np.asarray(Image.open(path).convert("RGB"), float)
+        for path in (small, again / overlay["files"]["overlay"])
+    )
+    assert drawn.shape == written.shape
+    assert np.abs(drawn - written).mean() < 4, "but for what WebP and JPEG lose"
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:

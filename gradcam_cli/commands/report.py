@@ -136,11 +136,28 @@ def write_report(
     write_page(found)
     for lines in damaged.values():
         say.warn(f"{damage(lines)} and left out; the same run again does those pictures again")
-    if found.missing:
-        say.warn(f"{found.missing} heatmaps are not in {folders[0]} any more")
+    _say_overlays(found, quiet)
+    if found.other is not None and found.alone == found.summary.pictures:
+        say.warn(f"{folders[0]} and {folders[1]} have no picture in common")
     if found.fault:
         say.warn(f"no small pictures could be made, so large ones are shown: {found.fault}")
     return found
+
+
+def _say_overlays(found: Gathered, quiet: bool) -> None:
+    if found.redrawn and not quiet:
+        guessed = f", {found.guessed} of them as if the cells tiled the whole input"
+        one = found.redrawn == 1
+        again = (
+            "overlay drawn again from its map" if one else "overlays drawn again from their maps"
+        )
+        say.note(f"{found.redrawn} {again}{guessed * bool(found.guessed)}")
+    if found.missing:
+        say.warn(
+            f"{found.missing} map{'s' * (found.missing != 1)} without an overlay: the files are "
+            "not in the folder, and could not be drawn again, because the picture is not where it "
+            "was or the record does not have the map"
+        )
 
 
 def write_check(

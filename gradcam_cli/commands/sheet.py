@@ -15,8 +15,8 @@ from gradcam_cli.commands import say
 from gradcam_cli.errors import GradcamError
 
 if TYPE_CHECKING:
+    from gradcam_cli.render.again import Look
     from gradcam_cli.sheet.choose import Class
-    from gradcam_cli.sheet.thumbs import Look
     from gradcam_cli.store.reading import Damaged
     from gradcam_cli.store.records import Record
 
@@ -199,7 +199,7 @@ def _records(folder: Path) -> tuple[Callable[[], Iterator[Record]], _Run]:
 
 def _made(folder: Path) -> tuple[Look, tuple[str, ...]]:
     """Return how the run drew its overlays, and its methods, the one asked for first at first."""
-    from gradcam_cli.sheet.thumbs import Look
+    from gradcam_cli.render.again import Look
     from gradcam_cli.store.reading import manifests
     from gradcam_cli.store.runfile import read_run, run_name
 

@@ -57,10 +57,10 @@ def gather_check(
     before = [_record(each, each.before, [pair.before for pair in each.maps]) for each in pictures]
     run = Run(folder, now, title="now" if both else path.name)
     other = Run(folder, before, title="baseline") if both else None
-    found = Gathered(run, page, other, truth, Verdicts() if truth else None)
+    found = Gathered(run, page, other, truth, Verdicts() if truth else None, embed=embed)
     found.rows.base = base_of(folder, page)
     found.checked = _checked(result, path, pictures)
-    small = Thumbnails(folder, page, 0, embed)
+    small = Thumbnails(folder, page, embed=embed)
     at = {id(record): place for place, record in enumerate(now)}
 
     def work(record: Record) -> tuple[Shown, Compared | None]:

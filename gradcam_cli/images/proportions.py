@@ -8,6 +8,14 @@ here on a crop leaves out more than half of the image, and padding is more than 
 """
 
 
+_MARK = "the picture is more than"
+
+
+def is_far_off(note: str) -> bool:
+    """Return whether a note of a record is such a sentence."""
+    return _MARK in note
+
+
 def far_off(
     picture: tuple[int, int], network: tuple[int, int], resize: str, transposed: bool
 ) -> str:
@@ -24,7 +32,7 @@ def far_off(
         return ""
     side, other = ("wide", "height") if wide > 1 else ("tall", "width")
     sentence = (
-        f"for its {other}, the picture is more than {FAR:g} times as {side} as the network's input "
+        f"for its {other}, {_MARK} {FAR:g} times as {side} as the network's input "
         "({} high, {} wide)".format(*network)
     )
     if fits and transposed:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gradcam_cli.cam.methods import METHODS
+from gradcam_cli.images.proportions import is_far_off
+from gradcam_cli.render.again import Look
 from gradcam_cli.report.addresses import way_to
 from gradcam_cli.report.compare import Others, counterpart
 from gradcam_cli.report.maps import Means, border, colours, difference, heat_of
@@ -74,10 +76,12 @@ class Checked:
 class Gathered:
     """All that a page shows, filled record by record.
 
-    ``missing`` counts overlays that are not in their folder any more, ``originals`` the pictures
-    that were found, ``alone`` those that the other run lacks, ``left`` the other's that this one
-    lacks; ``fault`` says why no small pictures could be written. ``checked`` is there where
-    the runs are the two sides of a check.
+    ``missing`` counts the maps that no picture shows, ``redrawn`` the overlays that were drawn
+    again from their maps, ``guessed`` those of them whose cells may lie elsewhere, ``originals``
+    the pictures that were found, ``alone`` those that the other run lacks, ``left`` the other's
+    that this one lacks; ``fault`` says why no small pictures could be written. ``checked`` is
+    there where the runs are the two sides of a check. ``embed`` says that the page will
+    be passed on, and so does not say where images lie on this machine.
     """
 
     run: Run
@@ -90,11 +94,14 @@ class Gathered:
     summary: Summary = field(default_factory=lambda: summarise(()))
     sources: list[str] = field(default_factory=list)
     missing: int = 0
+    redrawn: int = 0
+    guessed: int = 0
     originals: int = 0
     alone: int = 0
     left: int = 0
     fault: str = ""
     checked: Checked | None = None
+    embed: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -117,7 +124,10 @@ class Gathered:
         if self.verdicts is not None and self.truth is not None:
             judged = self.verdicts.add(record, self.truth.label(record.source))
         self.rows.add(record, shown, borders, judged.label if judged else None, compared)
-        self.missing += shown.missing
+        for each in (shown, *([compared.shown] if compared else [])):
+            self.missing += each.missing
+            self.redrawn += each.redrawn
+            self.guessed += each.guessed
         self.originals += bool(shown.original or shown.image)
         self.alone += self.other is not None and compared is None
         if len(self.sources) < _MOST_SOURCES:
@@ -148,7 +158,7 @@ class Gathered:
         if self.other is not None:
             more["runs"] = self.names
             more["otherBase"] = base_of(self.other.folder, self.page)
-        return self.rows.pieces(more)
+        return self.rows.pieces(more, private=self.embed)
 
     def _verdict(self, verdict: Verdict) -> list[object]:
         """Return a verdict as data.js reads it."""
@@ -171,7 +181,7 @@ def gather(
     ``page`` is where it will lie, ``tick`` is called for every picture. Small pictures are made in
     the folders of the runs, or with ``embed`` in memory.
     """
-    found = Gathered(run, page, other, truth, Verdicts() if truth else None)
+    found = Gathered(run, page, other, truth, Verdicts() if truth else None, embed=embed)
     found.rows.base = base_of(run.folder, page)
     small = _thumbnails(run, page, embed)
     beside = None
@@ -197,9 +207,10 @@ def fill(
 
     def records() -> Iterator[Record]:
         for record, (shown, compared) in ahead(found.run.records, work):
-            found.add(record, shown, compared)
+            warned = _warned(record)
+            found.add(warned, shown, compared)
             tick()
-            yield record
+            yield warned
 
     found.summary = summarise(records())
 
@@ -220,6 +231,17 @@ def apart(record: Record, folder: Path, other: Record, other_folder: Path) -> fl
     return None if one is None or two is None else difference(one, two)
 
 
+def _warned(record: Record) -> Record:
+    """Return a record whose notes concern the model: those on the image become its warning."""
+    own = [note for note in record.notes if is_far_off(note)]
+    if not own:
+        return record
+    warning = "; ".join([record.warning, *own] if record.warning else own)
+    return replace(
+        record, warning=warning, notes=tuple(note for note in record.notes if note not in own)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Beside:
     """The other run, asked for one picture at a time."""
@@ -238,4 +260,6 @@ class _Beside:
 
 
 def _thumbnails(run: Run, page: Path, embed: bool) -> Thumbnails:
-    return Thumbnails(run.folder, page, white_level(run.settings), embed)
+    look = Look.of(run.settings.settings if run.settings else {})
+    look = replace(look, white=white_level(run.settings))
+    return Thumbnails(run.folder, page, look, embed)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcam_cli.cam.compact import compact, expanded, resampled
-from gradcam_cli.cam.maps import normalised
+from gradcam_cli.cam.maps import displayed, normalised
 from gradcam_cli.regular import open_regular
 from gradcam_cli.report.addresses import inside
 from gradcam_cli.store.records import ExplanationRecord
@@ -44,6 +44,19 @@ def heat_of(item: ExplanationRecord, folder: Path) -> NDArray[np.float32] | None
         raw = _array(path)
         heat = None if raw is None else normalised(raw)
     return heat if heat is not None and heat.max() > 0 else None
+
+
+def drawn_heat(item: ExplanationRecord, folder: Path) -> NDArray[np.float32] | None:
+    """Return a record's map as overlays show it, float32 ``[u, v]`` in 0..1; None without any.
+
+    An array file has it finer than the record.
+    """
+    if item.empty:
+        return None
+    path = inside(item.files.get("array", ""), folder)
+    raw = None if path is None else _array(path)
+    heat = expanded(item.heat) if raw is None else raw
+    return None if heat is None else displayed(heat, item.method)
 
 
 def border(heat: NDArray[np.floating]) -> float:

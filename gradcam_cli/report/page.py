@@ -18,6 +18,7 @@ from gradcam_cli.cam.empty import cause
 from gradcam_cli.cam.methods import METHODS
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.report.gather import Checked, Gathered, Run
+from gradcam_cli.report.rows import below_common
 from gradcam_cli.report.settings import command_line, differing, setting_rows
 from gradcam_cli.report.summary import Summary
 from gradcam_cli.store.atomic import write_bytes
@@ -128,8 +129,10 @@ def _values(found: Gathered) -> Mapping[str, object]:
     runs = [run for run in (found.run, found.other) if run]
     known = [run.settings for run in runs if run.settings]
     verdicts = found.verdicts
+    sources = below_common(found.sources) if found.embed else found.sources
     changes = differing(*known) if len(known) > 1 else []
     checked = found.checked
+    compared = len(runs) > 1 and not checked
     if checked:
         made_by = [checked.sentence]
     else:
@@ -137,16 +140,18 @@ def _values(found: Gathered) -> Mapping[str, object]:
     return {
         "title": checked.title if checked else f"Heatmaps in {' and '.join(found.names)}",
         "names": found.names,
+        "own": _naming(" All numbers here are of {}.", found.names[0]) if compared else "",
+        "of_first": _naming(" of {}", found.names[0]) if compared else "",
         "made_by": made_by,
         "checked": checked,
-        "sources": list(zip(found.sources, checked.verdicts, strict=False)) if checked else [],
+        "sources": list(zip(sources, checked.verdicts, strict=False)) if checked else [],
         "notices": list(_notices(found)),
         "summary": found.summary,
         "verdicts": verdicts,
         "confused": verdicts.confused() if verdicts else [],
         "accuracy": _accuracy(found),
         "runs": [
-            _run(run, name, found.sources)
+            _run(run, name, sources)
             for run, name in zip(runs, found.names, strict=True)
             if not checked
         ],
@@ -158,7 +163,7 @@ def _values(found: Gathered) -> Mapping[str, object]:
 def _run(run: Run, name: str, sources: list[str]) -> Mapping[str, object]:
     settings = run.settings
     return {
-        "title": f"How {name} was made",
+        "name": name,
         "command": command_line(settings, sources) if settings else "",
         "rows": setting_rows(settings) if settings else [],
     }
@@ -194,15 +199,23 @@ def _notices(found: Gathered) -> Iterator[str]:
         )
     if found.missing:
         yield (
-            f"Heatmaps that are not in the folder any more: {found.missing:,}. The same run again "
-            "makes them."
+            f"Maps without an overlay: {found.missing:,}. Their files are not in the folder, and "
+            "they could not be drawn again, because the picture is not where it was, or the record "
+            "does not have the map. The same run again makes them, with overlay in its --save."
         )
     if found.alone:
-        yield f"Pictures in {found.names[0]} only: {found.alone:,}."
+        yield _naming("Pictures in {} only: {:,}.", found.names[0], found.alone)
     if found.left:
-        yield f"Pictures in {found.names[-1]} only, which are left out: {found.left:,}."
+        sentence = "Pictures in {} only, which are left out: {:,}."
+        yield _naming(sentence, found.names[-1], found.left)
     if found.verdicts is not None and found.verdicts.without:
         yield f"Pictures whose true class is not known: {found.verdicts.without:,}."
+
+
+def _naming(sentence: str, name: str, *values: object) -> Markup:
+    """Return a sentence with a name of somebody's in it, in its own direction of writing."""
+    safe = Markup(sentence.replace("{}", "<bdi>{}</bdi>", 1))  # noqa: S704  our own words
+    return safe.format(printable(name), *values)
 
 
 def _notices_of_check(found: Gathered, checked: Checked) -> Iterator[str]:
@@ -235,6 +248,9 @@ def _counts(found: Gathered) -> Iterator[tuple[str, str]]:
     yield "maps", f"{summary.maps:,}"
     for reason, count in summary.empty.items():
         yield "empty maps", f"{count:,}: {cause(reason) or 'unknown'}"
+    if found.redrawn:
+        guessed = f", {found.guessed:,} as if the cells tiled the whole input" * bool(found.guessed)
+        yield "overlays drawn again", f"{found.redrawn:,}, from their maps{guessed}"
     for name in _COUNTED:
         values = summary.used[name]
         several = len(values) > 1

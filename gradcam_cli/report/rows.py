@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -45,6 +46,7 @@ class Rows:
     _classes: dict[ClassKey, int] = field(default_factory=dict)
     _reasons: dict[str, int] = field(default_factory=dict)
     _makers: dict[tuple[str, str], int] = field(default_factory=dict)
+    _sources: list[str] = field(default_factory=list)
     _rows: list[bytes] = field(default_factory=list)
 
     @property
@@ -72,7 +74,6 @@ class Rows:
                 _rounded(other.difference, _FEW_PLACES),
             ]
         row = [
-            record.source,
             record.width,
             record.height,
             *answers,
@@ -83,6 +84,7 @@ class Rows:
             truth,
             compared,
         ]
+        self._sources.append(record.source)
         self._rows.append(safe_json(_cut(row)).encode())
 
     def class_number(self, key: ClassKey) -> int:
@@ -93,11 +95,17 @@ class Rows:
         """Return the number of a method at a layer."""
         return self._makers.setdefault(key, len(self._makers))
 
-    def pieces(self, more: Mapping[str, object]) -> Iterator[bytes]:
-        """Yield the JSON that the page reads, piece by piece; ``more`` are further members."""
+    def pieces(self, more: Mapping[str, object], private: bool = False) -> Iterator[bytes]:
+        """Yield the JSON that the page reads, piece by piece; ``more`` are further members.
+
+        ``private`` leaves out where images lie on this machine.
+        """
+        sources = below_common(self._sources) if private else self._sources
         yield b'{"base":' + safe_json(self.base).encode() + b',"records":[\n'
-        for place, row in enumerate(self._rows):
-            yield b",\n" + row if place else row
+        for place, (source, row) in enumerate(zip(sources, self._rows, strict=True)):
+            start = b",\n[" if place else b"["
+            rest_of_row = row[1:] if row == b"[]" else b"," + row[1:]
+            yield start + safe_json(source).encode() + rest_of_row
         rest = {
             "classes": list(self._classes),
             "reasons": [[reason, CAUSES.get(reason, "")] for reason in self._reasons],
@@ -139,6 +147,16 @@ class Rows:
                 self.maker_number((item.method, item.layer)) or None,
             ]
         )
+
+
+def below_common(sources: Sequence[str]) -> list[str]:
+    """Return paths as they were typed, but absolute ones from the folder on that has them all."""
+    folders = {os.path.dirname(source) for source in sources if os.path.isabs(source)}  # noqa: PTH117, PTH120
+    common = os.path.commonpath(folders) if folders else ""
+    return [
+        os.path.relpath(source, common) if os.path.isabs(source) else source  # noqa: PTH117
+        for source in sources
+    ]
 
 
 def safe_json(value: object) -> str:

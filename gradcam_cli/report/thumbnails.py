@@ -5,24 +5,29 @@ from __future__ import annotations
 import base64
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gradcam_cli.cam.location import known
 from gradcam_cli.errors import GradcamError, ImageError
 from gradcam_cli.images.encode import encode
 from gradcam_cli.images.files import Picture, read_picture
+from gradcam_cli.images.fit import shrink
+from gradcam_cli.render.again import Look, overlay_again
 from gradcam_cli.report.addresses import inside, way_to
+from gradcam_cli.report.maps import drawn_heat
 from gradcam_cli.store.atomic import write_bytes
-from gradcam_cli.store.records import ExplanationRecord, Record
+from gradcam_cli.store.records import ExplanationRecord, Record, content_digest
 
 FOLDER = "report_files"
 """Where the small pictures lie in the output folder."""
 
-_SIDE, _EMBEDDED_SIDE = 400, 560  # pixels of the longer side
+_SIDE, _EMBEDDED_SIDE, _LARGE_SIDE = 400, 560, 1000  # pixels of the longer side
+_MANY = 500  # images whose overlays are drawn again on the larger side
 _QUALITY, _EMBEDDED_QUALITY = 78, 72
 _KEY = re.compile(r"[0-9a-f]{16}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -34,29 +39,50 @@ class Shown:
 
     ``original`` is the URL of the image that was explained, '' where it is not there, or not the
     same any more. ``image`` and ``maps`` (one an explanation) are small pictures: the keys of
-    files, or data URLs where everything is embedded; '' where there is none. ``missing`` counts
-    the overlays that the record names and the folder lacks.
+    files, or data URLs where everything is embedded; '' where there is none. ``redrawn`` counts
+    those overlays that were drawn again from their maps, ``guessed`` those of them whose cells may
+    lie elsewhere. ``missing`` counts the maps that neither file nor drawing shows.
     """
 
     original: str = ""
     image: str = ""
     maps: tuple[str, ...] = ()
     missing: int = 0
+    redrawn: int = 0
+    guessed: int = 0
+
+
+@dataclass(slots=True)
+class _Base:
+    """The image under a record's overlays: its pixels are read where they are needed only."""
+
+    path: Path | None
+    read: Picture | None
+    white: int
+
+    def pixels(self) -> NDArray[np.uint8] | None:
+        """Return the image, RGB uint8 ``[H, W, 3]``."""
+        if self.read is None and self.path is not None:
+            with suppress(ImageError):
+                self.read = read_picture(self.path, white=self.white)
+        return self.read.pixels if self.read else None
 
 
 @dataclass(slots=True)
 class Thumbnails:
     """Makes the small pictures of records; ``fault`` says why they cannot be written, if so.
 
-    ``white`` is the level that is white in deep images, as in the run; ``embed`` gives data URLs
-    of all maps in place of files of the first.
+    ``look`` is how the run drew; ``embed`` gives data URLs of all maps in place of files of the
+    first. Overlays that are not there are drawn again, large enough for one image at full size, but
+    in a run of many images as small as the others.
     """
 
     folder: Path
     page: Path
-    white: int = 0
+    look: Look = field(default_factory=Look)
     embed: bool = False
     fault: str = ""
+    _asked: int = 0
     _roots: tuple[Path, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,18 +92,27 @@ class Thumbnails:
         """Return what can be shown of a record, its small pictures in place."""
         if record.failed:
             return Shown()
-        overlays = [inside(_name(item), self.folder) for item in record.explanations]
-        named = sum(bool(_name(item)) for item in record.explanations)
+        many = self._asked >= _MANY  # of a count that threads share: about is enough
         original, read = self.original(record)
-        maps = [
-            self._of_map(item, path, record) if self.embed or not place else ""
-            for place, (item, path) in enumerate(zip(record.explanations, overlays, strict=True))
-        ]
+        base = _Base(original, read, self.look.white)
+        maps, missing, again = [], 0, []
+        for place, item in enumerate(record.explanations):
+            path = inside(_name(item), self.folder)
+            if path is not None:
+                maps.append(self._of_map(item, path, record) if self.embed or not place else "")
+                continue
+            small, lies = self._again(item, record, base, many)
+            maps.append(small)
+            again += [lies] if small else []
+            missing += not small and not item.empty
+        self._asked += bool(missing or again)
         return Shown(
             original="" if self.embed or original is None else way_to(original, self.page),
-            image=self.of_image(read, record) if original else "",
+            image=self.of_image(base.read, record) if original else "",
             maps=tuple(maps),
-            missing=named - sum(path is not None for path in overlays),
+            missing=missing,
+            redrawn=len(again),
+            guessed=again.count(False),
         )
 
     def original(self, record: Record) -> tuple[Path | None, Picture | None]:
@@ -102,7 +137,7 @@ class Thumbnails:
             if same and not self.embed and (self.fault or self._path(key).exists()):
                 return path, None
             try:
-                read = read_picture(path, white=self.white)
+                read = read_picture(path, white=self.look.white)
             except ImageError:
                 continue
             if read.sha256 == record.sha256:
@@ -116,11 +151,28 @@ class Thumbnails:
             return "" if self.fault else key
         return self.made(key, read.pixels)
 
-    def _of_map(self, item: ExplanationRecord, path: Path | None, record: Record) -> str:
+    def _again(
+        self, item: ExplanationRecord, record: Record, base: _Base, small: bool
+    ) -> tuple[str, bool]:
+        """Return an overlay drawn from its map, '' without one, and whether its place is known."""
+        heat = None if base.path is None or self.fault else drawn_heat(item, self.folder)
+        if heat is None:
+            return "", True
+        side = _EMBEDDED_SIDE if self.embed else _SIDE if small else _LARGE_SIDE
+        lies = known(item.cells, (heat.shape[0], heat.shape[1])) is not None
+        facts = (record.sha256, item.method, item.cells, self.look, side, heat.tobytes())
+        key = content_digest(repr(facts).encode())
+        if not self.embed and self._path(key).exists():
+            return key, lies
+        image = base.pixels()
+        if image is None:
+            return "", True
+        drawn, _ = overlay_again(shrink(image, side), heat, item.cells, self.look)
+        return self.made(key, drawn, side), lies
+
+    def _of_map(self, item: ExplanationRecord, path: Path, record: Record) -> str:
         """Return a map's small picture; '' where its file is not the one that was written."""
         key = record.digests.get(_name(item), "")
-        if path is None:
-            return ""
         if _KEY.fullmatch(key) and not self.embed and self._path(key).exists():
             return key
         try:
@@ -131,15 +183,19 @@ class Thumbnails:
             return ""
         return self.made(read.sha256[:16], read.pixels)
 
-    def made(self, key: str, pixels: NDArray[np.uint8]) -> str:
-        """Return a small picture's data URL, or the key of its file, made where it is not there."""
+    def made(self, key: str, pixels: NDArray[np.uint8], side: int = 0) -> str:
+        """Return a small picture's data URL, or the key of its file, made where it is not there.
+
+        Its longer side is at most ``side`` pixels, or as usual.
+        """
+        side = side or (_EMBEDDED_SIDE if self.embed else _SIDE)
         try:
             if self.embed:
-                data = encode(self.shrunk(pixels), "webp", _EMBEDDED_QUALITY)
+                data = encode(shrink(pixels, side), "webp", _EMBEDDED_QUALITY)
                 return "data:image/webp;base64," + base64.b64encode(data).decode()
             if not self.fault and not self._path(key).exists():
                 self._check_place(self._path(key))
-                write_bytes(self._path(key), encode(self.shrunk(pixels), "webp", _QUALITY))
+                write_bytes(self._path(key), encode(shrink(pixels, side), "webp", _QUALITY))
         except ImageError:
             return ""
         except GradcamError as error:  # a folder that cannot be written to can be read all the same
@@ -152,7 +208,7 @@ class Thumbnails:
 
     def shrunk(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return an image as large as small pictures are."""
-        return _small(pixels, _EMBEDDED_SIDE if self.embed else _SIDE)
+        return shrink(pixels, _EMBEDDED_SIDE if self.embed else _SIDE)
 
     def _check_place(self, path: Path) -> None:
         """Raise GradcamError where a link would lead a small picture out of the folder."""
@@ -165,12 +221,3 @@ class Thumbnails:
 
 def _name(item: ExplanationRecord) -> str:
     return item.files.get("overlay", "") or item.files.get("heatmap", "")
-
-
-def _small(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    height, width = pixels.shape[:2]
-    scale = side / max(height, width)
-    if scale >= 1:
-        return pixels
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -3,62 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from gradcam_cli.cam.compact import expanded
-from gradcam_cli.cam.location import known
 from gradcam_cli.cam.maps import displayed
 from gradcam_cli.errors import GradcamError, ImageError
 from gradcam_cli.images.files import read_picture
-from gradcam_cli.images.fit import place, seen, shrink, strips
 from gradcam_cli.models.arrays import read_array
-from gradcam_cli.render.colours import COLORMAPS, blended
+from gradcam_cli.render.again import Look, overlay_again
 from gradcam_cli.sheet.choose import Shown
 
 Pixels = NDArray[np.uint8]
-
-_CELL = 32
-"""Pixels of the network's input for a cell, where that is not known: padding is rounded to them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How the run drew its overlays, from ``run.json``: what is needed to draw one again."""
-
-    colormap: str = "jet"
-    intensity: float = 0.4
-    blend: str = "add"
-    resize: str = "squash"
-    white: int = 0
-    max_size: int = 0
-
-    @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> Look:
-        """Return how a run drew by its settings, with defaults for what they do not say."""
-        look = cls()
-        values: dict[str, Any] = {
-            name: settings.get(name, getattr(look, name)) for name in cls.__slots__
-        }
-        sound = (
-            values["colormap"] in COLORMAPS
-            and values["blend"] in ("add", "mix")
-            and values["resize"] in ("squash", "crop", "pad")
-            and isinstance(values["intensity"], int | float)
-            and 0 <= values["intensity"] <= 1
-            and isinstance(values["white"], int)
-            and 0 <= values["white"] <= 65535
-            and isinstance(values["max_size"], int)
-            and values["max_size"] >= 0
-        )
-        return cls(**values) if sound else look
 
 
 @dataclass(slots=True)
@@ -123,21 +85,13 @@ class Thumbs:
         return Path(path) if name and Path(path).is_relative_to(root) else None
 
     def _again(self, shown: Shown, original: Pixels | None) -> Pixels | None:
-        """Return an overlay drawn from its map as the run drew it.
-
-        Where the record does not say where its cells lie, they are taken to tile the input.
-        """
-        heat, look = self._heat(shown), self.look
+        """Return an overlay drawn from its map as the run drew it."""
+        heat = self._heat(shown)
         if original is None or heat is None:
             return None
-        grid = heat.shape[0], heat.shape[1]
-        lying = known(shown.cells, grid)
-        (self.redrawn if lying else self.stretched).append(shown.source)
-        network, cells = lying or ((_CELL * grid[0], _CELL * grid[1]), None)
-        pixels = shrink(original, look.max_size) if look.max_size else original
-        placement = place((pixels.shape[0], pixels.shape[1]), network, look.resize)
-        warm, covered = strips(heat, placement, cells), seen(placement, cells)
-        return blended(pixels, warm, covered, look.intensity, look.blend, look.colormap)
+        drawn, known = overlay_again(original, heat, shown.cells, self.look)
+        (self.redrawn if known else self.stretched).append(shown.source)
+        return drawn
 
     def _heat(self, shown: Shown) -> NDArray[np.float32] | None:
         """Return a map in 0..1 as overlays show it, from its array or its record."""

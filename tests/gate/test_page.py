@@ -175,4 +175,4 @@ def test_an_audit_has_one_map_of_each_image(result: Path, tmp_path: Path) -> Non
     assert [each[:3] for each in data["checks"]] == [["beyond", False, 1.5], ["within", True, 0]]
     assert len(data["records"][0]) <= 9, "no other side"
     assert hottest(data["records"][0][4][0][7]) == (0, 3)
-    assert "<h1>Audit in check.json</h1>" in page.read_text(encoding="utf-8")
+    assert ">Audit in check.json</h1>" in page.read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gradcam_cli.images.proportions import far_off
 from gradcam_cli.report.gather import Gathered, Run, gather
 from gradcam_cli.report.truth import Truth
 from gradcam_cli.store.records import Record
@@ -83,12 +85,18 @@ def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
     assert found.names == [str(one), str(other)]
 
 
-def test_overlays_that_are_gone_are_counted(out: Path) -> None:
-    record = explained(out, "a.png")
-    (out / "a.png.top1.png").unlink()
-    found = gathered(out, [record])
-    assert (found.missing, found.originals) == (1, 1)
-    assert data(found)["records"][0][4][0][7] == ""
+def test_overlays_that_are_gone_are_drawn_again_or_counted(out: Path) -> None:
+    records = [explained(out, "a.png"), explained(out, "b.png", 1)]
+    for path in out.glob("*.png"):
+        path.unlink()
+    (out.parent / "b.png").unlink()
+    found = gathered(out, records)
+    assert (found.redrawn, found.missing, found.originals) == (1, 1, 1)
+    shown = [row[4][0][7] for row in data(found)["records"]]
+    assert re.fullmatch("[0-9a-f]{16}", shown[0])
+    assert shown[1] == ""
+    found = gathered(out, records[1:], other=Run(out, records))
+    assert (found.redrawn, found.missing) == (0, 2), "of both runs"
 
 
 def test_the_run_s_own_colours_and_shape(out: Path) -> None:
@@ -97,3 +105,19 @@ def test_the_run_s_own_colours_and_shape(out: Path) -> None:
     assert (read["colours"][0], read["colours"][-1]) == ("#000000", "#ffffff")
     assert read["squashed"] is False
     assert data(gathered(out, []))["squashed"] is True
+
+
+def test_a_note_on_one_image_is_its_warning(out: Path) -> None:
+    """The terminal warns of it by name, and the model's notes have no place for that."""
+    stretched = far_off((100, 300), (224, 224), "squash", False)
+    assert stretched
+    model = "the scaling is in the model"
+    records = [
+        done("a.png", notes=(model,)),
+        done("b.png", notes=(model, stretched)),
+        done("c.png", notes=(stretched,), warning="the JPEG is damaged"),
+    ]
+    found = gathered(out, records)
+    warnings = [row[5] if len(row) > 5 else "" for row in data(found)["records"]]
+    assert warnings == ["", stretched, f"the JPEG is damaged; {stretched}"]
+    assert (found.summary.with_warning, found.summary.notes) == (2, (model,))

@@ -262,10 +262,12 @@ def test_what_is_amiss_is_said(tmp_path: Path) -> None:
     other = Run(tmp_path / "other", [done("b"), done("c")])
     reader = made(tmp_path, *records, other=other, truth=Truth())
     notices = [text for tag, text in reader.texts if tag == "p"]
-    missing = "Heatmaps that are not in the folder any more: 1. The same run again makes them."
-    assert missing in notices
-    assert "Pictures in out only: 1." in notices
-    assert "Pictures in other only, which are left out: 1." in notices
+    (missing,) = [text for text in notices if text.startswith("Maps without an overlay: 1.")]
+    assert "could not be drawn again" in missing
+    text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Pictures in <bdi>out</bdi> only: 1." in text
+    assert "Pictures in <bdi>other</bdi> only, which are left out: 1." in text
+    assert "Counts of <bdi>out</bdi></h2>" in text
     assert "Pictures whose true class is not known: 2." in notices
     assert "The folder has no run.json, so its settings are not known." in notices
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradcam_cli.cam.empty import CAUSES
-from gradcam_cli.report.rows import Compared, Rows, safe_json
+from gradcam_cli.report.rows import Compared, Rows, below_common, safe_json
 from gradcam_cli.report.thumbnails import Shown
 from gradcam_cli.store.records import Prediction, Record
 from tests.report.made import HOSTILE, done, failed, guess, heatmap
@@ -125,3 +125,10 @@ def test_any_text_is_safe_json(text: str) -> None:
     assert written.isascii()
     assert not set(written) & set("<>&")
     assert json.loads(written) == [text, {text: 1}]
+
+
+def test_images_are_named_without_the_folder_that_has_them_all() -> None:
+    known = ["/home/anna/photos/a/1.jpg", "/home/anna/photos/b/2.jpg", "typed/3.jpg", "../4.jpg"]
+    assert below_common(known) == ["a/1.jpg", "b/2.jpg", "typed/3.jpg", "../4.jpg"]
+    assert below_common(known[:1]) == ["1.jpg"]
+    assert below_common([]) == []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from gradcam_cli.render.again import Look
 from gradcam_cli.report.thumbnails import FOLDER, Shown, Thumbnails
-from tests.report.made import Pixels, explained, failed, heatmap, pixels, written
+from tests.report.made import HEATS, Pixels, explained, failed, heatmap, pixels, written
 
 
 def small(folder: Path, key: str) -> Pixels:
@@ -86,19 +88,70 @@ def test_an_overlay_that_somebody_changed_has_no_small_one(out: Path) -> None:
     assert Thumbnails(out, out / "report.html")(replace(record, digests={})).maps == ("",)
 
 
-def test_overlays_that_are_gone_are_counted(out: Path) -> None:
+def test_maps_that_nothing_shows_are_counted(out: Path) -> None:
     record = explained(out, "a.png")
-    maps = [*record.explanations, heatmap(files={"overlay": "b.png"}), heatmap()]
+    (item,) = record.explanations
+    maps = [item, heatmap(files={"overlay": "b.png"}), heatmap(), heatmap(reason="all negative")]
     (out / "a.png.top1.png").unlink()
     shown = Thumbnails(out, out / "report.html")(replace(record, explanations=tuple(maps)))
-    assert (shown.missing, shown.maps) == (2, ("", "", ""))
+    assert (shown.missing, shown.redrawn) == (2, 1)
+    assert [bool(each) for each in shown.maps] == [True, False, False, False]
     assert shown.image == record.sha256[:16]
+    (out.parent / "a.png").unlink()
+    shown = Thumbnails(out, out / "report.html")(replace(record, explanations=tuple(maps)))
+    assert (shown.missing, shown.redrawn, shown.maps) == (3, 0, ("", "", "", ""))
+
+
+PLAIN = Look(colormap="gray", intensity=1, blend="mix")
+"""Nothing but the heat, as levels of grey."""
+
+
+@pytest.mark.parametrize("never", [True, False])
+def test_an_overlay_that_is_not_there_is_drawn_from_its_map(out: Path, never: bool) -> None:
+    record = explained(out, "a.png")
+    (item,) = record.explanations
+    item = replace(item, files={} if never else item.files, cells=(20, 20, 2, 2))
+    (out / "a.png.top1.png").unlink()
+    record = replace(record, explanations=(item, replace(item, heat=HEATS[2])))
+    shown = Thumbnails(out, out / "report.html", PLAIN)(record)
+    assert (shown.redrawn, shown.guessed, shown.missing) == (2, 0, 0)
+    # Bilinear between four centres, of which one has 255 and all others nothing.
+    down, across = (np.clip(np.linspace(-0.5, 1.5, 2 * n + 1)[1::2], 0, 1) for n in (30, 40))
+    for key, heat in zip(
+        shown.maps, (np.outer(1 - down, 1 - across), np.outer(down, across)), strict=True
+    ):
+        apart = small(out, key).astype(float) - 255 * heat[..., None]
+        assert np.abs(apart).max() < 12
+    before = [(path, path.stat().st_mtime_ns) for path in files(out)]
+    assert Thumbnails(out, out / "report.html", PLAIN)(record) == shown
+    assert [(path, path.stat().st_mtime_ns) for path in files(out)] == before, "once"
+    changed = Thumbnails(out, out / "report.html", replace(PLAIN, colormap="jet"))(record)
+    assert not set(changed.maps) & set(shown.maps)
+    unknown = replace(record, explanations=(replace(item, cells=()),))
+    assert Thumbnails(out, out / "report.html", PLAIN)(unknown).guessed == 1
+    embedded = Thumbnails(out, out / "report.html", PLAIN, embed=True)(record)
+    assert all(each.startswith("data:image/webp") for each in embedded.maps)
+
+
+def test_overlays_of_many_images_are_drawn_again_small(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = explained(out, "a.png")
+    data = written(out.parent / "a.png", pixels(1, 300, 1200))
+    record = replace(record, sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+    (out / "a.png.top1.png").unlink()
+    monkeypatch.setattr("gradcam_cli.report.thumbnails._MANY", 1)
+    thumbnails = Thumbnails(out, out / "report.html")
+    sides = [small(out, thumbnails(record).maps[0]).shape[1] for _ in range(3)]
+    assert sides == [1000, 400, 400]
 
 
 def test_a_link_that_leads_out_of_the_folder_is_not_followed(out: Path) -> None:
     record = explained(out, "a.png")
+    (item,) = record.explanations
     (out / "a.png.top1.png").rename(out.parent / "elsewhere.png")
     (out / "a.png.top1.png").symlink_to(out.parent / "elsewhere.png")
+    record = replace(record, explanations=(replace(item, heat=""),))
     assert Thumbnails(out, out / "report.html")(record).maps == ("",)
 
 

@@ -6,13 +6,14 @@ import { SHOWN, SORTS } from "gradcam/filters.js";
 
 export const VIEWS = ["pictures", "classes", "about", ...(TRUTHS ? ["confusion"] : [])];
 export const START = {
-  view: "pictures", q: "", show: "", class: "", truth: "", from: 0, to: 1, sort: RUNS && !CHECKS ? "apart" : "", maker: "",
+  view: "pictures", q: "", show: "", class: "", explained: "", truth: "", from: 0, to: 1, sort: RUNS && !CHECKS ? "apart" : "", maker: "",
 };
 
 const A_MOMENT = 250; // browsers refuse an address that changes more than 200 times in 10 seconds
 
 export let state = START; // of the list
 export let opened = null; // the place of the picture at full size
+export let lost = ""; // what the address names and the page does not have
 
 let draw = () => {};
 let written = "";
@@ -44,6 +45,7 @@ function go(next, place, replacing) {
   if (!replacing) settle();
   state = next;
   opened = place;
+  lost = "";
   if (replacing) waiting = waiting || setTimeout(settle, A_MOMENT);
   else put(false);
   draw();
@@ -69,6 +71,7 @@ function arrive() {
   written = location.hash;
   const listed = !written || written.startsWith("#?");
   opened = listed ? null : placeIn(written);
+  lost = listed || opened !== null ? "" : named(written);
   if (listed) state = stateIn(written || "#?");
 }
 
@@ -78,10 +81,14 @@ let placesBySource = null;
 
 export function placeIn(hash) {
   placesBySource = placesBySource || new Map(RECORDS.map((record, place) => [source(record), place]).reverse());
+  return placesBySource.get(named(hash)) ?? null;
+}
+
+function named(hash) {
   try {
-    return placesBySource.get(decodeURIComponent(hash.slice(1))) ?? null;
+    return decodeURIComponent(hash.slice(1));
   } catch {
-    return null;
+    return hash.slice(1);
   }
 }
 
@@ -101,6 +108,7 @@ function stateIn(hash) {
     show: among("show", Object.keys(SHOWN)),
     sort: among("sort", Object.keys(SORTS)),
     class: whole("class"),
+    explained: whole("explained"),
     truth: TRUTHS && label in TRUTHS ? label : "",
     from: share("from"),
     to: share("to"),

@@ -1,17 +1,17 @@
 // One card of the gallery: picture and heat in one frame, and what is known at a glance.
 
-import { linkOf } from "gradcam/address.js";
+import { linkOf, state } from "gradcam/address.js";
 import {
   CHECKS, DATA, IDS, NAMES, RECORDS, RUNS, TRUE_NAMES, TRUTHS, apart, basename, checked, failure, first, imageOf, isEmpty,
-  maker, mapOf, other, overlayOf, probability, reasons, right, source, truth, warning,
+  maker, mapOf, maps, other, overlayOf, probability, reasons, right, source, truth, warning,
 } from "gradcam/data.js";
-import { element, image, meter } from "gradcam/parts.js";
+import { bdi, element, image, meter } from "gradcam/parts.js";
 import { decimal, percent, timesLimit, visible } from "gradcam/text.js";
 
 // `spot` is where it stands among `total`, `by` the number of the method and layer to show.
 export function card(place, spot, total, by) {
   const record = RECORDS[place];
-  const map = mapOf(record, by);
+  const map = shownMap(record, by);
   const link = element("a", { class: "open", href: linkOf(record), "aria-label": described(record, map) });
   const made = element(
     "div",
@@ -21,6 +21,14 @@ export function card(place, spot, total, by) {
   );
   made.dataset.spot = spot;
   return made;
+}
+
+// What is asked for decides which map a card shows, and the large view first.
+export function shownMap(record, by) {
+  const index = state.explained === "" ? null : Number(state.explained);
+  const wanted = (map) => (state.show !== "empty" || isEmpty(map)) && (index === null || DATA.classes[map[0]][0] === index);
+  const among = state.show === "empty" || index !== null ? maps(record).filter(wanted) : [];
+  return among.find((map) => maker(map) === by) || among[0] || mapOf(record, by);
 }
 
 export function described(record, map) {
@@ -42,19 +50,26 @@ function frame(record, map, base = DATA.base) {
   };
   if (under.length) made.append(image(under, "", bare, "under"));
   if (over.length && !(map && isEmpty(map) && under.length)) {
-    const gone = (lost) => lost.replaceWith(element("p", { class: "absent" }, "the heatmap is not in the folder"));
+    const gone = (lost) => {
+      lost.replaceWith(absence(record, map));
+      made.querySelector(".wipe")?.remove();
+    };
     made.append(image(over, "", gone, "over"));
   }
-  if (!made.children.length || (map && isEmpty(map))) made.append(element("p", { class: "absent" }, absence(record, map)));
+  if (!made.children.length || (map && (isEmpty(map) || !over.length))) made.append(absence(record, map));
   made.classList.toggle("alone", !under.length);
   if (under.length && over.length && !isEmpty(map)) made.append(wipe(made, record));
   return made;
 }
 
 function absence(record, map) {
-  if (failure(record)) return "failed: " + (visible(failure(record)[0]) || "unknown");
-  if (map && isEmpty(map)) return "empty map: " + (visible(DATA.reasons[map[4]][0]) || "unknown");
-  return map ? "the heatmap is not in the folder" : "no heatmap";
+  const said = (...words) => element("p", { class: "absent" }, ...words);
+  if (failure(record)) return said("failed: " + (visible(failure(record)[0]) || "unknown"));
+  if (map && isEmpty(map)) {
+    const of = maps(record).length > 1 ? [" of ", bdi(NAMES[map[0]])] : [];
+    return said("empty map", ...of, ": " + (visible(DATA.reasons[map[4]][0]) || "unknown"));
+  }
+  return said(map ? "the heatmap is not in the folder" : "no heatmap");
 }
 
 function wipe(within, record) {
@@ -89,23 +104,23 @@ function pair(record, map) {
     named(frame(record, map), RUNS[0]),
     other(record)
       ? named(frame(record, counterpart(record, map), DATA.otherBase), RUNS[1])
-      : element("div", { class: "frame" }, element("p", { class: "absent" }, "not in " + visible(RUNS[1]))),
+      : element("div", { class: "frame" }, element("p", { class: "absent" }, "not in ", bdi(visible(RUNS[1])))),
   ];
 }
 
 function named(made, run) {
-  made.append(element("span", { class: "run", "aria-hidden": "true" }, visible(run)));
+  made.append(element("span", { class: "run", dir: "auto", "aria-hidden": "true" }, visible(run)));
   return made;
 }
 
 function said(record) {
   const made = element("div", { class: "said" });
-  if (failure(record)) made.append(element("p", { class: "answer bad" }, visible(failure(record)[1]) || "failed"));
-  else if (RUNS) made.append(answer(first(record)), answer(((other(record) || [])[0] || [])[0] || null));
+  if (failure(record)) made.append(element("p", { class: "answer bad", dir: "auto" }, visible(failure(record)[1]) || "failed"));
+  else if (RUNS) made.append(answer(first(record)), other(record) ? answer((other(record)[0] || [])[0] || null) : lacking());
   else made.append(answer(first(record)));
   if (TRUTHS && !failure(record)) made.append(verdict(record));
   if (CHECKS) made.append(...outcome(record));
-  const facts = [element("span", { class: "name", title: source(record) }, basename(record))];
+  const facts = [element("span", { class: "name", dir: "auto", title: source(record) }, basename(record))];
   if (RUNS && apart(record) !== null) facts.push(element("span", { class: "number" }, "apart " + apart(record).toFixed(2)));
   if (warning(record)) facts.push(element("span", { class: "odd", title: warning(record) }, "warned"));
   made.append(element("p", { class: "file" }, ...facts));
@@ -118,7 +133,7 @@ function outcome(record) {
   const words = [visible(word), timesLimit(beyond)].filter(Boolean).join(" \u00b7 ");
   return [
     element("p", { class: "verdict " + (fine ? "good" : "bad") }, (fine ? "\u2713 " : "\u2717 ") + words),
-    element("p", { class: "verdict faint", title: why.join("\n") }, why.join("; ") || "\u00a0"),
+    element("p", { class: "verdict faint", dir: "auto", title: why.join("\n") }, why.join("; ") || "\u00a0"),
   ];
 }
 
@@ -128,17 +143,22 @@ function answer(row) {
   const number = sure === null ? (typeof row[2] === "number" ? decimal(row[2], 2) : "") : percent(sure);
   const made = element(
     "p",
-    { class: "answer", title: IDS[row[0]] },
-    element("span", { class: "label" }, NAMES[row[0]]),
+    { class: "answer", title: NAMES[row[0]] + (IDS[row[0]] ? " (" + IDS[row[0]] + ")" : "") },
+    element("span", { class: "label", dir: "auto" }, NAMES[row[0]]),
     element("span", { class: "number" }, number),
   );
   if (sure !== null) made.append(meter(sure));
   return made;
 }
 
+const lacking = () =>
+  element("p", { class: "answer" }, element("span", { class: "label faint" }, "not in ", bdi(visible(RUNS[1]))));
+
 function verdict(record) {
   const known = right(record);
-  if (known === null) return element("p", { class: "verdict faint" }, "true class not known");
-  if (known) return element("p", { class: "verdict good" }, "\u2713 right");
-  return element("p", { class: "verdict bad" }, "\u2717 is " + TRUE_NAMES[truth(record)]);
+  const said = (kind, ...words) =>
+    element("p", { class: "verdict " + kind }, ...(RUNS && !CHECKS ? [bdi(visible(RUNS[0])), ": "] : []), ...words);
+  if (known === null) return said("faint", "true class not known");
+  if (known) return said("good", "\u2713 right");
+  return said("bad", "\u2717 is ", bdi(TRUE_NAMES[truth(record)]));
 }

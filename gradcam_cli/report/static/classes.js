@@ -84,21 +84,23 @@ function tile(row, mean) {
   const [number, heat] = mean || [0, ""];
   const canvas = heatCanvas(heat, "Mean of " + plural(number, "map"), true);
   const theirs = () => {
-    ask({ ...START, sort: state.sort, maker: state.maker, class: String(DATA.classes[row.which][0]) });
+    const filter = { [row.pictures ? "class" : "explained"]: String(DATA.classes[row.which][0]) };
+    ask({ ...START, sort: state.sort, maker: state.maker, ...filter });
     focusSpot(0);
   };
-  const made = button("", theirs, { class: "tile", disabled: !row.pictures });
+  const made = button("", theirs, { class: "tile" });
   const facts = [];
   if (row.pictures) facts.push(plural(row.pictures, "picture"));
   if (row.sure !== null) facts.push(percent(row.sure) + " confident");
+  if (number && number !== row.pictures) facts.push("mean of " + plural(number, "map"));
   const more = [];
   if (row.judged) more.push(count(row.right) + " of " + count(row.judged) + " right");
   if (row.border !== null) more.push(percent(row.border) + " in the border");
   if (row.empty) more.push(count(row.empty) + " empty");
   made.append(
     canvas || element("span", { class: "absent" }, "no map"),
-    element("span", { class: "label", title: IDS[row.which] }, NAMES[row.which]),
-    element("small", {}, facts.join(" \u00b7 ") || "mean of " + plural(number, "map")),
+    element("span", { class: "label", dir: "auto", title: IDS[row.which] }, NAMES[row.which]),
+    element("small", {}, facts.join(" \u00b7 ")),
     element("small", {}, more.join(" \u00b7 ")),
   );
   return element("li", {}, made);

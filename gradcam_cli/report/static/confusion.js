@@ -3,7 +3,7 @@
 import { START, ask } from "gradcam/address.js";
 import { DATA, NAMES, TRUE_NAMES, TRUTHS, means } from "gradcam/data.js";
 import { focusSpot } from "gradcam/gallery.js";
-import { $, button, element } from "gradcam/parts.js";
+import { $, bdi, button, element } from "gradcam/parts.js";
 import { count, plural } from "gradcam/text.js";
 
 const MOST = 40;
@@ -12,7 +12,7 @@ export function drawConfusion() {
   const wrong = DATA.pairs.filter(([label, which]) => !means(label, which));
   wrong.sort((a, b) => b[2] - a[2] || a[0] - b[0]);
   const shown = wrong.slice(0, 60).map(([label, which, number]) => {
-    const words = element("span", {}, TRUE_NAMES[label], element("span", { class: "faint" }, " taken for "), NAMES[which]);
+    const words = element("span", {}, bdi(TRUE_NAMES[label]), element("span", { class: "faint" }, " taken for "), bdi(NAMES[which]));
     const made = button("", () => askPair(label, which), { class: "plain" });
     made.append(words, element("span", { class: "number" }, count(number)));
     return element("li", {}, made);
@@ -57,15 +57,16 @@ function drawMatrix(wrong) {
     (labels.length < all ? "The " + labels.length + " of " + all + " classes with most mistakes. " : "") +
     "A row is what is there, a column what was predicted. A number leads to its pictures.";
   const head = element("tr", {}, element("th", { scope: "col" }, "true class"));
-  for (const which of columns) head.append(element("th", { scope: "col" }, element("span", {}, NAMES[which])));
+  for (const which of columns) head.append(element("th", { scope: "col" }, element("span", { dir: "auto" }, NAMES[which])));
   const body = labels.map((label) => {
-    const line = element("tr", {}, element("th", { scope: "row" }, TRUE_NAMES[label]));
+    const line = element("tr", {}, element("th", { scope: "row", dir: "auto", title: TRUE_NAMES[label] }, TRUE_NAMES[label]));
     for (const which of columns) line.append(cell(label, which, numbers.get(label + "," + which), sums.get(label)));
     return line;
   });
   $("matrix").replaceChildren(
     element("table", {}, element("thead", {}, head), element("tbody", {}, ...body)),
   );
+  if ($("matrix").scrollWidth > $("matrix").clientWidth) $("matrixsaid").append(" The table goes on to the right: scroll it sideways.");
 }
 
 function cell(label, which, number, sum) {

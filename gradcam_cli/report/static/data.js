@@ -16,7 +16,7 @@ export const IDS = DATA.classes.map(([, id]) => visible(id));
 export const TRUE_NAMES = (TRUTHS || []).map(([label, meant]) => (meant.length === 1 ? NAMES[meant[0]] : spoken(label)));
 
 export const source = (record) => visible(record[0]);
-export const basename = (record) => source(record).split(/[\\/]/).pop();
+export const basename = (record) => visible(record[0].split("/").pop());
 export const predictions = (record) => record[3] || [];
 export const maps = (record) => record[4] || [];
 export const warning = (record) => visible(record[5] || "");

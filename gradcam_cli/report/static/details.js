@@ -4,7 +4,7 @@ import {
   CHECKS, DATA, IDS, NAMES, RUNS, TRUE_NAMES, TRUTHS, apart, checked, isEmpty, maker, makerName, maps, margin, means, other,
   overlayOf, predictions, probability, reasons, source, truth, warning,
 } from "gradcam/data.js";
-import { button, element, image, meter } from "gradcam/parts.js";
+import { bdi, button, element, image, meter } from "gradcam/parts.js";
 import { decimal, percent, timesLimit, visible } from "gradcam/text.js";
 
 // `shown` is the place of the map that is shown, and `choose` shows another.
@@ -12,23 +12,24 @@ export function details(record, shown, choose) {
   const map = maps(record)[shown] || null;
   const made = [];
   if (CHECKS) made.push(judged(record, map));
-  if (predictions(record).length) made.push(block(RUNS && CHECKS ? visible(RUNS[0]) : "Predictions", ranking(predictions(record), record)));
+  if (predictions(record).length) made.push(block(RUNS ? visible(RUNS[0]) : "Predictions", ranking(predictions(record), record)));
   const theirs = other(record);
   if (theirs && (theirs[0] || []).length) made.push(block(visible(RUNS[1]), ranking(theirs[0], record)));
+  if (RUNS && !theirs) made.push(block(visible(RUNS[1]), element("p", { class: "faint" }, "does not have this picture")));
   if (maps(record).length > 1) made.push(block("Maps", strip(record, shown, choose)));
   made.push(block("Record", facts(record, map), settingsOf()));
   return made;
 }
 
 function block(title, ...inside) {
-  return element("section", {}, element("h3", {}, title), ...inside);
+  return element("section", {}, element("h3", { dir: "auto" }, title), ...inside);
 }
 
 // The reasons of a check, and every number beside its limit, those of the shown map's class first.
 function judged(record, map) {
   const [word, fine, beyond, , , numbers] = checked(record);
   const title = [visible(word), timesLimit(beyond)].filter(Boolean).join(" \u00b7 ");
-  const made = block(title, element("ul", { class: "plainlist" }, ...reasons(record).map((why) => element("li", {}, why))));
+  const made = block(title, element("ul", { class: "plainlist" }, ...reasons(record).map((why) => element("li", { dir: "auto" }, why))));
   made.classList.add("judged");
   made.querySelector("h3").classList.add(fine ? "good" : "bad");
   if (!numbers.length) return made;
@@ -39,8 +40,8 @@ function judged(record, map) {
     element(
       "tr",
       { class: times > 1 ? "bad" : null },
-      element("td", {}, NAMES[which]),
-      element("td", {}, visible(name)),
+      element("td", { dir: "auto" }, NAMES[which]),
+      element("td", { dir: "auto" }, visible(name)),
       cell(value),
       cell(limit),
     );
@@ -62,7 +63,7 @@ function ranked(row, record) {
   return element(
     "li",
     {},
-    element("span", { class: "label", title: IDS[row[0]] }, NAMES[row[0]], isTrue ? element("span", { class: "good" }, " \u2713 true class") : null),
+    element("span", { class: "label", title: IDS[row[0]] }, bdi(NAMES[row[0]]), isTrue ? element("span", { class: "good" }, " \u2713 true class") : null),
     element(
       "span",
       { class: "number" },
@@ -76,8 +77,9 @@ function ranked(row, record) {
 function strip(record, shown, choose) {
   const made = maps(record).map((map, place) => {
     const picture = element("span", { class: "mini" });
-    picture.append(image(overlayOf(map, false), "", (lost) => lost.remove()));
-    const words = element("span", { class: "label" }, NAMES[map[0]]);
+    const gone = (lost) => lost.replaceWith(isEmpty(map) ? "" : element("span", { class: "absent" }, "not in the folder"));
+    picture.append(image(overlayOf(map, false), "", gone));
+    const words = element("span", { class: "label", dir: "auto" }, NAMES[map[0]]);
     const several = DATA.makers.length > 1 ? element("small", {}, makerName(maker(map))) : null;
     const number = typeof map[1] === "number" ? percent(map[1], 1) : "";
     const one = button("", () => choose(place), { "aria-pressed": String(place === shown), "data-key": "map" + place });
@@ -102,7 +104,7 @@ function facts(record, map) {
   }
   if (apart(record) !== null) known.push(["maps apart", apart(record).toFixed(3)]);
   if (warning(record)) known.push(["warning", warning(record)]);
-  const rowsOf = known.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]);
+  const rowsOf = known.flatMap(([name, value]) => [element("dt", {}, name), element("dd", { dir: "auto" }, value)]);
   return element("dl", { class: "facts" }, ...rowsOf);
 }
 

@@ -4,15 +4,19 @@ import {
   CHECKS, DATA, IDS, NAMES, RECORDS, RUNS, TRUE_NAMES, apart, checked, confidence, differs, failure, first, inBorder,
   isEmpty, maps, margin, right, source, truth, warning,
 } from "gradcam/data.js";
+import { isolated, visible } from "gradcam/text.js";
+
+// Of two runs, what is counted is the first one's.
+export const IN_FIRST = RUNS && !CHECKS ? " in " + isolated(visible(RUNS[0])) : "";
 
 export const SHOWN = {
   "": ["all", () => true],
-  right: ["right", (record) => right(record) === true],
-  wrong: ["wrong", (record) => right(record) === false],
+  right: ["right" + IN_FIRST, (record) => right(record) === true],
+  wrong: ["wrong" + IN_FIRST, (record) => right(record) === false],
   differ: ["answered otherwise", differs],
-  failed: ["failed", (record) => Boolean(failure(record))],
-  empty: ["with an empty map", (record) => maps(record).some(isEmpty)],
-  warned: ["with a warning", (record) => Boolean(warning(record))],
+  failed: ["failed" + IN_FIRST, (record) => Boolean(failure(record))],
+  empty: ["with an empty map" + IN_FIRST, (record) => maps(record).some(isEmpty)],
+  warned: ["with a warning" + IN_FIRST, (record) => Boolean(warning(record))],
   ...Object.fromEntries(
     ["changed", "beyond", "missing", "new", "allowed", "same", "within"].map((word) => [
       word,
@@ -54,6 +58,7 @@ export function chosen(state, confident = true) {
   const [, shown] = SHOWN[state.show];
   const named = state.q ? matching(state.q) : null;
   const index = state.class === "" ? null : Number(state.class);
+  const explained = state.explained === "" ? null : Number(state.explained);
   const label = state.truth === "" ? null : Number(state.truth);
   const ranged = confident && (state.from > 0 || state.to < 1);
   const places = [];
@@ -61,6 +66,7 @@ export function chosen(state, confident = true) {
     const record = RECORDS[place];
     if (!shown(record) || (named && !named(record, place))) continue;
     if (index !== null && !(first(record) && DATA.classes[first(record)[0]][0] === index)) continue;
+    if (explained !== null && !maps(record).some((map) => DATA.classes[map[0]][0] === explained)) continue;
     if (label !== null && truth(record) !== label) continue;
     if (ranged) {
       const sure = confidence(record);

@@ -23,14 +23,14 @@ function textHeight() {
 
 export function layOut() {
   const box = $("gallery");
-  const room = box.clientWidth;
+  const room = Math.floor(box.getBoundingClientRect().width); // clientWidth may be rounded up
   const least = (room < 600 ? 150 : room < 1500 ? 228 : 264) * (RUNS ? 1.55 : 1);
   gallery.columns = Math.max(1, Math.floor((room + GAP) / (least + GAP)));
   gallery.width = (room - GAP * (gallery.columns - 1)) / gallery.columns;
   const frame = RUNS ? ((gallery.width - 2) / 2) * 0.95 : gallery.width * 0.75;
   gallery.row = Math.round(frame + textHeight()) + GAP;
   box.style.setProperty("--frame", frame + "px");
-  box.style.setProperty("--card", gallery.width + "px");
+  box.style.setProperty("--wide", gallery.width + "px");
   box.style.height = Math.min(gallery.tallest, rows() * gallery.row) + "px";
 }
 

@@ -1,12 +1,13 @@
 // The page begins, and is drawn anew when its address changes.
 
-import { VIEWS, ask, follow, hashOf, state } from "gradcam/address.js";
+import { VIEWS, ask, follow, hashOf, lost, state } from "gradcam/address.js";
 import { CLASS_SORTS, drawClasses } from "gradcam/classes.js";
 import { drawConfusion } from "gradcam/confusion.js";
 import { gallery, layOut, paint, walking } from "gradcam/gallery.js";
 import { toggleOverlay } from "gradcam/overlay.js";
-import { $, copy, options } from "gradcam/parts.js";
+import { $, bdi, copy, options } from "gradcam/parts.js";
 import { drawPictures, startPictures } from "gradcam/pictures.js";
+import { visible } from "gradcam/text.js";
 import { closing, drawView, viewKeys } from "gradcam/view.js";
 
 const THEMES = ["", "dark", "light"];
@@ -17,6 +18,8 @@ function draw() {
   const hash = hashOf(state);
   if (hash !== drawn) drawList();
   drawn = hash;
+  $("lost").hidden = !lost;
+  $("lost").replaceChildren(...(lost ? ["The link leads to ", bdi(visible(lost)), ", which is not on this page. All pictures are shown."] : []));
   drawView();
 }
 

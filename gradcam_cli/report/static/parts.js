@@ -12,6 +12,9 @@ export function element(name, attributes, ...children) {
   return made;
 }
 
+// A name of somebody's within a sentence: its own direction of writing changes nothing around it.
+export const bdi = (name) => element("bdi", {}, name);
+
 export function button(label, action, attributes = {}) {
   const made = element("button", { type: "button", ...attributes }, label);
   made.addEventListener("click", action);
@@ -33,7 +36,7 @@ export function image(addresses, alt, gone, className = "") {
 
 export function options(select, rows, chosenValue) {
   select.replaceChildren(
-    ...rows.map(([value, label]) => element("option", { value: value, selected: value === chosenValue }, label)),
+    ...rows.map(([value, label]) => element("option", { dir: "auto", value: value, selected: value === chosenValue }, label)),
   );
 }
 

@@ -2,12 +2,12 @@
 
 import { START, ask, state } from "gradcam/address.js";
 import { DATA, NAMES, RECORDS, TRUE_NAMES, confidence, first, maker, makerName, maps, right } from "gradcam/data.js";
-import { SHOWN, SORTS, chosen, ordered } from "gradcam/filters.js";
+import { IN_FIRST, SHOWN, SORTS, chosen, ordered } from "gradcam/filters.js";
 import { showGallery } from "gradcam/gallery.js";
 import { brushing, drawHistogram } from "gradcam/histogram.js";
 import { setOverlay } from "gradcam/overlay.js";
-import { $, button, element, options } from "gradcam/parts.js";
-import { count, percent, plural } from "gradcam/text.js";
+import { $, bdi, button, element, options } from "gradcam/parts.js";
+import { count, isolated, percent, plural } from "gradcam/text.js";
 
 const A_MOMENT = 150; // after the last key, before a search
 
@@ -34,14 +34,21 @@ function chips() {
     ask(change);
     ($("chips").querySelector("button") || $("shown").querySelector("button")).focus(); // the chip is no more
   };
-  const chip = (words, change) =>
-    made.push(button(words + " \u2715", less(change), { class: "chip", "aria-label": "Remove filter: " + words }));
-  if (state.q) chip("\u201c" + state.q + "\u201d", { q: "" });
-  const named = DATA.classes.findIndex(([index]) => String(index) === state.class);
-  if (state.class !== "") chip("predicted " + (named < 0 ? state.class : NAMES[named]), { class: "" });
-  if (state.truth !== "") chip("true class " + TRUE_NAMES[state.truth], { truth: "" });
-  if (state.show) chip(SHOWN[state.show][0], { show: "" });
-  if (state.from > 0 || state.to < 1) chip("confidence " + percent(state.from) + " to " + percent(state.to), { from: 0, to: 1 });
+  const chip = (words, change) => {
+    const one = button("", less(change), { class: "chip", "aria-label": "Remove filter: " + words.map((part) => part.textContent ?? part).join("") });
+    one.append(...words, " \u2715");
+    made.push(one);
+  };
+  const named = (index) => {
+    const which = DATA.classes.findIndex(([known]) => String(known) === index);
+    return bdi(which < 0 ? index : NAMES[which]);
+  };
+  if (state.q) chip(["\u201c", bdi(state.q), "\u201d"], { q: "" });
+  if (state.class !== "") chip(["predicted" + IN_FIRST + " ", named(state.class)], { class: "" });
+  if (state.explained !== "") chip(["explained ", named(state.explained)], { explained: "" });
+  if (state.truth !== "") chip(["true class ", bdi(TRUE_NAMES[state.truth])], { truth: "" });
+  if (state.show) chip([SHOWN[state.show][0]], { show: "" });
+  if (state.from > 0 || state.to < 1) chip(["confidence " + percent(state.from) + " to " + percent(state.to)], { from: 0, to: 1 });
   const every = { ...START, view: state.view, sort: state.sort, maker: state.maker };
   if (made.length > 1) made.push(button("Show all", less(every), { class: "plain" }));
   return made;
@@ -70,7 +77,7 @@ function fillChoices() {
     const which = first(record)[0];
     numbers.set(which, (numbers.get(which) || 0) + 1);
   }
-  const classes = [...numbers].map(([which, number]) => [String(DATA.classes[which][0]), NAMES[which] + " (" + count(number) + ")"]);
+  const classes = [...numbers].map(([which, number]) => [String(DATA.classes[which][0]), isolated(NAMES[which]) + " (" + count(number) + ")"]);
   classes.sort(([, a], [, b]) => a.localeCompare(b));
   options($("class"), [["", "any"], ...classes], "");
   options($("sort"), Object.entries(SORTS).map(([key, [words]]) => [key, words]), START.sort);

@@ -4,13 +4,13 @@ import { counterpart } from "gradcam/card.js";
 import { DATA, NAMES, RUNS, basename, failure, imageOf, isEmpty, overlayOf } from "gradcam/data.js";
 import { colourBar, differenceCanvas, gridOf, heatCanvas } from "gradcam/heat.js";
 import { setOverlay } from "gradcam/overlay.js";
-import { $, element, image } from "gradcam/parts.js";
+import { $, bdi, element, image } from "gradcam/parts.js";
 import { visible } from "gradcam/text.js";
 
 export function sheets(record, map) {
   if (failure(record)) {
     const [kind, message] = failure(record).map(visible);
-    return [element("p", { class: "notice bad" }, "Failed (" + (kind || "unknown") + "): " + message)];
+    return [element("p", { class: "notice bad", dir: "auto" }, "Failed (" + (kind || "unknown") + "): " + message)];
   }
   const made = [sheet("Picture", pictureSheet(record, map), peakSaid(map))];
   if (map) {
@@ -21,14 +21,15 @@ export function sheets(record, map) {
   const theirs = RUNS && counterpart(record, map);
   if (theirs) made.push(sheet(visible(RUNS[1]), overlaySheet(record, theirs, DATA.otherBase), NAMES[theirs[0]]));
   if (map && !RUNS) made.push(...heatSheet(record, map, "Heat"));
-  if (RUNS && map) made.push(...heatSheet(record, map, "Heat, " + visible(RUNS[0])));
-  if (theirs) made.push(...heatSheet(record, theirs, "Heat, " + visible(RUNS[1])));
+  if (RUNS && map) made.push(...heatSheet(record, map, ["Heat, ", bdi(visible(RUNS[0]))]));
+  if (theirs) made.push(...heatSheet(record, theirs, ["Heat, ", bdi(visible(RUNS[1]))]));
   if (map && theirs) made.push(...differenceSheet(record, map, theirs));
   return made;
 }
 
 function sheet(title, inside, caption) {
-  const words = element("figcaption", {}, element("strong", {}, title), caption ? " " + caption : "");
+  const words = element("figcaption", {}, element("strong", { dir: "auto" }, ...[title].flat()));
+  if (caption) words.append(element("span", { dir: "auto" }, ...[caption].flat()));
   return element("figure", { class: "sheet" }, inside, words);
 }
 
@@ -41,7 +42,8 @@ function boxOf(record) {
 function absentIn(box, words) {
   return (lost) => {
     lost.remove();
-    if (!box.querySelector("img, .absent")) box.append(element("p", { class: "absent" }, words));
+    box.parentNode?.querySelector(".opacity")?.remove();
+    if (!box.querySelector(".absent")) box.append(element("p", { class: "absent" }, words));
   };
 }
 
@@ -64,8 +66,8 @@ function overlaySheet(record, map, base) {
   const under = imageOf(record, true);
   const alt = "Heatmap for " + NAMES[map[0]] + " on " + basename(record);
   if (under.length) box.append(image(under, "", (lost) => lost.remove(), "under"));
-  box.append(image(overlayOf(map, true, base), alt, absentIn(box, "the heatmap is not in the folder"), "over"));
   if (isEmpty(map)) box.append(element("p", { class: "absent" }, emptySaid(map)));
+  box.append(image(overlayOf(map, true, base), alt, absentIn(box, "the heatmap is not in the folder"), "over"));
   return box;
 }
 
@@ -111,6 +113,6 @@ function differenceSheet(record, map, theirs) {
   const box = boxOf(record);
   if (!DATA.squashed) canvas.classList.add("square");
   box.append(canvas);
-  const said = "red " + visible(RUNS[0]) + ", blue " + visible(RUNS[1]);
+  const said = ["red ", bdi(visible(RUNS[0])), ", blue ", bdi(visible(RUNS[1]))];
   return [sheet("Difference", box, said)];
 }

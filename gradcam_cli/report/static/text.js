@@ -11,13 +11,17 @@ export function visible(text) {
   });
 }
 
+// A name within a text that is not written in elements: it has its own direction of writing.
+export const isolated = (name) => "\u2068" + name + "\u2069";
+
 // As people write it.
 export const spoken = (name) => visible(name).replaceAll("_", " ");
 
 export function percent(value, digits = 0) {
   const shown = (100 * value).toFixed(digits);
-  if (digits === 0 && value < 1 && shown === "100") return "> 99 %";
-  if (digits === 0 && value > 0 && shown === "0") return "< 1 %";
+  const least = 10 ** -digits;
+  if (value < 1 && Number(shown) === 100) return "> " + (100 - least).toFixed(digits) + " %";
+  if (value > 0 && Number(shown) === 0) return "< " + least.toFixed(digits) + " %";
   return shown + " %";
 }
 

@@ -1,8 +1,8 @@
 // One picture at full size, with all that is known of it.
 
 import { ask, opened, settle, show, state } from "gradcam/address.js";
-import { described } from "gradcam/card.js";
-import { RECORDS, basename, mapOf, maps, source } from "gradcam/data.js";
+import { described, shownMap } from "gradcam/card.js";
+import { RECORDS, basename, maps, source } from "gradcam/data.js";
 import { details } from "gradcam/details.js";
 import { focusSpot, gallery } from "gradcam/gallery.js";
 import { $, button, copy, element } from "gradcam/parts.js";
@@ -22,7 +22,7 @@ export function drawView() {
 function open(place) {
   const dialog = $("view");
   const record = RECORDS[place];
-  const map = mapOf(record, Number(state.maker));
+  const map = shownMap(record, Number(state.maker));
   view.place = place;
   view.map = Math.max(0, maps(record).indexOf(map));
   dialog.hidden = false;
@@ -64,7 +64,7 @@ function head(record) {
     { class: "viewhead" },
     step(-1, "Previous picture", "\u2190"),
     step(1, "Next picture", "\u2192"),
-    element("h2", { id: "viewname", title: source(record) }, basename(record)),
+    element("h2", { id: "viewname", dir: "auto", title: source(record) }, basename(record)),
     element("span", { class: "faint" }, positionOf(view.place)),
     button("Copy link", copied, { class: "plain", "data-key": "link" }),
     button("\u2715", () => $("view").close(), { "aria-label": "Close", title: "Close", "data-key": "close" }),
