@@ -118,7 +118,6 @@ def browser() -> Iterator[Browser]:
 
 
 @needs_browser
-@pytest.mark.xdist_group("browser")
 def test_worst_first_with_both_maps_and_the_slider(browser: Browser, result: Path) -> None:
     page_file, _ = page_of(result)
     with opened(browser, page_file) as page:
@@ -143,7 +142,6 @@ def test_worst_first_with_both_maps_and_the_slider(browser: Browser, result: Pat
 
 
 @needs_browser
-@pytest.mark.xdist_group("browser")
 def test_names_in_a_result_are_text_and_frames_anywhere_are_drawn(
     browser: Browser, result: Path
 ) -> None:

@@ -13,7 +13,7 @@ from gradcam_cli.store.runfile import RunFile
 from tests.report.browser import evaluate, needs_browser, opened, visit
 from tests.report.made import HOSTILE, done, failed, guess, heatmap
 
-pytestmark = [needs_browser, pytest.mark.xdist_group("browser")]
+pytestmark = needs_browser
 
 _TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 PLACES = ("#?", "#tabby_cat/img_6.png", "#?view=classes", "#?view=confusion", "#?view=about")

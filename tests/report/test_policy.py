@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.report.browser import evaluate, needs_browser
 
-pytestmark = [needs_browser, pytest.mark.xdist_group("browser")]
+pytestmark = needs_browser
 
 _RUN = "document.documentElement.dataset.foreign = 'run'"
 _ADDRESS = f"data:text/javascript,{_RUN.replace(' ', '%20')}"

@@ -18,7 +18,7 @@ from tests.report.browser import evaluate, needs_browser, opened, visit
 from tests.report.gallery import SETTINGS, button, names, order
 from tests.report.made import HEATS, done, explained, guess, heatmap, pixels, written
 
-pytestmark = [needs_browser, pytest.mark.xdist_group("browser")]
+pytestmark = needs_browser
 
 PERSIAN, HEBREW = "گربه 12 Felis", "כלב רועה 3 (Dog)"
 

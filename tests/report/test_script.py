@@ -13,7 +13,7 @@ from tests.report.browser import evaluate, needs_browser, opened, visit
 from tests.report.gallery import SETTINGS, button, is_right, names, order, sure
 from tests.report.made import HEATS, heatmap
 
-pytestmark = [needs_browser, pytest.mark.xdist_group("browser")]
+pytestmark = needs_browser
 
 
 def number_in(record: Record) -> int:

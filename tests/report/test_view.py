@@ -15,7 +15,7 @@ from tests.report.browser import evaluate, needs_browser, opened, visit
 from tests.report.gallery import names, order, sure
 from tests.report.made import HEATS, done, guess, heatmap
 
-pytestmark = [needs_browser, pytest.mark.xdist_group("browser")]
+pytestmark = needs_browser
 
 
 def test_a_burst_of_changes_is_followed(page: Page, every: list[Record]) -> None:
