@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -120,7 +120,7 @@ def write_report(
     """Write the page of one run or two, say what is amiss, and return what it shows."""
     from gradcam_cli.report.gather import gather
     from gradcam_cli.report.page import check_place, write_page
-    from gradcam_cli.store.reading import Damaged, damage
+    from gradcam_cli.store.reading import Damaged, damage, read_folder
     from gradcam_cli.store.stream import count_lines
 
     check_place(page)
@@ -129,6 +129,8 @@ def write_report(
     def noted(line: Damaged) -> None:
         damaged.setdefault(line.path, []).append(line)
 
+    if truth is not None:
+        truth.meet(record.source for record in read_folder(folders[0]))
     runs = [_run(folder, noted) for folder in folders]
     with say.progress(count_lines(folders[0]), 0, quiet) as tick:
         other = runs[1] if len(runs) > 1 else None
@@ -163,6 +165,8 @@ def write_check(
     (path,) = files
     check_place(page)
     result = read_result(path)
+    if truth is not None:
+        truth.meet(each.picture for each in result.pictures)
     with say.progress(len(result.pictures), 0, quiet) as tick:
         found = gather_check(result, path, page, truth=truth, embed=embed, tick=tick)
     write_page(found)
@@ -188,10 +192,19 @@ def _run(folder: Path, damaged: Callable[..., None]) -> Run:
 
 
 def _say_unused(name: str, truth: Truth) -> None:
-    unused = truth.unused()
-    if unused:
-        more = f" and {len(unused) - _FEW} more" if len(unused) > _FEW else ""
-        say.warn(f"{name} names pictures that the run has not: {', '.join(unused[:_FEW])}{more}")
+    """Say which rows of a file count for no picture, and why."""
+    for paths, what in (
+        (truth.unused(), "names pictures that the run has not"),
+        (truth.shared(), "has rows that fit several pictures each, and so count for none"),
+        (truth.disputed(), "says different classes of the same picture, which count for none"),
+    ):
+        if paths:
+            say.warn(f"{name} {what}: {_some(paths)}")
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return ", ".join(names[:_FEW]) + more
 
 
 def _sentence(found: Gathered) -> str:
