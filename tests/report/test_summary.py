@@ -10,10 +10,11 @@ from gradcam_cli.report.summary import ClassCount, Summary, finite, summarise
 from gradcam_cli.store.records import Prediction, Record
 from tests.report.made import done, failed, guess, heatmap
 
+DOG = replace(heatmap("dog"), index=2, id="n2")
 RECORDS = [
-    done("a", guess("cat", 0.75), guess("dog", 0.1, 2, 2), maps=[heatmap(), heatmap("dog")]),
+    done("a", guess("cat", 0.75), guess("dog", 0.1, 2, 2), maps=[heatmap(), DOG]),
     done("b", guess("cat", 0.25), maps=[heatmap(reason="all negative")], warning="a complaint"),
-    done("c", guess("dog", None, 2), maps=[heatmap("dog")], notes=("scaling inside",)),
+    done("c", guess("dog", None, 2), maps=[DOG], notes=("scaling inside",)),
     failed("d"),
     failed("e", "truncated"),
     failed("f", "truncated"),
@@ -41,10 +42,32 @@ def test_a_run_in_numbers() -> None:
         settings={"0" * 16: 7},
         notes=("scaling inside",),
         classes=(
-            ClassCount(1, "n1", "cat", 2, 0.5, 3, 1),
-            ClassCount(2, "n2", "dog", 1, None, 1, 0),
+            ClassCount(1, "n1", "cat", 2, 0.5, 4, 3),
+            ClassCount(2, "n2", "dog", 1, None, 2, 0),
         ),
     )
+
+
+def test_maps_are_those_of_the_class_whatever_picture_they_are_of() -> None:
+    randoms = random.Random(5)
+    records = []
+    for number in range(60):
+        maps = [
+            replace(heatmap(name, reason=randoms.choice((None, "all negative"))), index=index)
+            for index, name in enumerate("abcd")
+            if randoms.random() < 0.5
+        ]
+        index = randoms.randrange(3)
+        best = replace(guess("abcd"[index], 0.5, index), id="n1")
+        records.append(done(str(number), *[best] * (number % 7 > 0), maps=maps))
+    every = [item for record in records for item in record.explanations]
+    rows = summarise(records).classes
+    assert sorted(row.name for row in rows) == ["a", "b", "c"]
+    for row in rows:
+        assert row.maps == len([item for item in every if item.name == row.name])
+        assert row.empty == len([i for i in every if i.name == row.name and i.empty])
+        first = [r.predictions[0].name for r in records if r.predictions]
+        assert row.pictures == first.count(row.name)
 
 
 def test_the_most_frequent_comes_first() -> None:
