@@ -258,7 +258,7 @@ def test_going_on_with_a_finished_run_needs_no_tensorflow(
     )
     assert result.stdout == "0 []\n"
     assert result.stderr == (
-        "0 pictures done, 58 done before; heatmaps in whole; "
+        "0 pictures done, 58 done before; heatmaps in whole\n"
         "to look through them: gradcam report whole\n"
     )
     assert left_behind(pictures / "whole") == whole

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 _MOST_COLUMNS = 40
+_FEW = 12
 
 
 class _Order(str, Enum):
@@ -105,7 +106,7 @@ def sheet(
     if not maps:
         raise GradcamError(
             f"{folder} has no map to show" + _of(method, layer),
-            "run with --class CLASS first, or name another method or layer",
+            _those(records(), wanted),
         )
     thumbs = Thumbs(folder, _look(folder), beside)
     groups = grouped(maps) if by is _By.CLASS else []
@@ -154,6 +155,25 @@ def _look(folder: Path) -> Look:
 
     runs = (read_run(folder / run_name(each.name)) for each in manifests(folder))
     return next((Look.of(run.settings) for run in runs if run), Look())
+
+
+def _those(records: Iterator[Record], wanted: frozenset[int] | None) -> str:
+    """Return by which methods and at which layers there are maps of the classes."""
+    items = [
+        item
+        for record in records
+        for item in record.explanations
+        if wanted is None or item.index in wanted
+    ]
+    if not items:
+        return "run with --class CLASS first"
+    methods, layers = ({getattr(item, part) for item in items} for part in ("method", "layer"))
+    return f"there are maps by {_few(methods)}, at {_few(layers)}"
+
+
+def _few(names: set[str]) -> str:
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return ", ".join(sorted(names)[:_FEW]) + more
 
 
 def _of(method: str, layer: str) -> str:

@@ -158,12 +158,12 @@ def _overlaid(
 
 
 def _checked(result: Read, path: Path, pictures: Sequence[ReadPicture]) -> Checked:
-    names = [_spoken(each.name) for each in result.places if each.one_place]
+    shortcuts = [each for each in result.places if each.one_place]
+    names = [_spoken(each.name) for each in shortcuts]
     said = list(result.changes)
     said += [
-        f"{_spoken(each.name)}: {each.share:.0%} of the heat of {each.pictures} pictures in one place"
-        for each in result.places
-        if each.one_place
+        f"{name}: {each.share:.0%} of the heat of {each.pictures} pictures in one place"
+        for name, each in zip(names, shortcuts, strict=True)
     ]
     of = f" against {os.path.basename(result.baseline)}" if result.baseline else ""  # noqa: PTH119
     return Checked(
