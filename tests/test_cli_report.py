@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import json
 import subprocess
 import sys
@@ -45,6 +46,12 @@ def test_a_run_becomes_a_page(run: Path) -> None:
     assert overlay.stat().st_size == record["explanations"][0]["sizes"]["overlay"]
     again = gradcam("report", "out", cwd=run)
     assert again.returncode == 0, again.stderr
+
+
+def test_the_command_that_is_shown_is_the_one_that_was_run(run: Path) -> None:
+    gradcam("report", "out", cwd=run)
+    text = html.unescape((run / "out" / "report.html").read_text(encoding="utf-8"))
+    assert "gradcam run sample_images --model efficientnet-lite0 --limit 1 -o out<" in text
 
 
 def test_the_numbers_as_json(run: Path) -> None:
