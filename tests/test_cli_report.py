@@ -4,11 +4,13 @@ import html
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
+from gradcam_cli.store.runfile import RunFile, write_run
 from tests.processes import LITE0, SAMPLES, gradcam, problem, records, refusal
 from tests.report.made import done, failed, guess, heatmap, manifest
 from tests.report.test_page import Reader
@@ -96,6 +98,40 @@ def test_truth_and_one_file_to_mail(run: Path) -> None:
     numbers = json.loads(gradcam(*words, "--json", cwd=run).stdout)
     assert numbers["truth"]["accuracy"] == 1
     assert numbers["truth"]["confused"] == []
+
+
+@pytest.mark.parametrize("known", [(("", "cat"), ("", "dog")), None])
+def test_labels_that_mean_no_class_are_named_and_do_not_count(
+    known: tuple[tuple[str, str], ...] | None, tmp_path: Path
+) -> None:
+    cat = replace(guess("cat", 0.9, 0), id="")
+    out = manifest(
+        tmp_path / "out", *(done(f"{name}/1.jpg", cat) for name in ("cat", "dog", "all"))
+    )
+    write_run(out / "run.json", RunFile({}, "", classes=known))
+    result = gradcam("report", "out", "--truth", "folder", cwd=tmp_path)
+    assert result.returncode == 0
+    warning, last = result.stderr.splitlines()
+    if known:  # dog is a class, though it was never predicted
+        assert warning == (
+            "warning: 1 picture of true classes that the model has not, counted neither as right "
+            "nor as wrong: all"
+        )
+        assert last.startswith("3 pictures, 50.0% right; ")
+    else:
+        assert warning == (
+            "warning: true classes that were never predicted, and count as wrong: dog, all"
+        )
+        assert last.startswith("3 pictures, 33.3% right; ")
+
+
+def test_a_label_that_imagenet_has_not_is_not_known(tmp_path: Path) -> None:
+    jay = replace(guess("jay", 0.9, 17), id="n01580077")
+    manifest(tmp_path / "out", done("cock/1.jpg", jay), done("labelled/2.jpg", jay))
+    result = gradcam("report", "out", "--truth", "folder", cwd=tmp_path)
+    warning, last = result.stderr.splitlines()
+    assert warning.endswith("neither as right nor as wrong: labelled")
+    assert last.startswith("2 pictures, 0.0% right; ")
 
 
 def test_a_run_compared_with_itself(run: Path) -> None:

@@ -30,9 +30,14 @@ class Truth:
     Without ``rows`` it is the name of the folder that a picture lies in. Otherwise a picture's row
     is the one whose path ends as the picture's does, or the other way round; the longer match wins.
     A row counts for one picture only: that which ``meet`` found to fit it best.
+
+    ``foreign`` counts the labels that are no class of the model, where ``among`` has told which
+    there are: such a picture's class is not known.
     """
 
     def __init__(self, rows: Iterable[tuple[str, str]] | None = None) -> None:
+        self.foreign: Counter[str] = Counter()
+        self._spellings: set[str] | None = None
         self._rows: dict[str, list[_Row]] | None = None
         if rows is not None:
             self._rows = {}
@@ -47,8 +52,24 @@ class Truth:
             for row in self._fitting(parts):
                 row.offer(parts)
 
+    def among(self, classes: Iterable[tuple[int, str, str]]) -> None:
+        """Take the index, id and name of each class that the model has."""
+        self._spellings = {each for known in classes for each in _spellings(*known)}
+
+    @property
+    def knows(self) -> bool:
+        """Return whether it is known which classes the model has."""
+        return self._spellings is not None
+
     def label(self, source: str) -> str:
         """Return what a picture shows, '' where nothing says so, or not clearly."""
+        label = self._label(source)
+        if label and self._spellings is not None and _spelt(label) not in self._spellings:
+            self.foreign[label] += 1
+            return ""
+        return label
+
+    def _label(self, source: str) -> str:
         parts = _parts(source)
         if self._rows is None:
             return parts[-2] if len(parts) > 1 and parts[-2] not in ("..", "/") else ""

@@ -92,6 +92,21 @@ def test_a_folder_s_name_is_the_class(source: str, label: str) -> None:
     assert read_truth("folder").label(source) == label
 
 
+def test_labels_that_are_no_class_of_the_model_are_not_known() -> None:
+    truth = Truth(
+        [("a", "Tabby Cat"), ("b", "nonsense"), ("c", "nonsense"), ("d", "7"), ("e", "2")]
+    )
+    truth.among([CAT, DOG, PUG])
+    assert [truth.label(each) for each in "abcde"] == ["Tabby Cat", "", "", "", "2"]
+    assert truth.foreign == {"nonsense": 2, "7": 1}
+    folders = Truth()
+    folders.among([CAT])
+    assert [folders.label(f"{each}/1.jpg") for each in ("tabby-cat", "labelled")] == [
+        "tabby-cat",
+        "",
+    ]
+
+
 def table(tmp_path: Path, text: str, *sources: str) -> Truth:
     path = tmp_path / "truth.csv"
     path.write_text(text, encoding="utf-8")
