@@ -105,9 +105,8 @@ def test_labels_that_mean_no_class_are_named_and_do_not_count(
     known: tuple[tuple[str, str], ...] | None, tmp_path: Path
 ) -> None:
     cat = replace(guess("cat", 0.9, 0), id="")
-    out = manifest(
-        tmp_path / "out", *(done(f"{name}/1.jpg", cat) for name in ("cat", "dog", "all"))
-    )
+    every = [done(f"{name}/1.jpg", cat) for name in ("cat", "dog", "all")]
+    out = manifest(tmp_path / "out", *every)
     write_run(out / "run.json", RunFile({}, "", classes=known))
     result = gradcam("report", "out", "--truth", "folder", cwd=tmp_path)
     assert result.returncode == 0
@@ -118,6 +117,9 @@ def test_labels_that_mean_no_class_are_named_and_do_not_count(
             "nor as wrong: all"
         )
         assert last.startswith("3 pictures, 50.0% right; ")
+        manifest(out, *every[:2])
+        again = gradcam("report", "out", "--truth", "folder", cwd=tmp_path)
+        assert again.stderr.startswith("2 pictures, 50.0% right; "), "nothing is amiss"
     else:
         assert warning == (
             "warning: true classes that were never predicted, and count as wrong: dog, all"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradcam_cli.commands import say
+from gradcam_cli.commands.completion import shown_classes, shown_layers, shown_methods
 from gradcam_cli.errors import GradcamError
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def sheet(
             "Without any, each picture's first map is.",
             metavar="CLASS",
             show_default=False,
+            autocompletion=shown_classes,
         ),
     ] = [],  # noqa: B006  Typer makes a new one
     output_file: Annotated[
@@ -80,10 +82,22 @@ def sheet(
         typer.Option("--title", help="The title; the class's name by default.", show_default=False),
     ] = None,
     method: Annotated[
-        str, typer.Option("--method", help="Only maps by this method.", show_default=False)
+        str,
+        typer.Option(
+            "--method",
+            help="Only maps by this method.",
+            show_default=False,
+            autocompletion=shown_methods,
+        ),
     ] = "",
     layer: Annotated[
-        str, typer.Option("--layer", help="Only maps at this layer.", show_default=False)
+        str,
+        typer.Option(
+            "--layer",
+            help="Only maps at this layer.",
+            show_default=False,
+            autocompletion=shown_layers,
+        ),
     ] = "",
 ) -> None:
     """Make a contact sheet of a run: one class over many pictures, or a row a class.
