@@ -57,8 +57,9 @@ def whole(pictures: Path, words: tuple[str, ...]) -> dict[str, object]:
 
 def left_behind(output: Path) -> dict[str, object]:
     """Return every file's content by its name; of the manifest, all but the times."""
+    typed = f'"{output.name}"'.encode()  # after -o, in run.json
     files: dict[str, object] = {
-        str(path.relative_to(output)): path.read_bytes()
+        str(path.relative_to(output)): path.read_bytes().replace(typed, b'"out"')
         for path in output.rglob("*")
         if path.is_file() and not path.name.startswith(".")
     }
