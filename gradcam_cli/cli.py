@@ -24,7 +24,7 @@ from gradcam_cli.commands.baseline import baseline
 from gradcam_cli.commands.bench import bench
 from gradcam_cli.commands.check import check
 from gradcam_cli.commands.classes import classes
-from gradcam_cli.commands.completion import is_asked, is_completing
+from gradcam_cli.commands.completion import is_asked, is_completing, quoted
 from gradcam_cli.commands.config import CONFIG, Defaults, read_config
 from gradcam_cli.commands.doctor import doctor
 from gradcam_cli.commands.export import export
@@ -129,7 +129,7 @@ def main() -> None:
     captured = prepare_streams(capture=not debug)
     _quieten(debug)
     if is_asked(arguments):
-        sys.exit(_run(arguments, config, debug))
+        sys.exit(quoted(lambda: _run(arguments, config, debug)))
     heed_signals()
     report_end = supervised(captured, explain_death)
     code = _run(arguments, config, debug)

@@ -86,9 +86,10 @@ def gradcam(
 
 
 def saved(output: Path) -> Saved:
-    """All files by name and all records by source, apart from times."""
+    """All files by name and all records by source, apart from times and the folder's name."""
+    typed = json.dumps(str(output)).encode()
     files: Saved = {
-        str(path.relative_to(output)): path.read_bytes()
+        str(path.relative_to(output)): path.read_bytes().replace(typed, b'"out"')
         for path in output.rglob("*.*")
         if path.is_file() and not path.name.startswith(".")
     }

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import html
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gradcam_cli.store.runfile import RunFile, write_run
 from tests.processes import LITE0, SAMPLES, gradcam, problem, records, refusal
 from tests.report.made import done, failed, guess, heatmap, manifest
 from tests.report.test_page import Reader
@@ -47,6 +50,12 @@ def test_a_run_becomes_a_page(run: Path) -> None:
     assert overlay.stat().st_size == record["explanations"][0]["sizes"]["overlay"]
     again = gradcam("report", "out", cwd=run)
     assert again.returncode == 0, again.stderr
+
+
+def test_the_command_that_is_shown_is_the_one_that_was_run(run: Path) -> None:
+    gradcam("report", "out", cwd=run)
+    text = html.unescape((run / "out" / "report.html").read_text(encoding="utf-8"))
+    assert "gradcam run sample_images --model efficientnet-lite0 --limit 1 -o out<" in text
 
 
 def test_the_numbers_as_json(run: Path) -> None:
@@ -91,6 +100,42 @@ def test_truth_and_one_file_to_mail(run: Path) -> None:
     numbers = json.loads(gradcam(*words, "--json", cwd=run).stdout)
     assert numbers["truth"]["accuracy"] == 1
     assert numbers["truth"]["confused"] == []
+
+
+@pytest.mark.parametrize("known", [(("", "cat"), ("", "dog")), None])
+def test_labels_that_mean_no_class_are_named_and_do_not_count(
+    known: tuple[tuple[str, str], ...] | None, tmp_path: Path
+) -> None:
+    cat = replace(guess("cat", 0.9, 0), id="")
+    every = [done(f"{name}/1.jpg", cat) for name in ("cat", "dog", "all")]
+    out = manifest(tmp_path / "out", *every)
+    write_run(out / "run.json", RunFile({}, "", classes=known))
+    result = gradcam("report", "out", "--truth", "folder", cwd=tmp_path)
+    assert result.returncode == 0
+    warning, last = result.stderr.splitlines()
+    if known:  # dog is a class, though it was never predicted
+        assert warning == (
+            "warning: 1 picture of true classes that the model has not, counted neither as right "
+            "nor as wrong: all"
+        )
+        assert last.startswith("3 pictures, 50.0% right; ")
+        manifest(out, *every[:2])
+        again = gradcam("report", "out", "--truth", "folder", cwd=tmp_path)
+        assert again.stderr.startswith("2 pictures, 50.0% right; "), "nothing is amiss"
+    else:
+        assert warning == (
+            "warning: true classes that were never predicted, and count as wrong: dog, all"
+        )
+        assert last.startswith("3 pictures, 33.3% right; ")
+
+
+def test_a_label_that_imagenet_has_not_is_not_known(tmp_path: Path) -> None:
+    jay = replace(guess("jay", 0.9, 17), id="n01580077")
+    manifest(tmp_path / "out", done("cock/1.jpg", jay), done("labelled/2.jpg", jay))
+    result = gradcam("report", "out", "--truth", "folder", cwd=tmp_path)
+    warning, last = result.stderr.splitlines()
+    assert warning.endswith("neither as right nor as wrong: labelled")
+    assert last.startswith("2 pictures, 0.0% right; ")
 
 
 def test_a_run_compared_with_itself(run: Path) -> None:

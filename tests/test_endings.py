@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -16,7 +17,9 @@ import pytest
 from gradcam_cli.commands.tally import Tally
 from gradcam_cli.errors import ExitCode
 from gradcam_cli.images.encode import encode
+from gradcam_cli.store.records import Record
 from tests.processes import gradcam, inside, problem, records
+from tests.report import made
 from tests.tiny import noise
 
 
@@ -39,8 +42,8 @@ def run(folder: Path, tiny: Path, *words: str) -> subprocess.CompletedProcess[st
 def test_counts_and_codes(folder: Path, tiny: Path) -> None:
     some = run(folder, tiny, "--json")
     assert some.returncode == ExitCode.SOME_FAILED
-    *_, last = some.stderr.splitlines()
-    counts, slowest, where, then = last.split("; ")
+    *_, last, then = some.stderr.splitlines()
+    counts, slowest, where = last.split("; ")
     assert counts == ("6 pictures done, 2 failed (1 not-a-picture, 1 empty), 1 with an empty map")
     assert slowest.removeprefix("most time went into ") in ("reading", "network", "writing")
     assert (where, then) == ("heatmaps in out", "to look through them: gradcam report out")
@@ -53,7 +56,7 @@ def test_counts_and_codes(folder: Path, tiny: Path) -> None:
     assert gate.returncode == ExitCode.GATE_FAILED
     assert gate.stderr == (
         "0 pictures done, 6 done before, 1 with an empty map; "
-        "heatmaps in out; to look through them: gradcam report out\n"
+        "heatmaps in out\nto look through them: gradcam report out\n"
     )
     quiet = run(folder, tiny, "-q", "--json")
     assert (quiet.returncode, quiet.stderr) == (ExitCode.DONE, "")
@@ -223,12 +226,41 @@ def test_the_last_line_leads_on(capsys: pytest.CaptureFixture[str]) -> None:
         return capsys.readouterr().err
 
     out = Path("my maps")
-    assert said(Tally(out, done=2)).endswith("; to look through them: gradcam report 'my maps'\n")
-    assert said(Tally(out, done=1, only="a.jpg")) == "1 picture done; heatmap: my maps/a.jpg\n"
+    assert said(Tally(out, done=2)).endswith("\nto look through them: gradcam report 'my maps'\n")
     for silent in (Tally(out, done=2, interrupted=2), Tally(None, done=2), Tally(out)):
         assert "gradcam report" not in said(silent)
     assert said(Tally(out, done=2), shown=True) == "2 pictures done; heatmaps in my maps\n"
     assert said(Tally(out, done=2), quiet=True) == ""
+
+
+@pytest.mark.parametrize("kind", ["overlay", "heatmap", "array", "panel", "figure"])
+def test_a_single_file_is_named_by_its_kind(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    record = explained(kind)
+    tally = Tally(Path("out"))
+    tally.add(record)
+    tally.end(quiet=False)
+    assert capsys.readouterr().err == f"1 picture done; {kind}: out/a.{kind}\n"
+
+
+def explained(*kinds: str) -> Record:
+    """Return a picture's record, with a file of each kind where records have it."""
+    files = {kind: f"a.{kind}" for kind in kinds}
+    own = {kind: name for kind, name in files.items() if kind == "panel"}
+    rest = {kind: name for kind, name in files.items() if kind != "panel"}
+    item = replace(made.heatmap(files=rest), sizes=dict.fromkeys(rest, 1))
+    return made.done("a.jpg", maps=[item], files=own, sizes=dict.fromkeys(own, 1))
+
+
+def test_several_files_of_one_picture_are_in_their_folder(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tally = Tally(Path("out"))
+    tally.add(explained("panel", "overlay"))
+    tally.end(quiet=False)
+    assert capsys.readouterr().err.splitlines() == [
+        "1 picture done; heatmaps in out",
+        "to look through them: gradcam report out",
+    ]
 
 
 def test_exit_codes_are_what_scripts_know() -> None:

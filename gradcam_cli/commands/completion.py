@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
+import shlex
+import sys
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
+from itertools import islice
 from pathlib import Path
 
 import typer
@@ -12,6 +17,9 @@ import typer
 from gradcam_cli.errors import GradcamError
 
 _VARIABLE = "_GRADCAM_COMPLETE"
+_SPECIAL = re.compile(r"[^\w@%+=:,./\n-]")
+"""What bash may take for more than itself."""
+_MOST_RECORDS = 1000
 _OPTIONS = ("--install-completion", "--show-completion")
 
 
@@ -39,7 +47,7 @@ def _classes(context: typer.Context, incomplete: str) -> list[str]:
     own = context.params.get("labels")
     with suppress(GradcamError, OSError):
         labels = read_labels(Path(own)) if own else imagenet_labels()
-        return _beginning(incomplete, ("predicted", *labels.names))
+        return _in_any_case(incomplete, ("predicted", *labels.names))
     return []
 
 
@@ -81,6 +89,72 @@ def _colours(incomplete: str) -> list[str]:
     return _beginning(incomplete, COLORMAPS)
 
 
+def _kinds(incomplete: str) -> list[str]:
+    """Return kinds of files for the last of a list with commas."""
+    from gradcam_cli.render.artifacts import ARTIFACTS
+
+    before, comma, last = incomplete.rpartition(",")
+    left = (kind for kind in ARTIFACTS if kind not in before.split(","))
+    return [f"{before}{comma}{kind}" for kind in _beginning(last, left)]
+
+
+def shown_classes(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of the classes that a run's maps explain."""
+    return _in_any_case(incomplete, _of_maps(context, "name"))
+
+
+def shown_methods(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the methods that a run's maps are made by."""
+    return _beginning(incomplete, _of_maps(context, "method"))
+
+
+def shown_layers(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the layers that a run's maps are made at."""
+    return _beginning(incomplete, _of_maps(context, "layer"))
+
+
+def _of_maps(context: typer.Context, part: str) -> list[str]:
+    """Return what the maps of the first records in a run's folder have there, each once."""
+    from gradcam_cli.store.reading import manifests, read_manifest
+
+    # An option without its value ends the parsing, and leaves the folder among the words.
+    folder = Path(str(context.params.get("folder") or next(iter(context.args), "")))
+    found: dict[str, None] = {}
+    with suppress(GradcamError, OSError):
+        for path in manifests(folder):
+            for record in islice(read_manifest(folder, path.name), _MOST_RECORDS):
+                found |= {getattr(item, part): None for item in record.explanations}
+    return sorted(filter(None, found))
+
+
+def quoted(complete: Callable[[], int]) -> int:
+    """Let completions be printed; return the exit code.
+
+    Bash takes what is printed for what was typed, so blanks and the like are quoted for it, unless
+    a quote is open already. Other shells quote by themselves.
+    """
+    if os.environ.get(_VARIABLE) != "complete_bash" or _is_quoting():
+        return complete()
+    with redirect_stdout(io.StringIO()) as printed:
+        code = complete()
+    sys.stdout.write(_SPECIAL.sub(r"\\\g<0>", printed.getvalue()))
+    return code
+
+
+def _is_quoting() -> bool:
+    try:
+        shlex.split(os.environ.get("COMP_WORDS", ""))
+    except ValueError:
+        return True
+    return False
+
+
+def _in_any_case(incomplete: str, names: Iterable[str]) -> list[str]:
+    """Return the names that begin so in any case: what is typed stays, and the rest follows."""
+    size, typed = len(incomplete), incomplete.casefold()
+    return [incomplete + name[size:] for name in names if name[:size].casefold() == typed]
+
+
 def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
@@ -91,6 +165,7 @@ COMPLETE: dict[str, Callable[..., list[str]]] = {
     "--contrast": _classes,
     "--layer": _layers,
     "--method": _methods,
+    "--save": _kinds,
     "--colormap": _colours,
     "--figure-colormap": _colours,
 }

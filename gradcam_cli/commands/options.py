@@ -64,7 +64,9 @@ class OutputOptions:
         "--report",
         panel=OUTPUT,
     )
-    open: bool = setting(False, "The same, and open it in the browser.", "--open", panel=OUTPUT)
+    open: bool = setting(
+        False, "Write report.html, and open it in the browser.", "--open", panel=OUTPUT
+    )
 
 
 @dataclass(frozen=True)

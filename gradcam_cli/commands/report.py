@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
@@ -15,10 +15,22 @@ from gradcam_cli.errors import GradcamError
 if TYPE_CHECKING:
     from gradcam_cli.report.gather import Gathered, Run
     from gradcam_cli.report.truth import Truth
+    from gradcam_cli.store.runfile import RunFile
 
 _PAGE, _COMPARED = "report.html", "compare.html"
 _MAILED = 18_000_000  # bytes, which mail makes a third more; many servers take 25 million
 _FEW = 3
+
+
+class _Named(Protocol):
+    """A class by its index, id and name."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
 
 
 def report(
@@ -79,7 +91,7 @@ def report(
         page = output_file or folders[0] / (_PAGE if len(folders) == 1 else _COMPARED)
         found = write_report(folders, page, truth=known, embed=embed, quiet=json)
     if known is not None:
-        _say_unused(truth, known)
+        _say_unused(truth, known, found)
     if embed and page.stat().st_size > _MAILED:
         say.warn(f"{page} has {page.stat().st_size / 1e6:.0f} MB, more than most mail servers take")
     if json:
@@ -120,7 +132,7 @@ def write_report(
     """Write the page of one run or two, say what is amiss, and return what it shows."""
     from gradcam_cli.report.gather import gather
     from gradcam_cli.report.page import check_place, write_page
-    from gradcam_cli.store.reading import Damaged, damage
+    from gradcam_cli.store.reading import Damaged, damage, read_folder
     from gradcam_cli.store.stream import count_lines
 
     check_place(page)
@@ -130,6 +142,10 @@ def write_report(
         damaged.setdefault(line.path, []).append(line)
 
     runs = [_run(folder, noted) for folder in folders]
+    if truth is not None:
+        truth.meet(record.source for record in read_folder(folders[0]))
+        firsts = (record.predictions for record in read_folder(folders[0]) if record.predictions)
+        _set_classes(truth, runs[0].settings, next(firsts, ()))
     with say.progress(count_lines(folders[0]), 0, quiet) as tick:
         other = runs[1] if len(runs) > 1 else None
         found = gather(runs[0], page, other=other, truth=truth, embed=embed, tick=tick)
@@ -180,6 +196,10 @@ def write_check(
     (path,) = files
     check_place(page)
     result = read_result(path)
+    if truth is not None:
+        truth.meet(each.picture for each in result.pictures)
+        sides = (side for each in result.pictures for side in (each.now, each.before))
+        _set_classes(truth, None, next((side.predictions for side in sides if side), ()))
     with say.progress(len(result.pictures), 0, quiet) as tick:
         found = gather_check(result, path, page, truth=truth, embed=embed, tick=tick)
     write_page(found)
@@ -204,11 +224,53 @@ def _run(folder: Path, damaged: Callable[..., None]) -> Run:
     return Run(folder, read_folder(folder, damaged), read_settings(folder))
 
 
-def _say_unused(name: str, truth: Truth) -> None:
-    unused = truth.unused()
-    if unused:
-        more = f" and {len(unused) - _FEW} more" if len(unused) > _FEW else ""
-        say.warn(f"{name} names pictures that the run has not: {', '.join(unused[:_FEW])}{more}")
+def _set_classes(truth: Truth, run: RunFile | None, first: Sequence[_Named]) -> None:
+    """Let the truth know which classes the model has, where that is known.
+
+    ``first`` are the predictions of any picture, which show whether they are ImageNet's.
+    """
+    from gradcam_cli.models.labels import imagenet_labels
+
+    known = run.classes if run else None
+    if known is not None:
+        pairs = (
+            [("", f"class {index}") for index in range(known)] if isinstance(known, int) else known
+        )
+        truth.among((index, *pair) for index, pair in enumerate(pairs))
+        return
+    labels = imagenet_labels()
+    every = dict(enumerate(zip(labels.ids, labels.names, strict=True)))
+    if first and all(every.get(each.index) == (each.id, each.name) for each in first):
+        truth.among((index, *pair) for index, pair in every.items())
+
+
+def _say_unused(name: str, truth: Truth, found: Gathered) -> None:
+    """Say which labels and which rows of a file count for no picture, and why."""
+    if truth.foreign:
+        count = truth.foreign.total()
+        say.warn(
+            f"{count} picture{'s' * (count != 1)} of true classes that the model has not, counted "
+            f"neither as right nor as wrong: {_some(list(truth.foreign))}"
+        )
+    elif found.verdicts and not truth.knows:
+        meant = found.verdicts.classes_of(found.rows.classes)
+        never = [
+            label for label, each in zip(found.verdicts.labels, meant, strict=True) if not each
+        ]
+        if never:
+            say.warn(f"true classes that were never predicted, and count as wrong: {_some(never)}")
+    for paths, what in (
+        (truth.unused(), "names pictures that the run has not"),
+        (truth.shared(), "has rows that fit several pictures each, and so count for none"),
+        (truth.disputed(), "says different classes of the same picture, which count for none"),
+    ):
+        if paths:
+            say.warn(f"{name} {what}: {_some(paths)}")
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return ", ".join(names[:_FEW]) + more
 
 
 def _sentence(found: Gathered) -> str:

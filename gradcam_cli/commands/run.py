@@ -35,6 +35,7 @@ from gradcam_cli.spec.explain import ExplainSpec
 from gradcam_cli.spec.image import ImageSpec
 from gradcam_cli.spec.model import ModelSpec
 from gradcam_cli.spec.run import RunSpec, digest
+from gradcam_cli.spec.setting import typed
 
 if TYPE_CHECKING:
     from gradcam_cli.engine.files import Recorder
@@ -42,8 +43,10 @@ if TYPE_CHECKING:
     from gradcam_cli.models.load import Model
     from gradcam_cli.store.manifest import Manifest
     from gradcam_cli.store.records import Done, Record
+    from gradcam_cli.store.runfile import Classes
 
 
+_MOST_WORDS = 1000
 _DAILY = (
     *("model", "labels", "preprocess"),
     *("classes", "layers", "methods"),
@@ -99,6 +102,7 @@ def run(
         settings,
         names,
         methods=tuple(dict.fromkeys(explain.methods)),
+        command=_command(sources, spec, select, folder),
         shard=select.shard,
         overwrite=batch.overwrite,
         resume=not batch.no_resume,
@@ -135,6 +139,17 @@ def predict(
     spec = RunSpec(model, images, explain=None)
     _go(spec, found, len(found), None, printing, BatchOptions(), tally)
     raise typer.Exit(tally.end(printing.quiet))
+
+
+def _command(
+    sources: Iterable[str], spec: RunSpec, select: SelectOptions, folder: Path
+) -> list[str]:
+    """Return what has to be typed for a run, its folder last; nothing where that is too much."""
+    named = [f"./{each}" if each.startswith("-") and each != "-" else each for each in sources]
+    groups = (spec.model, spec.explain, spec.draw, spec.images, select)
+    options = [word for group in groups for word in typed(group)]
+    words = ["gradcam", "run", *named, *options, "-o", str(folder)]
+    return words if len(words) <= _MOST_WORDS else []
 
 
 def _settings(spec: RunSpec) -> dict[str, object]:
@@ -243,8 +258,22 @@ def _ready(
     _say_batch_size(spec, count, explainer, quiet or bool(earlier))
     if store is None:
         return explainer, Recorder(explainer.model, spec, digest(_settings(spec)))
-    store.decided(batch_size=explainer.facts.batch_size, precision=explainer.facts.precision)
+    store.decided(
+        batch_size=explainer.facts.batch_size,
+        precision=explainer.facts.precision,
+        classes=_classes(model),
+    )
     return explainer, Recorder(explainer.model, spec, store.settings, store.folder, store.stem)
+
+
+def _classes(model: Model) -> Classes:
+    """Return the model's own classes; None for those of ImageNet, which are known."""
+    from gradcam_cli.models.labels import imagenet_labels
+
+    names, ids = model.labels.names, model.labels.ids
+    if names == imagenet_labels().names:
+        return None
+    return tuple(zip(ids or [""] * len(names), names, strict=True)) or model.classes
 
 
 def _as_before(spec: RunSpec, precision: str) -> RunSpec:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from gradcam_cli.store.records import Prediction, Record
 
 _FEW = 3
+_WIDE = 10_000
 
 
 class _Console(Console):
@@ -38,26 +41,46 @@ def _console(stderr: bool = False) -> Console:
     console = _Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=True)
     if not console.is_terminal:
         # A pipe has no edge: nothing may be cut or wrapped at 80 columns.
-        console = _Console(stderr=stderr, highlight=False, emoji=False, width=10_000)
+        console = _Console(stderr=stderr, highlight=False, emoji=False, width=_WIDE)
     return console
+
+
+def _say(marked: str) -> None:
+    """Print on standard error; on a terminal lines end between words."""
+    console = _console(stderr=True)
+    text = Text.from_markup(marked, emoji=False)
+    console.print(_wrapped(text, console.width) if console.is_terminal else text)
+
+
+def _wrapped(text: Text, width: int) -> Text:
+    """Return a sentence in lines; a path that is longer than a line stays whole."""
+    ends, used = [], 0
+    for word in re.finditer(r"\S+\s*", text.plain):
+        if used and used + cell_len(word[0].rstrip()) > width:
+            ends.append(word.start())
+            used = 0
+        used += cell_len(word[0])
+    lines = text.divide(ends)
+    for line in lines:
+        line.rstrip()
+    return Text("\n").join(lines)
 
 
 def error(problem: GradcamError) -> None:
     """Print what went wrong and what to do, two lines."""
-    console = _console(stderr=True)
-    console.print(f"[bold red]error:[/] {escape(_one_line(problem.message))}")
+    _say(f"[bold red]error:[/] {escape(_one_line(problem.message))}")
     if problem.hint:
-        console.print(f"[bold]hint:[/] {escape(_one_line(problem.hint))}")
+        _say(f"[bold]hint:[/] {escape(_one_line(problem.hint))}")
 
 
 def warn(sentence: str) -> None:
     """Print a warning."""
-    _console(stderr=True).print(f"[bold yellow]warning:[/] {escape(_one_line(sentence))}")
+    _say(f"[bold yellow]warning:[/] {escape(_one_line(sentence))}")
 
 
 def note(sentence: str) -> None:
     """Print something that is good to know."""
-    _console(stderr=True).print(f"[dim]{escape(_one_line(sentence))}[/]")
+    _say(f"[dim]{escape(_one_line(sentence))}[/]")
 
 
 def at_once(sentence: str) -> None:
@@ -111,12 +134,17 @@ def terminal() -> Console:
 
 
 def predicted(record: Record) -> Table:
-    """Return one image's top-k as a table."""
+    """Return one image's top-k as a table; without ids where names would be broken for them."""
+    console = _console()
     rows = [(row.rank, row.name, row.id, _number(row)) for row in record.predictions]
     unit = (
         "score#" if any(row.probability is None for row in record.predictions) else "probability#"
     )
-    return tables.table(("rank#", "name~", "id", unit), rows, _console().width)
+    full = tables.table(("rank#", "name~", "id", unit), rows, _WIDE)
+    if console.measure(full, options=console.options.update(width=_WIDE)).maximum <= console.width:
+        return full
+    short = [(rank, name, number) for rank, name, _, number in rows]
+    return tables.table(("rank#", "name~", unit), short, console.width)
 
 
 def predictions(record: Record, table: bool = True) -> None:

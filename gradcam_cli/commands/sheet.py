@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradcam_cli.commands import say
+from gradcam_cli.commands.completion import shown_classes, shown_layers, shown_methods
 from gradcam_cli.errors import GradcamError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 
 _MOST_COLUMNS = 40
+_FEW = 12
 
 
 class _Order(str, Enum):
@@ -51,6 +53,7 @@ def sheet(
             "Without any, each picture's first map is.",
             metavar="CLASS",
             show_default=False,
+            autocompletion=shown_classes,
         ),
     ] = [],  # noqa: B006  Typer makes a new one
     output_file: Annotated[
@@ -80,10 +83,22 @@ def sheet(
         typer.Option("--title", help="The title; the class's name by default.", show_default=False),
     ] = None,
     method: Annotated[
-        str, typer.Option("--method", help="Only maps by this method.", show_default=False)
+        str,
+        typer.Option(
+            "--method",
+            help="Only maps by this method.",
+            show_default=False,
+            autocompletion=shown_methods,
+        ),
     ] = "",
     layer: Annotated[
-        str, typer.Option("--layer", help="Only maps at this layer.", show_default=False)
+        str,
+        typer.Option(
+            "--layer",
+            help="Only maps at this layer.",
+            show_default=False,
+            autocompletion=shown_layers,
+        ),
     ] = "",
 ) -> None:
     """Make a contact sheet of a run: one class over many pictures, or a row a class.
@@ -115,7 +130,7 @@ def sheet(
     if not maps:
         raise GradcamError(
             f"{folder} has no map to show" + _of(method, layer),
-            "run with --class CLASS first, or name another method or layer",
+            _those(records(), wanted),
         )
     thumbs = Thumbs(folder, look, beside)
     groups = grouped(maps) if by is _By.CLASS else []
@@ -205,6 +220,25 @@ def _made(folder: Path) -> tuple[Look, tuple[str, ...]]:
 
     runs = (read_run(folder / run_name(each.name)) for each in manifests(folder))
     return next(((Look.of(run.settings), run.methods) for run in runs if run), (Look(), ()))
+
+
+def _those(records: Iterator[Record], wanted: frozenset[int] | None) -> str:
+    """Return by which methods and at which layers there are maps of the classes."""
+    items = [
+        item
+        for record in records
+        for item in record.explanations
+        if wanted is None or item.index in wanted
+    ]
+    if not items:
+        return "run with --class CLASS first"
+    methods, layers = ({getattr(item, part) for item in items} for part in ("method", "layer"))
+    return f"there are maps by {_few(methods)}, at {_few(layers)}"
+
+
+def _few(names: set[str]) -> str:
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return ", ".join(sorted(names)[:_FEW]) + more
 
 
 def _of(method: str, layer: str) -> str:

@@ -28,8 +28,8 @@ class Tally:
     """How many images ended how; decides the last lines and the exit code."""
 
     output: Path | None
-    only: str = ""
-    """The file that was written, where there is just one."""
+    only: tuple[str, str] | None = None
+    """The file that was written, where there is just one: its kind and its name."""
     done: int = 0
     resumed: int = 0
     empty: int = 0
@@ -57,8 +57,9 @@ class Tally:
         else:
             self.done += 1
             self.empty += record.empty
-            files = record.every_file()
-            self.only = files[0][0] if self.done == len(files) == 1 else ""
+            groups = (record.files, *(each.files for each in record.explanations))
+            files = [item for group in groups for item in group.items()]
+            self.only = files[0] if self.done == len(files) == 1 else None
 
     def end(self, quiet: bool, fail_on_empty: bool = False, shown: bool = False) -> ExitCode:
         """Say how the run ended and return its exit code.
@@ -68,7 +69,10 @@ class Tally:
         if self.unread:
             say.warn(f"not read: {counted(self.unread)} ({advice(self.unread)})")
         if not quiet or self.failed or self.interrupted:
-            say.note(self.sentence() + ("" if quiet or shown else self._next()))
+            say.note(self.sentence())
+            following = "" if quiet or shown else self._next()
+            if following:
+                say.note(following)
         if self.gave_up:
             say.warn(f"stopped after {self.failures} failures (--max-failures)")
         if self.interrupted:
@@ -97,7 +101,8 @@ class Tally:
         if self.output is None:
             return ""
         if self.only and not self.resumed:
-            return f"; heatmap: {self.output / self.only}"
+            kind, name = self.only
+            return f"; {kind}: {self.output / name}"
         return f"; heatmaps in {self.output}"
 
     def _next(self) -> str:
@@ -105,4 +110,4 @@ class Tally:
         several = self.resumed or (self.done and not self.only)
         if self.output is None or not several or self.interrupted:
             return ""
-        return f"; to look through them: gradcam report {quote(str(self.output))}"
+        return f"to look through them: gradcam report {quote(str(self.output))}"

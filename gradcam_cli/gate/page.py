@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -157,12 +158,12 @@ def _overlaid(
 
 
 def _checked(result: Read, path: Path, pictures: Sequence[ReadPicture]) -> Checked:
-    names = [each.name for each in result.places if each.one_place]
+    shortcuts = [each for each in result.places if each.one_place]
+    names = [_spoken(each.name) for each in shortcuts]
     said = list(result.changes)
     said += [
-        f"{each.name}: {each.share:.0%} of the heat of {each.pictures} pictures in one place"
-        for each in result.places
-        if each.one_place
+        f"{name}: {each.share:.0%} of the heat of {each.pictures} pictures in one place"
+        for name, each in zip(names, shortcuts, strict=True)
     ]
     of = f" against {os.path.basename(result.baseline)}" if result.baseline else ""  # noqa: PTH119
     return Checked(
@@ -187,14 +188,29 @@ def _verdict(kind: str, picture: ReadPicture) -> Verdict:
         word=word_of(kind, picture.status),
         fine=picture.status in FINE,
         beyond=round(picture.beyond, 4),
-        reasons=picture.reasons,
-        notes=picture.notes,
+        reasons=_written(picture, picture.reasons),
+        notes=_written(picture, picture.notes),
         numbers=[
             ((pair.index, pair.id, pair.name), each.name, each.value, each.limit, each.beyond)
             for pair in picture.maps
             for each in pair.numbers
         ],
     )
+
+
+def _written(picture: ReadPicture, sentences: Sequence[str]) -> Sequence[str]:
+    """Return sentences on a picture with its classes' names as people write them."""
+    answers = [each.predictions for each in (picture.before, picture.now) if each]
+    names = {row.name for rows in (*answers, picture.maps) for row in rows if "_" in row.name}
+    if not names or picture.status == "failed":  # a failure speaks of files
+        return sentences
+    longest_first = sorted(map(re.escape, names), key=len, reverse=True)
+    name = re.compile(rf"(?<!\w)(?:{'|'.join(longest_first)})(?!\w)")
+    return [name.sub(lambda found: _spoken(found[0]), each) for each in sentences]
+
+
+def _spoken(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _limits(limits: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

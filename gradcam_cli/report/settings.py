@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePath
 
 from gradcam_cli.spec.draw import DrawSpec
 from gradcam_cli.spec.explain import ExplainSpec
 from gradcam_cli.spec.image import ImageSpec
 from gradcam_cli.spec.model import ModelSpec
-from gradcam_cli.spec.setting import Setting, settings
+from gradcam_cli.spec.setting import option_words, settings
 from gradcam_cli.store.reading import manifests
 from gradcam_cli.store.runfile import RunFile, read_run, run_name
 from gradcam_cli.text import printable
 
+_CONTENT = re.compile(r"sha256:|random, seed|preset ")
 _KINDS = (ModelSpec, ExplainSpec, DrawSpec, ImageSpec)
 
 
@@ -25,24 +28,40 @@ def read_settings(folder: Path) -> RunFile | None:
         paths = sorted(manifests(folder), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     except OSError:
         return None
-    found = (read_run(folder / run_name(path.name)) for path in paths)
-    return next((run for run in found if run is not None), None)
+    found = [run for path in paths if (run := read_run(folder / run_name(path.name)))]
+    if not found:
+        return None
+    run = found[0]
+    alike = [other for other in reversed(found) if other.digest == run.digest]
+    commands = dict.fromkeys(words for other in alike for words in other.commands)
+    return replace(run, commands=tuple(commands))
 
 
 def command_line(run: RunFile, sources: Iterable[str]) -> str:
-    """Return the command that such a run is made with, quoted for a shell.
+    """Return the commands that such a run was made with, quoted for a shell.
 
-    ``sources`` are the pictures: the folder that has them all stands for several. Only what differs
-    from its default is said. Files are known by their content alone: those stand as they are.
+    A run of an older version does not say them: of that the folder that has all ``sources``, its
+    pictures, stands for several, and only settings that differ from their defaults are said. What
+    cannot be known makes it a comment.
     """
+    if run.commands:
+        return " && ".join(map(_quoted, run.commands))
     common = _common(sources)
-    words = ["gradcam", "run", f"./{common}" if common.startswith("-") else common]
+    words = ["gradcam", "run", f"./{common}" if common.startswith("-") else common or "SOURCES"]
     for kind in _KINDS:
         defaults = kind()
         for name, known in settings(kind).items():
             value = _value(run, name)
             if value is not None and _plain(value) != _plain(getattr(defaults, name)):
-                words += _option(known, value)
+                words += option_words(known, value)
+    unknown = ["the pictures"] * (not common)
+    if any(_CONTENT.match(word.partition("=")[2] or word) for word in words[3:]):
+        unknown.append("files but their content")
+    line = _quoted(words)
+    return f"# {line}  (not known: {', '.join(unknown)})" if unknown else line
+
+
+def _quoted(words: Iterable[str]) -> str:
     return " ".join(shlex.quote(printable(word)) for word in words)
 
 
@@ -84,17 +103,6 @@ def _plain(value: object) -> object:
     return "" if value is None else value
 
 
-def _option(known: Setting, value: object) -> Iterator[str]:
-    if isinstance(value, bool):
-        yield from [known.option] if value else []
-    elif isinstance(value, list) and known.repeatable:
-        for each in value:
-            pair = isinstance(each, list)  # --input NAME=FILE
-            yield from (known.option, "=".join(map(str, each)) if pair else str(each))
-    else:
-        yield from (known.option, _typed(value))
-
-
 def _typed(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
@@ -105,11 +113,11 @@ def _common(sources: Iterable[str]) -> str:
         return sources[0]
     parents = sorted({os.path.dirname(source) or "." for source in sources})  # noqa: PTH120
     if not parents:
-        return "SOURCES"
+        return ""
     try:
         return PurePath(os.path.commonpath(parents)).as_posix()
     except ValueError:  # some are absolute, some are not
-        return "SOURCES"
+        return ""
 
 
 def _asked(run: RunFile) -> Iterator[tuple[str, str]]:

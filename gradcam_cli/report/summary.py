@@ -12,6 +12,7 @@ USED = ("model", "weights", "layer", "method", "score_kind", "precision")
 """What of a record says how its maps were made."""
 
 _ENDLESS = 1e300
+_Key = tuple[int, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class ClassCount:
     """The images whose likeliest class is this one.
 
     ``probability`` is the mean over those that have one, None without any. ``maps`` are all maps
-    of these images, whatever class they explain, ``empty`` those with nothing to show.
+    that explain this class, of whatever image, ``empty`` those with nothing to show.
     """
 
     index: int
@@ -87,8 +88,6 @@ class _Class:
     pictures: int = 0
     known: int = 0
     total: float = 0.0
-    maps: int = 0
-    empty: int = 0
 
 
 @dataclass(slots=True)
@@ -106,7 +105,9 @@ class _Count:
     )
     settings: Counter[str] = field(default_factory=Counter)
     notes: dict[str, None] = field(default_factory=dict)
-    classes: dict[tuple[int, str, str], _Class] = field(default_factory=dict)
+    classes: dict[_Key, _Class] = field(default_factory=dict)
+    class_maps: Counter[_Key] = field(default_factory=Counter)
+    class_empty: Counter[_Key] = field(default_factory=Counter)
 
     def add(self, record: Record) -> None:
         self.pictures += 1
@@ -123,21 +124,24 @@ class _Count:
         self.empty.update(reasons)
         self.with_empty += bool(reasons)
         self.maps += len(record.explanations)
+        for item in record.explanations:
+            key = item.index, item.id, item.name
+            self.class_maps[key] += 1
+            self.class_empty[key] += item.empty
         if record.predictions:
-            self._add_class(record.predictions[0], len(record.explanations), len(reasons))
+            self._add_class(record.predictions[0])
 
-    def _add_class(self, first: Prediction, maps: int, empty: int) -> None:
+    def _add_class(self, first: Prediction) -> None:
         count = self.classes.setdefault((first.index, first.id, first.name), _Class())
         count.pictures += 1
         if (known := finite(first.probability)) is not None:
             count.known += 1
             count.total += known
-        count.maps += maps
-        count.empty += empty
 
     def ordered_classes(self) -> Iterable[ClassCount]:
         """Yield the classes, that of most images first, equals in the order of their indices."""
         by_size = sorted(self.classes.items(), key=lambda item: (-item[1].pictures, item[0]))
-        for (index, identity, name), count in by_size:
+        for key, count in by_size:
             mean = count.total / count.known if count.known else None
-            yield ClassCount(index, identity, name, count.pictures, mean, count.maps, count.empty)
+            maps, empty = self.class_maps[key], self.class_empty[key]
+            yield ClassCount(*key, count.pictures, mean, maps, empty)

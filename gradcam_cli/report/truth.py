@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -29,39 +29,110 @@ class Truth:
 
     Without ``rows`` it is the name of the folder that a picture lies in. Otherwise a picture's row
     is the one whose path ends as the picture's does, or the other way round; the longer match wins.
+    A row counts for one picture only: that which ``meet`` found to fit it best.
+
+    ``foreign`` counts the labels that are no class of the model, where ``among`` has told which
+    there are: such a picture's class is not known.
     """
 
     def __init__(self, rows: Iterable[tuple[str, str]] | None = None) -> None:
-        self._rows: dict[str, list[tuple[tuple[str, ...], str]]] | None = None
-        self._used: set[tuple[str, ...]] = set()
+        self.foreign: Counter[str] = Counter()
+        self._spellings: set[str] | None = None
+        self._rows: dict[str, list[_Row]] | None = None
         if rows is not None:
             self._rows = {}
             for path, label in rows:
-                parts = _parts(path)
-                self._rows.setdefault(parts[-1], []).append((parts, label))
+                row = _Row(path, _parts(path), label)
+                self._rows.setdefault(row.parts[-1], []).append(row)
+
+    def meet(self, sources: Iterable[str]) -> None:
+        """Find out which rows fit which of all pictures, before any is asked for its label."""
+        for source in sources if self._rows is not None else ():
+            parts = _parts(source)
+            for row in self._fitting(parts):
+                row.offer(parts)
+
+    def among(self, classes: Iterable[tuple[int, str, str]]) -> None:
+        """Take the index, id and name of each class that the model has."""
+        self._spellings = {each for known in classes for each in _spellings(*known)}
+
+    @property
+    def knows(self) -> bool:
+        """Return whether it is known which classes the model has."""
+        return self._spellings is not None
 
     def label(self, source: str) -> str:
-        """Return what a picture shows, '' where nothing says so."""
+        """Return what a picture shows, '' where nothing says so, or not clearly."""
+        label = self._label(source)
+        if label and self._spellings is not None and _spelt(label) not in self._spellings:
+            self.foreign[label] += 1
+            return ""
+        return label
+
+    def _label(self, source: str) -> str:
         parts = _parts(source)
         if self._rows is None:
             return parts[-2] if len(parts) > 1 and parts[-2] not in ("..", "/") else ""
-        best: list[tuple[int, tuple[str, ...], str]] = []
-        for row, label in self._rows.get(parts[-1], ()):
-            common = min(len(row), len(parts))
-            if row[-common:] == parts[-common:]:
-                best.append((common, row, label))
-        longest = max((common for common, _, _ in best), default=0)
-        found = [(row, label) for common, row, label in best if common == longest]
-        if len({label for _, label in found}) != 1:
+        found = [row for row in self._fitting(parts) if row.best in ((), parts)]
+        if len({row.label for row in found}) != 1:
+            for row in found:
+                row.disputed = len(found) > 1
             return ""
-        self._used.update(row for row, _ in found)
-        return found[0][1]
+        if any(row.tied for row in found):
+            return ""
+        return found[0].label
 
     def unused(self) -> list[str]:
         """Return the paths of rows that no picture was found for."""
-        rows = self._rows or {}
-        every = (row for group in rows.values() for row, _ in group)
-        return ["/".join(row) for row in every if row not in self._used]
+        return self._paths(lambda row: not row.best)
+
+    def shared(self) -> list[str]:
+        """Return the paths of rows that fit several pictures equally well."""
+        return self._paths(lambda row: row.tied)
+
+    def disputed(self) -> list[str]:
+        """Return the paths of rows that say different classes of one picture."""
+        return self._paths(lambda row: row.disputed)
+
+    def _fitting(self, parts: tuple[str, ...]) -> list[_Row]:
+        """Return the rows that fit a picture best."""
+        rows = (self._rows or {}).get(parts[-1], ())
+        fits = [(row.fit(parts), row) for row in rows]
+        longest = max((fit for fit, _ in fits), default=0)
+        return [row for fit, row in fits if fit == longest > 0]
+
+    def _paths(self, wanted: Callable[[_Row], bool]) -> list[str]:
+        every = (row for group in (self._rows or {}).values() for row in group)
+        return list(dict.fromkeys(row.path for row in every if wanted(row)))
+
+
+@dataclass(slots=True)
+class _Row:
+    """A row of a file: ``best`` is the picture that it fits best, ``tied`` says that others do so.
+
+    ``disputed`` says that another row fits that picture as well, with another class.
+    """
+
+    path: str
+    parts: tuple[str, ...]
+    label: str
+    best: tuple[str, ...] = ()
+    tied: bool = False
+    disputed: bool = False
+
+    def fit(self, parts: tuple[str, ...]) -> int:
+        """Return how many parts of a picture's path are the row's too, 0 where it does not fit."""
+        common = min(len(self.parts), len(parts))
+        return common if self.parts[-common:] == parts[-common:] else 0
+
+    def offer(self, parts: tuple[str, ...]) -> None:
+        """Take a picture that fits, unless another one fits better: a whole path does best."""
+        new = self.fit(parts), parts == self.parts
+        old = (self.fit(self.best), self.best == self.parts) if self.best else (0, False)
+        if new > old:
+            self.best, self.tied = parts, False
+        elif new == old:
+            self.tied = True
 
 
 def read_truth(asked: str) -> Truth:

@@ -59,8 +59,8 @@ class DrawSpec:
     )
     panel_width: int = setting(
         480,
-        "The width of panels in points, 72 to the inch: 480 fills a page of A4, 960 a slide; their "
-        "files have three pixels a point.",
+        "The width of panels in points, 72 to the inch, from 120 to 4000: 480 fills a page of A4, "
+        "960 a slide; their files have three pixels a point.",
         "--panel-width",
         panel=OUTPUT,
         least=120,

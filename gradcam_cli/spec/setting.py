@@ -95,6 +95,32 @@ def plain(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: converted(name, value) for name, value in given.items()}
 
 
+def typed(group: Any) -> list[str]:
+    """Return what has to be typed for a group: the options whose values are not the defaults."""
+    kind = type(group)
+    default, words = kind(), []
+    for name, known in settings(kind).items():
+        value = getattr(group, name)
+        if value != getattr(default, name):
+            words += option_words(known, value)
+    return words
+
+
+def option_words(known: Setting, value: object) -> list[str]:
+    """Return an option and its value as they are typed."""
+    if isinstance(value, bool):
+        return [known.option] if value else []
+    several = value if isinstance(value, list | tuple) else None
+    if several is not None and known.repeatable:
+        words = []
+        for each in several:
+            pair = isinstance(each, list | tuple)  # --input NAME=FILE
+            words += [known.option, "=".join(map(str, each)) if pair else str(each)]
+        return words
+    between = "/" if known.metavar == "K/N" else ","
+    return [known.option, str(value) if several is None else between.join(map(str, several))]
+
+
 def check(group: Any) -> None:
     """Raise GradcamError for a value that is of another type, not among a few, or out of range."""
     kind = type(group)

@@ -27,6 +27,7 @@ def open_manifest(
     stems: Mapping[str, str],
     *,
     methods: Sequence[str] = (),
+    command: Sequence[str] = (),
     shard: tuple[int, int] | None = None,
     overwrite: bool = False,
     resume: bool = True,
@@ -35,7 +36,8 @@ def open_manifest(
     """Open the manifest of an output folder, which is made and locked for this process.
 
     ``settings`` are all that decide a run's results, ``stems`` say where each source's files go,
-    and ``methods`` are those that every image gets maps of.
+    ``methods`` are those that every image gets maps of, and ``command`` is what was typed, the
+    output folder last.
     ``overwrite`` forgets what is there; a shard forgets only its own part. Without ``resume`` a
     folder with anything in it, but for other shards' parts, is refused. Files half-written by a
     process that was killed are removed; ``made`` says that the folder was made for this run, so
@@ -45,7 +47,7 @@ def open_manifest(
     name = manifest_name(shard)
     if not resume:
         _check_unused(folder, name)
-    manifest = Manifest(folder, name, settings, stems, methods)
+    manifest = Manifest(folder, name, settings, stems, methods, command)
     running = folder / f".{name}.running"
     with ExitStack() as stack:
         try:

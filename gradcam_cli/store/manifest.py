@@ -31,7 +31,7 @@ from gradcam_cli.store.reading import (
     record_at,
 )
 from gradcam_cli.store.records import SCHEMA_VERSION, Done, Record, content_digest
-from gradcam_cli.store.runfile import RunFile, differences, read_run, run_name, write_run
+from gradcam_cli.store.runfile import Classes, RunFile, differences, read_run, run_name, write_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,7 @@ class Manifest:
         settings: Mapping[str, Any],
         stems: Mapping[str, str],
         methods: Sequence[str] = (),
+        command: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.path = folder / name
@@ -80,8 +81,9 @@ class Manifest:
         self.changed = differences(before.settings, settings) if before else []
         same = before is not None and before.digest == self.settings
         self._before = before if same else None
-        had = before.methods if same and before else ()
-        self._run = RunFile(settings, self.settings, tuple(dict.fromkeys((*had, *methods))))
+        commands = (tuple(command),) if command else ()
+        self._new = RunFile(settings, self.settings, self._asked, commands=commands)
+        self._run = self._new.after(self._before)
         self._known: dict[str, _Known] = {}
         self._superseded = False
         self._doomed: list[Path] = []
@@ -103,9 +105,13 @@ class Manifest:
         """Return where a source's files go: a path below the folder, without an ending."""
         return self._stems[source]
 
-    def decided(self, **decided: object) -> None:
-        """Note what was decided before the first image; it is written with the first record."""
-        self._run = replace(self._run, decided=decided)
+    def decided(self, classes: Classes = None, **decided: object) -> None:
+        """Note what was decided before the first image; it is written with the first record.
+
+        ``classes`` are the model's own, where it has any.
+        """
+        known = self._run.classes if classes is None else classes
+        self._run = replace(self._run, decided=decided, classes=known)
 
     def load(self) -> None:
         """Read what is there: the last record of a picture counts, a torn last line is cut off.
@@ -140,7 +146,7 @@ class Manifest:
         the files that are not made again.
         """
         self._before, self.changed = None, []
-        self._run = replace(self._run, methods=self._asked)
+        self._run = self._new
         self._doomed = manifests(self.folder) if self.path.name == MANIFEST else [self.path]
         with suppress(GradcamError):  # a manifest that cannot be read is a reason to start anew
             for path in self._doomed:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.regular import open_regular
-from gradcam_cli.store.records import Record
+from gradcam_cli.store.records import OTHER_VERSION, Record
 from gradcam_cli.text import line_text
 
 MANIFEST = "manifest.jsonl"
@@ -47,12 +47,18 @@ def _pass_by(line: Damaged) -> None:
 
 def damage(lines: Sequence[Damaged]) -> str:
     """Return one sentence on damaged lines, one at least, all of the same manifest."""
+    foreign = [line for line in lines if line.reason == OTHER_VERSION]
+    if foreign and len(foreign) < len(lines):
+        rest = [line for line in lines if line.reason != OTHER_VERSION]
+        return f"{damage(foreign)}; {damage(rest)}"
     numbers = [str(line.number) for line in lines[:_FEW]]
     if len(lines) > _FEW:
         numbers.append(f"{len(lines) - _FEW} more")
     *most, last = numbers
     named = f"lines {', '.join(most)} and {last}" if most else f"line {last}"
     are = "are" if most else "is"
+    if foreign:
+        return f"{named} of {lines[0].path} {are} of another version of gradcam"
     return f"{named} of {lines[0].path} {are} damaged ({lines[0].reason})"
 
 
@@ -126,17 +132,30 @@ def read_folder(folder: Path, damaged: Report = _pass_by) -> Iterator[Record]:
     Of several manifests the one that was written to last comes first, and is believed; within one,
     pictures come in the order of their first records. A run may be at work: what it adds meanwhile
     is left out. ``damaged`` is called with every line that is not a record. Raises GradcamError
-    when there is no manifest, or one of the files is not a manifest.
+    when there is no manifest, one of the files is not a manifest, or all records are of another
+    version of gradcam.
     """
     paths = latest_first(folder)
     if not paths:
         raise GradcamError(f"{folder} has no manifest", "name the output folder of a run")
     seen: set[str] = set()
+    foreign: list[Path] = []
+
+    def noted(line: Damaged) -> None:
+        if line.reason == OTHER_VERSION:
+            foreign.append(line.path)
+        damaged(line)
+
     for path in paths:
-        for record in _latest(path, damaged):
+        for record in _latest(path, noted):
             if record.source not in seen:
                 seen.add(record.source)
                 yield record
+    if foreign and not seen:
+        raise GradcamError(
+            f"the records in {foreign[0]} are of another version of gradcam",
+            "read them with the version that made them, or start the run anew with --overwrite",
+        )
 
 
 def torn(line: bytes) -> bool:

@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 SCHEMA_VERSION = 2
+OTHER_VERSION = "a record of another version of gradcam"
 """Version 0.1 wrote 1; its records are read, but not added to."""
 
 
@@ -131,7 +132,7 @@ class Record:
         try:
             values["version"] = values.pop("schema_version")
             if values["version"] not in (1, SCHEMA_VERSION):
-                raise ValueError("a record of another version of gradcam")
+                raise ValueError(OTHER_VERSION)
             bytes.fromhex(values["sha256"])
             values["error"] = _sound(Failure(**values["error"])) if values["error"] else None
             values["predictions"] = tuple(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,11 @@ from gradcam_cli import __version__
 from gradcam_cli.store.atomic import write_bytes
 from gradcam_cli.store.records import SCHEMA_VERSION
 
+_MOST_COMMANDS = 20
 _PACKAGES = ("tensorflow", "keras", "opencv-python-headless", "numpy")
+
+Classes = int | tuple[tuple[str, str], ...] | None
+"""How many, or the id and the name of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,8 @@ class RunFile:
     ``digest`` stands for them in every record. ``methods`` are those whose maps the folder has, of
     this run and earlier ones. ``decided`` has what was left to the machine:
     ``batch_size`` and ``precision``. ``versions`` are those of the program and its libraries.
+    ``commands`` are the words of these runs as they were typed, each with the output folder last.
+    ``classes`` are the model's own, None where they are not known, or ImageNet's.
     """
 
     settings: Mapping[str, Any]
@@ -31,6 +37,21 @@ class RunFile:
     methods: tuple[str, ...] = ()
     decided: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    commands: tuple[tuple[str, ...], ...] = ()
+    classes: Classes = None
+
+    def after(self, before: RunFile | None) -> RunFile:
+        """Return this run in a folder that has an earlier one with the same settings."""
+        if before is None:
+            return self
+        new = {words[:-2] for words in self.commands}  # the folder may have been moved
+        earlier = [words for words in before.commands if words[:-2] not in new]
+        return replace(
+            self,
+            methods=tuple(dict.fromkeys((*before.methods, *self.methods))),
+            commands=(*earlier, *self.commands)[-_MOST_COMMANDS:],
+            classes=before.classes if self.classes is None else self.classes,
+        )
 
 
 def run_name(manifest: str) -> str:
@@ -48,9 +69,17 @@ def read_run(path: Path) -> RunFile | None:
             methods=tuple(map(str, values.get("methods", ()))),
             decided=dict(values["decided"]),
             versions=dict(values["versions"]),
+            commands=tuple(tuple(map(str, words)) for words in values.get("commands", ())),
+            classes=_classes(values.get("classes")),
         )
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _classes(value: Any) -> Classes:
+    if value is None or isinstance(value, int):
+        return value
+    return tuple((str(identity), str(name)) for identity, name in value)
 
 
 def write_run(path: Path, run: RunFile) -> None:
@@ -60,6 +89,8 @@ def write_run(path: Path, run: RunFile) -> None:
         "settings": run.settings,
         "digest": run.digest,
         "methods": list(run.methods),
+        "commands": run.commands,
+        **({} if run.classes is None else {"classes": run.classes}),
         "decided": run.decided,
         "versions": {
             "gradcam-cli": __version__,

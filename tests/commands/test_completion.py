@@ -6,12 +6,14 @@ import os
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import pytest
 
 from tests.processes import gradcam, inside
+from tests.report.made import done, failed, heatmap, manifest
 
 TRACED = """
 import sys
@@ -23,7 +25,10 @@ finally:
 """
 
 
-def completed(*words: str, cwd: Path) -> list[str]:
+KINDS = ("heatmap", "array", "figure")
+
+
+def completed(*words: str, cwd: Path, lines: bool = False) -> list[str]:
     """Return what ``gradcam WORDS`` may go on with, made without TensorFlow."""
     asked = {
         "COMP_WORDS": shlex.join(["gradcam", *words]),
@@ -39,7 +44,7 @@ def completed(*words: str, cwd: Path) -> list[str]:
         check=False,
     )
     assert (result.returncode, result.stderr) == (0, "[]\n")
-    return result.stdout.split()
+    return result.stdout.splitlines() if lines else result.stdout.split()
 
 
 @pytest.mark.parametrize(
@@ -49,6 +54,10 @@ def completed(*words: str, cwd: Path) -> list[str]:
         (("run", "--model", "vgg"), ["vgg16", "vgg19"]),
         (("layers", "vgg1"), ["vgg16", "vgg19"]),
         (("run", "-c", "Egyptian"), ["Egyptian_cat"]),
+        (("run", "-c", "egyptian"), ["egyptian_cat"]),  # any case is taken
+        (("run", "--save", "pa"), ["panel"]),
+        (("run", "--save", "panel,overlay,"), [f"panel,overlay,{k}" for k in KINDS]),
+        (("export", "out", "--to", "c"), ["csv", "coco"]),
         (("run", "--method", "score"), ["scorecam"]),
         (("run", "--colormap", "tu"), ["turbo"]),
         (("run", "--blend", ""), ["add", "mix"]),
@@ -76,6 +85,44 @@ def test_labels_and_layers_are_those_of_the_files(tmp_path: Path) -> None:
     assert completed("run", "--labels", "names.txt", "-c", "c", cwd=tmp_path) == ["cat"]
     (tmp_path / "gradcam.toml").write_text("broken = [")
     assert completed("run", "--labels", "none.txt", "-c", "c", cwd=tmp_path) == []
+
+
+def test_what_a_sheet_can_show_is_what_the_run_has(tmp_path: Path) -> None:
+    maps = [heatmap("great_auk"), replace(heatmap("Great Dane", layer="conv1"), method="hirescam")]
+    manifest(tmp_path / "out", done("a.jpg", maps=maps), failed("b.jpg"))
+    for option, typed, names in (
+        ("--class", "great", ["great\\ Dane", "great_auk"]),
+        ("--method", "", ["gradcam", "hirescam"]),
+        ("--layer", "c", ["conv1"]),
+    ):
+        offered = completed("sheet", "out", option, typed, cwd=tmp_path, lines=True)
+        assert offered == names
+    assert completed("sheet", "nowhere", "--class", "", cwd=tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [
+        ("class\\ 7", ["class\\ 77", "class\\ 78"]),
+        ("cl", ["class\\ 77", "class\\ 78"]),
+        ('"class 7', ["class 77", "class 78"]),  # bash closes the quotes itself
+        ("it", ["it\\'s\\ \\$5"]),
+    ],
+)
+def test_bash_gets_names_with_blanks_as_one_word(
+    typed: str, wanted: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "names.txt").write_text("class 77\nclass 78\nit's $5\n")
+    words = ["gradcam", "run", "--labels", "names.txt", "-c", typed]
+    asked = {"COMP_WORDS": " ".join(words), "COMP_CWORD": "5", "_GRADCAM_COMPLETE": "complete_bash"}
+    done = gradcam(cwd=tmp_path, env=asked)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == wanted
+    if not typed.startswith('"'):
+        script = f'for word in {done.stdout.splitlines()[0]}; do echo "$word"; done'
+        shown = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+        assert shown.stdout.splitlines()[0] in ("class 77", "it's $5")
+        assert len(shown.stdout.splitlines()) == 1
 
 
 def test_bash_completes_with_the_script_that_is_shown(tmp_path: Path) -> None:

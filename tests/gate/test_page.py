@@ -102,6 +102,29 @@ def test_an_image_that_is_another_by_now_is_not_shown(result: Path, tmp_path: Pa
     assert "are grey: 2." in page.read_text(encoding="utf-8")
 
 
+def test_classes_are_named_as_people_write_them(result: Path) -> None:
+    values = json.loads(result.read_text())
+    first = values["pictures"][0]
+    classes = [("Egyptian_cat", 0), ("cat_", 1), ("Persian", 2)]
+    made = [{**first["now"]["predictions"][0], "name": name, "index": i} for name, i in classes]
+    first["now"]["predictions"] = made
+    pair = first["maps"][0]
+    pair["name"] = "tiger_cat"
+    first["reasons"] = ["predicted Egyptian_cat (0.5), was tiger_cat", "not_a_class, Egyptian_cats"]
+    first["notes"] = ["the map of tiger_cat is empty now"]
+    place = {"name": "great_auk", "pictures": 3, "share": 0.5, "chance": 0.1, "one_place": True}
+    values["places"] = [place]
+    result.write_text(json.dumps(values))
+    page, data = page_of(result)
+    assert data["checks"][0][3:5] == [
+        ["predicted Egyptian cat (0.5), was tiger cat", "not_a_class, Egyptian_cats"],
+        ["the map of tiger cat is empty now"],
+    ]
+    text = page.read_text(encoding="utf-8")
+    assert "great auk: 50% of the heat" in text
+    assert "great_auk" not in text
+
+
 def test_the_command_writes_the_page_beside_the_result(result: Path) -> None:
     done = gradcam("report", result, "--embed", cwd=result.parent)
     assert done.returncode == 0, done.stderr

@@ -91,8 +91,32 @@ def test_no_picture_is_an_option(sources: list[str]) -> None:
 
 @pytest.mark.parametrize("sources", [[], ["/a/b.jpg", "c.jpg"]])
 def test_pictures_without_a_folder_of_their_own(sources: list[str]) -> None:
-    assert command_line(ran(), sources) == "gradcam run SOURCES"
-    assert command_line(ran(), ["a.jpg", "b/c.jpg"]) in ("gradcam run .", "gradcam run SOURCES")
+    line = command_line(ran(), sources)
+    assert line == "# gradcam run SOURCES  (not known: the pictures)"
+    assert shlex.split(line, comments=True) == [], "nothing that a shell would do"
+
+
+def test_files_known_by_their_content_cannot_be_named() -> None:
+    run = RunFile({"model": {"labels": "sha256:d5f1", "weights": "random, seed 3"}}, "")
+    assert command_line(run, ["a.jpg"]).startswith("# gradcam run a.jpg --")
+
+
+def test_what_was_typed_is_quoted_as_it_was() -> None:
+    words = ("gradcam", "run", "it's.jpg", "/a b/c.jpg", "--limit", "60", "-o", "my maps")
+    more = ("gradcam", "run", "d.jpg", "-o", "my maps")
+    line = command_line(RunFile({"model": {"labels": "sha256:d5f1"}}, "", commands=(words,)), [])
+    assert shlex.split(line) == list(words)
+    both = command_line(RunFile({}, "", commands=(words, more)), [])
+    assert shlex.split(both) == [*words, "&&", *more]
+
+
+def test_the_commands_of_all_shards_are_shown(tmp_path: Path) -> None:
+    for shard in ("1-of-2", "2-of-2"):
+        out = manifest(tmp_path / "out", done(shard), name=f"manifest-{shard}.jsonl")
+        write_run(out / f"run-{shard}.json", RunFile({}, "same", commands=((shard, "-o", "out"),)))
+    found = read_settings(out)
+    assert found is not None
+    assert sorted(words[0] for words in found.commands) == ["1-of-2", "2-of-2"]
 
 
 def test_the_latest_run_of_a_folder_is_read(tmp_path: Path) -> None:

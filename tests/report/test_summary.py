@@ -10,10 +10,11 @@ from gradcam_cli.report.summary import ClassCount, Summary, finite, summarise
 from gradcam_cli.store.records import Prediction, Record
 from tests.report.made import done, failed, guess, heatmap
 
+DOG = replace(heatmap("dog"), index=2, id="n2")
 RECORDS = [
-    done("a", guess("cat", 0.75), guess("dog", 0.1, 2, 2), maps=[heatmap(), heatmap("dog")]),
+    done("a", guess("cat", 0.75), guess("dog", 0.1, 2, 2), maps=[heatmap(), DOG]),
     done("b", guess("cat", 0.25), maps=[heatmap(reason="all negative")], warning="a complaint"),
-    done("c", guess("dog", None, 2), maps=[heatmap("dog")], notes=("scaling inside",)),
+    done("c", guess("dog", None, 2), maps=[DOG], notes=("scaling inside",)),
     failed("d"),
     failed("e", "truncated"),
     failed("f", "truncated"),
@@ -41,8 +42,8 @@ def test_a_run_in_numbers() -> None:
         settings={"0" * 16: 7},
         notes=("scaling inside",),
         classes=(
-            ClassCount(1, "n1", "cat", 2, 0.5, 3, 1),
-            ClassCount(2, "n2", "dog", 1, None, 1, 0),
+            ClassCount(1, "n1", "cat", 2, 0.5, 4, 3),
+            ClassCount(2, "n2", "dog", 1, None, 2, 0),
         ),
     )
 
@@ -94,7 +95,10 @@ def any_record(chance: random.Random, place: int) -> Record:
     if chance.random() < 0.1:
         return failed(str(place), chance.choice(["empty", "truncated", "vanished"]))
     reasons = chance.choices([None, "all negative", "zero gradient"], [8, 1, 1], k=3)
-    maps = [heatmap(reason=reason) for reason in reasons[: chance.randint(0, 3)]]
+    maps = [
+        replace(heatmap(f"class {index}", reason=reason), index=index, id="")
+        for index, reason in enumerate(reasons[: chance.randint(0, 3)], chance.randint(0, 9))
+    ]
     index = chance.randint(0, 9)
     probability = chance.choice([None, chance.random()])
     first = Prediction(1, index, "", f"class {index}", probability, 1.0)
@@ -122,7 +126,7 @@ def test_numbers_are_those_of_a_naive_count(seed: int) -> None:
     for row in counts.classes:
         own = [record for record in fine if record.predictions[0].index == row.index]
         known = [p for r in own if (p := r.predictions[0].probability) is not None]
-        maps = [item for record in own for item in record.explanations]
+        maps = [item for item in every if item.name == row.name]
         assert row.pictures == len(own)
         assert row.probability == (pytest.approx(sum(known) / len(known)) if known else None)
         assert (row.maps, row.empty) == (len(maps), len([item for item in maps if item.empty]))

@@ -92,10 +92,27 @@ def test_a_folder_s_name_is_the_class(source: str, label: str) -> None:
     assert read_truth("folder").label(source) == label
 
 
-def table(tmp_path: Path, text: str) -> Truth:
+def test_labels_that_are_no_class_of_the_model_are_not_known() -> None:
+    truth = Truth(
+        [("a", "Tabby Cat"), ("b", "nonsense"), ("c", "nonsense"), ("d", "7"), ("e", "2")]
+    )
+    truth.among([CAT, DOG, PUG])
+    assert [truth.label(each) for each in "abcde"] == ["Tabby Cat", "", "", "", "2"]
+    assert truth.foreign == {"nonsense": 2, "7": 1}
+    folders = Truth()
+    folders.among([CAT])
+    assert [folders.label(f"{each}/1.jpg") for each in ("tabby-cat", "labelled")] == [
+        "tabby-cat",
+        "",
+    ]
+
+
+def table(tmp_path: Path, text: str, *sources: str) -> Truth:
     path = tmp_path / "truth.csv"
     path.write_text(text, encoding="utf-8")
-    return read_truth(str(path))
+    truth = read_truth(str(path))
+    truth.meet(sources)
+    return truth
 
 
 @pytest.mark.parametrize(
@@ -109,19 +126,40 @@ def table(tmp_path: Path, text: str) -> Truth:
     ],
 )
 def test_files_of_many_kinds(text: str, tmp_path: Path) -> None:
-    truth = table(tmp_path, text)
-    sources = ("a.jpg", "/x/a.jpg", "photos/sub/b.jpg", "b.jpg", "other/b.jpg", "c.jpg")
-    assert [truth.label(each) for each in sources] == ["cat", "cat", "dog", "dog", "", ""]
+    sources = ("/x/a.jpg", "photos/sub/b.jpg", "other/b.jpg", "c.jpg")
+    truth = table(tmp_path, text, *sources)
+    assert [truth.label(each) for each in sources] == ["cat", "dog", "", ""]
     assert truth.unused() == []
+    assert table(tmp_path, text, "b.jpg").label("b.jpg") == "dog"
 
 
 def test_the_longest_path_wins_and_a_tie_is_not_decided(tmp_path: Path) -> None:
-    truth = table(tmp_path, "x/a.jpg,cat\ny/a.jpg,dog\nb.jpg,cat\nz/b.jpg,dog\n")
-    assert truth.label("photos/x/a.jpg") == "cat"
-    assert truth.label("photos/y/a.jpg") == "dog"
-    assert truth.label("a.jpg") == ""
-    assert truth.label("q/z/b.jpg") == "dog"
+    text = "x/a.jpg,cat\ny/a.jpg,dog\nb.jpg,cat\nz/b.jpg,dog\n"
+    sources = ("photos/x/a.jpg", "photos/y/a.jpg", "q/z/b.jpg")
+    truth = table(tmp_path, text, *sources)
+    assert [truth.label(each) for each in sources] == ["cat", "dog", "dog"]
     assert truth.unused() == ["b.jpg"]
+    truth = table(tmp_path, text, "a.jpg")
+    assert truth.label("a.jpg") == ""
+    assert truth.disputed() == ["x/a.jpg", "y/a.jpg"]
+
+
+def test_a_row_counts_for_one_picture_and_for_none_where_it_fits_several(tmp_path: Path) -> None:
+    sources = ("dup/a/1.jpg", "dup/b/1.jpg", "2.jpg", "dup/2.jpg", "c/3.jpg", "dup/c/3.jpg")
+    truth = table(tmp_path, "1.jpg,cat\n2.jpg,cat\n/all/dup/c/3.jpg,dog\n", *sources)
+    assert [truth.label(each) for each in sources] == ["", "", "cat", "", "", "dog"]
+    assert (truth.shared(), truth.unused(), truth.disputed()) == (["1.jpg"], [], [])
+    truth = table(tmp_path, "1.jpg,cat\nb/1.jpg,dog\n", *sources)
+    assert [truth.label(each) for each in sources[:2]] == ["cat", "dog"], "each fits one best"
+    assert truth.shared() == []
+
+
+def test_rows_that_contradict_each_other_are_not_taken_for_missing(tmp_path: Path) -> None:
+    rows = "a/1.jpg,cat\na/1.jpg,dog\na/1.jpg,dog\n/x/none.jpg,cat\nb.jpg,cat\nb.jpg,cat\n"
+    truth = table(tmp_path, rows, "a/1.jpg", "b.jpg")
+    assert [truth.label(each) for each in ("a/1.jpg", "b.jpg")] == ["", "cat"]
+    assert truth.disputed() == ["a/1.jpg"]
+    assert truth.unused() == ["/x/none.jpg"], "as it was written"
 
 
 @pytest.mark.parametrize("text", ["", "file,class\n", "a.jpg\n", "a.jpg,cat\n,dog\n", "\n\n"])

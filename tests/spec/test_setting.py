@@ -11,6 +11,7 @@ import pytest
 
 from gradcam_cli.commands import bench, run, scalings
 from gradcam_cli.commands.flat import flat
+from gradcam_cli.commands.options import SelectOptions
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.models.choice import deciding_settings, fingerprint
 from gradcam_cli.spec.draw import DrawSpec
@@ -18,7 +19,7 @@ from gradcam_cli.spec.explain import ExplainSpec
 from gradcam_cli.spec.image import ImageSpec
 from gradcam_cli.spec.model import ModelSpec
 from gradcam_cli.spec.run import RunSpec, digest
-from gradcam_cli.spec.setting import choices, setting, settings
+from gradcam_cli.spec.setting import choices, setting, settings, typed
 
 GROUPS = (ModelSpec, ExplainSpec, ImageSpec, DrawSpec)
 EVERY = [(group, field.name) for group in GROUPS for field in fields(group)]
@@ -264,3 +265,21 @@ def test_a_setting_is_a_field_with_all_that_is_known_of_it() -> None:
     known = made.metadata["setting"]
     assert made.default == 3
     assert (known.option, known.least, known.most, known.decides) == ("--number", 1, 9, True)
+
+
+def test_what_has_to_be_typed_for_a_group_gives_the_group_again() -> None:
+    parsed = {name: known.parse for name, known in settings(SelectOptions).items()}
+    group = SelectOptions(include=("*.jpg", "a b"), limit=60, shard=(2, 3), strict_types=True)
+    words = typed(group)
+    assert words == [
+        *("--include", "*.jpg", "--include", "a b", "--limit", "60"),
+        *("--shard", "2/3", "--strict-types"),
+    ]
+    parse = parsed["shard"]
+    assert parse is not None
+    assert parse(words[words.index("--shard") + 1]) == (2, 3)
+    model = ModelSpec(labels=Path("my labels.txt"), mean=(1.0, 2.5, 3.0), input_size=(96, 128))
+    assert sorted(typed(model)) == sorted(
+        ["--labels", "my labels.txt", "--mean", "1.0,2.5,3.0", "--input-size", "96,128"]
+    )
+    assert typed(ModelSpec()) == typed(ExplainSpec()) == []

@@ -23,7 +23,14 @@ from gradcam_cli.store import atomic
 from gradcam_cli.store.atomic import write_bytes
 from gradcam_cli.store.folder import open_manifest
 from gradcam_cli.store.manifest import Manifest
-from gradcam_cli.store.reading import MANIFEST, manifest_name, read_folder, read_manifest
+from gradcam_cli.store.reading import (
+    MANIFEST,
+    Damaged,
+    damage,
+    manifest_name,
+    read_folder,
+    read_manifest,
+)
 from gradcam_cli.store.records import Done, ExplanationRecord, Failure, Record, content_digest
 from gradcam_cli.store.runfile import read_run
 
@@ -921,3 +928,25 @@ def test_maps_whose_files_are_others_are_not_joined() -> None:
             assert set(joined.digests) == {f"{each.source}.top1.layercam.jpg"}
     with opened(methods=("gradcam", "layercam")) as manifest:
         assert [done(manifest, each) for each in (a, b)] == [None, None]
+
+
+def test_records_of_another_version_are_not_called_damaged() -> None:
+    a, b = picture("a.jpg"), picture("b.jpg")
+    add(finished(a), finished(b))
+    path = Path("out", MANIFEST)
+    one, two = path.read_bytes().splitlines(keepends=True)
+    later = one.replace(b'"schema_version": 2', b'"schema_version": 9')
+    path.write_bytes(later + two)
+    lines: list[Damaged] = []
+    assert [each.source for each in read_folder(Path("out"), lines.append)] == [b.source]
+    assert damage(lines) == f"line 1 of {path} is of another version of gradcam"
+    path.write_bytes(later + b"[]\n" + two)
+    lines.clear()
+    assert len(list(read_folder(Path("out"), lines.append))) == 1
+    first, second = damage(lines).split("; ")
+    assert first == f"line 1 of {path} is of another version of gradcam"
+    assert second.startswith(f"line 2 of {path} is damaged (")
+    path.write_bytes(later)
+    with pytest.raises(GradcamError, match="of another version of gradcam") as caught:
+        list(read_folder(Path("out")))
+    assert "--overwrite" in caught.value.hint

@@ -92,3 +92,39 @@ def test_what_differs_is_named_with_both_values() -> None:
     ]
     predicted = RunSpec(explain=None).deciding({"model": "vgg16"})
     assert "score logit, now none" in differences(plain, predicted)
+
+
+def test_runs_with_the_same_settings_add_what_was_typed() -> None:
+    def run(*words: str, methods: tuple[str, ...] = ("gradcam",)) -> RunFile:
+        return RunFile(SETTINGS, "", methods, commands=((*words, "-o", "out"),))
+
+    first = RunFile(SETTINGS, "", ("cam",), commands=(("a", "-o", "old"),), classes=(("", "cat"),))
+    assert run("a").after(None) == run("a")
+    again = run("a").after(first)
+    assert again.commands == (("a", "-o", "out"),), "the folder has moved"
+    assert again.methods == ("cam", "gradcam")
+    both = run("b", "--limit", "3").after(again)
+    assert both.commands == (("a", "-o", "out"), ("b", "--limit", "3", "-o", "out"))
+    assert run("a").after(both).commands == (both.commands[1], both.commands[0])
+    assert both.classes == (("", "cat"),)
+    for number in range(100):
+        both = run(str(number)).after(both)
+    assert len(both.commands) == 20
+    assert both.commands[-1][0] == "99"
+
+
+@pytest.mark.parametrize("classes", [None, 7, (("n1", "cat"), ("", "caf\u00e9"))])
+def test_what_was_typed_and_the_classes_come_back(classes: Any, tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    run = RunFile(SETTINGS, "", commands=(("gradcam", "run", "a b", "-o", "out"),), classes=classes)
+    write_run(path, run)
+    found = read_run(path)
+    assert found is not None
+    assert (found.commands, found.classes) == (run.commands, classes)
+    values = json.loads(path.read_text(encoding="ascii"))
+    del values["commands"]
+    values.pop("classes", None)
+    path.write_text(json.dumps(values), encoding="ascii")
+    older = read_run(path)
+    assert older is not None
+    assert (older.commands, older.classes) == ((), None)
