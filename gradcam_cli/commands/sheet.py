@@ -154,9 +154,8 @@ def sheet(
     more = f" to {files[-1].name}" if len(files) > 1 else ""
     of = f" ({kinds})" if kinds else ""
     say.note(f"{_many(number, 'map')}{of} on {files[0]}{more}")
-    if lacking := _lacking(
-        run, len({each.source for each in maps}), bool(classes or method or layer)
-    ):
+    asked_for = bool(classes or method or layer)
+    if lacking := _lacking(run, len({each.source for each in maps}), asked_for):
         say.note(lacking)
     if older:
         say.note(f"removed {_many(len(older), 'page')} of an earlier sheet of that name")
@@ -173,13 +172,14 @@ class _Run:
 
 
 def _lacking(run: _Run, shown: int, chosen: bool) -> str:
-    """Return how many images have no map on the sheet, and why; '' if all have one."""
-    without = run.images - run.failed - shown
+    """Return how many images have no map on the sheet, and why; '' if all have one.
+
+    Where maps were ``chosen``, nobody expects one of every image.
+    """
+    without = 0 if chosen else run.images - run.failed - shown
     parts = [
         f"{run.failed:,} failed" if run.failed else "",
-        f"{without:,} {'has' if without == 1 else 'have'} no {'such ' * chosen}map"
-        if without > 0
-        else "",
+        f"{without:,} {'has' if without == 1 else 'have'} no map" if without > 0 else "",
     ]
     said = " and ".join(filter(None, parts))
     return f"of {_many(run.images, 'picture')}, {said}" if said else ""
