@@ -19,6 +19,8 @@ from gradcam_cli.errors import GradcamError
 _VARIABLE = "_GRADCAM_COMPLETE"
 _SPECIAL = re.compile(r"[^\w@%+=:,./\n-]")
 """What bash may take for more than itself."""
+_EXPANDED = re.compile(r"[\\\x00-\x1f\x7f]")
+"""What undoes the quoting of a shell: zsh evaluates what completes a word."""
 _MOST_RECORDS = 1000
 _OPTIONS = ("--install-completion", "--show-completion")
 
@@ -152,11 +154,17 @@ def _is_quoting() -> bool:
 def _in_any_case(incomplete: str, names: Iterable[str]) -> list[str]:
     """Return the names that begin so in any case: what is typed stays, and the rest follows."""
     size, typed = len(incomplete), incomplete.casefold()
-    return [incomplete + name[size:] for name in names if name[:size].casefold() == typed]
+    fit = (name for name in _harmless(names) if name[:size].casefold() == typed)
+    return [incomplete + name[size:] for name in fit]
 
 
 def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:
-    return [name for name in names if name.startswith(incomplete)]
+    return [name for name in _harmless(names) if name.startswith(incomplete)]
+
+
+def _harmless(names: Iterable[str]) -> Iterable[str]:
+    """Leave out what a shell might run: labels, layers and records are files of anybody's."""
+    return (name for name in names if not _EXPANDED.search(name))
 
 
 COMPLETE: dict[str, Callable[..., list[str]]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
@@ -145,7 +145,7 @@ def write_report(
     if truth is not None:
         truth.meet(record.source for record in read_folder(folders[0]))
         firsts = (record.predictions for record in read_folder(folders[0]) if record.predictions)
-        _set_classes(truth, runs[0].settings, next(firsts, ()))
+        _set_classes(truth, runs[0].settings, firsts)
     with say.progress(count_lines(folders[0]), 0, quiet) as tick:
         other = runs[1] if len(runs) > 1 else None
         found = gather(runs[0], page, other=other, truth=truth, embed=embed, tick=tick)
@@ -199,7 +199,7 @@ def write_check(
     if truth is not None:
         truth.meet(each.picture for each in result.pictures)
         sides = (side for each in result.pictures for side in (each.now, each.before))
-        _set_classes(truth, None, next((side.predictions for side in sides if side), ()))
+        _set_classes(truth, None, (side.predictions for side in sides if side))
     with say.progress(len(result.pictures), 0, quiet) as tick:
         found = gather_check(result, path, page, truth=truth, embed=embed, tick=tick)
     write_page(found)
@@ -224,10 +224,12 @@ def _run(folder: Path, damaged: Callable[..., None]) -> Run:
     return Run(folder, read_folder(folder, damaged), read_settings(folder))
 
 
-def _set_classes(truth: Truth, run: RunFile | None, first: Sequence[_Named]) -> None:
+def _set_classes(
+    truth: Truth, run: RunFile | None, predictions: Iterator[Sequence[_Named]]
+) -> None:
     """Let the truth know which classes the model has, where that is known.
 
-    ``first`` are the predictions of any picture, which show whether they are ImageNet's.
+    Any picture's ``predictions`` show whether they are ImageNet's; they are read if need be.
     """
     from gradcam_cli.models.labels import imagenet_labels
 
@@ -238,6 +240,7 @@ def _set_classes(truth: Truth, run: RunFile | None, first: Sequence[_Named]) -> 
         )
         truth.among((index, *pair) for index, pair in enumerate(pairs))
         return
+    first = next(predictions, ())
     labels = imagenet_labels()
     every = dict(enumerate(zip(labels.ids, labels.names, strict=True)))
     if first and all(every.get(each.index) == (each.id, each.name) for each in first):

@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ from gradcam_cli.errors import GradcamError
 
 if TYPE_CHECKING:
     from gradcam_cli.render.again import Look
+    from gradcam_cli.render.sheet import Row
     from gradcam_cli.sheet.choose import Class
     from gradcam_cli.store.reading import Damaged
     from gradcam_cli.store.records import Record
@@ -145,12 +147,20 @@ def sheet(
     if title is None:
         title = plain_name(shown.pop()) if len(shown) == 1 and by is _By.PICTURE else ""
     kinds = made_by(maps) if len(run.kinds) > 1 else ""
-    pages = sheet_pages(lines, grid, title, thumbs.look.colormap, kinds)
+    counts: list[int] = []
+    lines = _counted(lines, counts)
+    first = next(lines, None)
+    if first is None:
+        raise GradcamError(
+            f"no map in {folder} can be shown: neither overlays nor pictures are where they were",
+            "call it from the folder that the run was started in, or run again",
+        )
+    pages = sheet_pages(chain([first], lines), grid, title, thumbs.look.colormap, kinds)
     files = write_pages(pages, path, grid)
     older = remove_older(path, files)
     for sentence in (*problems(thumbs), *complaints()):
         say.warn(sentence)
-    number = len(maps) - len(thumbs.left_out)
+    number = sum(counts)
     more = f" to {files[-1].name}" if len(files) > 1 else ""
     of = f" ({kinds})" if kinds else ""
     say.note(f"{_many(number, 'map')}{of} on {files[0]}{more}")
@@ -183,6 +193,13 @@ def _lacking(run: _Run, shown: int, chosen: bool) -> str:
     ]
     said = " and ".join(filter(None, parts))
     return f"of {_many(run.images, 'picture')}, {said}" if said else ""
+
+
+def _counted(rows: Iterator[Row], counts: list[int]) -> Iterator[Row]:
+    """Yield rows, and note how many maps each has."""
+    for row in rows:
+        counts.append(len(row.places))
+        yield row
 
 
 def _many(number: int, thing: str) -> str:

@@ -13,7 +13,7 @@ from gradcam_cli.export.boxes import Box, box_of, heat_of, levels_of, misplaced
 from gradcam_cli.images.files import MOST_PIXELS
 from gradcam_cli.images.fit import RESIZES
 from gradcam_cli.images.memory import MemoryBudget
-from gradcam_cli.store.reading import manifests
+from gradcam_cli.store.reading import latest_first
 from gradcam_cli.store.records import ExplanationRecord, Record
 from gradcam_cli.store.runfile import read_run, run_name
 from gradcam_cli.text import encodable
@@ -29,7 +29,7 @@ def resizes(folder: Path) -> dict[str, str]:
     '' stands for settings that no run file has: as of the first one, or ``squash``.
     """
     found: dict[str, str] = {}
-    for manifest in manifests(folder):
+    for manifest in latest_first(folder):
         run = read_run(folder / run_name(manifest.name))
         if run and run.settings.get("resize") in RESIZES:
             found[run.digest] = str(run.settings["resize"])

@@ -38,7 +38,7 @@ class Look:
             name: settings.get(name, getattr(look, name)) for name in cls.__slots__
         }
         sound = (
-            values["colormap"] in COLORMAPS
+            str(values["colormap"]) in COLORMAPS
             and values["blend"] in ("add", "mix")
             and values["resize"] in ("squash", "crop", "pad")
             and isinstance(values["intensity"], int | float)

@@ -34,11 +34,7 @@ _SETTINGS: Any = {
 _SHARES = {"left": 0.0, "center": 0.5, "right": 1.0}
 _MIDDLE = 0.36
 """Where the middle of capitals lies above the line, as a share of the letters' size."""
-_UNDATED: dict[str, dict[str, Any]] = {
-    "pdf": {"Creator": "gradcam", "Producer": "gradcam", "CreationDate": None},
-    "svg": {"Creator": "gradcam", "Date": None},
-    "png": {"Software": "gradcam"},
-}
+_PROGRAM = "gradcam"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,26 +104,51 @@ def own_style() -> Iterator[None]:
         yield
 
 
-def painted(page: Page, format: str, dots: float = DOTS, quality: int = 95) -> bytes:  # noqa: A002
-    """Return a page as a file, ``dots`` of its pictures' pixels to the point."""
+def painted(
+    page: Page,
+    format: str,  # noqa: A002
+    dots: float = DOTS,
+    quality: int = 95,
+    mark: str = _PROGRAM,
+) -> bytes:
+    """Return a page as a file, ``dots`` of its pictures' pixels to the point.
+
+    ``mark`` is what PNG and SVG files name as the program that made them.
+    """
     with own_style():
-        data = saved(_figure(page, format, dots), format, dots * 72, quality)
+        data = saved(_figure(page, format, dots), format, dots * 72, quality, mark)
     if format != "svg":
         return data
     found = (each for line in page.lines for each in stood_in(line.text)[1])
     return re.sub(STAND_IN.encode(), lambda _: as_text(next(found)).encode(), data)
 
 
-def painted_pdf(pages: Iterable[Page], dots: float = DOTS) -> bytes:
-    """Return pages as one PDF file."""
+def painted_pdf(pages: Iterable[Page], dots: float = DOTS, mark: str = _PROGRAM) -> bytes:
+    """Return pages as one PDF file, which names ``mark`` as the program that made it."""
     buffer = io.BytesIO()
-    with own_style(), PdfPages(buffer, metadata=_UNDATED["pdf"]) as file:
+    with own_style(), PdfPages(buffer, metadata=_undated("pdf", mark)) as file:
         for page in pages:
             file.savefig(_figure(page, "pdf", dots), dpi=dots * 72)
     return buffer.getvalue()
 
 
-def saved(figure: Figure, format: str, dpi: float, quality: int = 95) -> bytes:  # noqa: A002
+def _undated(format: str, mark: str) -> dict[str, Any] | None:  # noqa: A002
+    """Return what a file says of its making."""
+    made: dict[str, dict[str, Any]] = {
+        "pdf": {"Creator": mark, "Producer": _PROGRAM, "CreationDate": None},
+        "svg": {"Creator": mark, "Date": None},
+        "png": {"Software": mark},
+    }
+    return made.get(format)
+
+
+def saved(
+    figure: Figure,
+    format: str,  # noqa: A002
+    dpi: float,
+    quality: int = 95,
+    mark: str = _PROGRAM,
+) -> bytes:
     """Return a figure as a file without a date in it."""
     options: dict[str, Any] = {}
     if format in ("jpg", "webp"):
@@ -135,7 +156,7 @@ def saved(figure: Figure, format: str, dpi: float, quality: int = 95) -> bytes: 
     if format == "jpg":
         options["pil_kwargs"]["subsampling"] = 0  # letters and colour bars have sharp edges
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=format, dpi=dpi, metadata=_UNDATED.get(format), **options)
+    figure.savefig(buffer, format=format, dpi=dpi, metadata=_undated(format, mark), **options)
     return buffer.getvalue()
 
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -151,7 +152,7 @@ def _values(found: Gathered) -> Mapping[str, object]:
         "confused": verdicts.confused() if verdicts else [],
         "accuracy": _accuracy(found),
         "runs": [
-            _run(run, name, sources)
+            _run(run, name, sources, found.embed)
             for run, name in zip(runs, found.names, strict=True)
             if not checked
         ],
@@ -160,8 +161,11 @@ def _values(found: Gathered) -> Mapping[str, object]:
     }
 
 
-def _run(run: Run, name: str, sources: list[str]) -> Mapping[str, object]:
+def _run(run: Run, name: str, sources: list[str], embed: bool) -> Mapping[str, object]:
     settings = run.settings
+    words = {word for each in settings.commands for word in each} if settings else set()
+    if settings and embed and any(map(os.path.isabs, words)):  # they say where images lie
+        settings = replace(settings, commands=())
     return {
         "name": name,
         "command": command_line(settings, sources) if settings else "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ _AHEAD = 24
 """Pictures that are read at a time."""
 _ENDS = 8192
 """Bytes at both ends of a file, in one of which ours say whose they are."""
+_MARK = "gradcam sheet"
 
 
 def check_file(path: Path) -> None:
@@ -46,19 +48,24 @@ def check_file(path: Path) -> None:
 
 
 def _check_ours(path: Path) -> None:
-    if os.path.lexists(path) and not _ours(path):
+    if os.path.lexists(path) and not _is_marked(path, _MARK):
         raise GradcamError(
             f"{path} is there and is not a sheet of gradcam's",
             "choose another file with -o, or remove it",
         )
 
 
-def _ours(path: Path) -> bool:
+def _mark(path: Path, number: int) -> str:
+    """Return what a page of the sheet at ``path`` says of itself; 0 stands for a single one."""
+    return f"{_MARK} {hashlib.sha256(os.fsencode(path.stem)).hexdigest()[:16]} page {number}."
+
+
+def _is_marked(path: Path, mark: str) -> bool:
     try:
         with path.open("rb") as file:
             start = file.read(_ENDS)
             file.seek(max(0, path.stat().st_size - _ENDS))
-            return b"gradcam" in start + file.read()
+            return mark.encode() in start + file.read()
     except OSError:
         return False
 
@@ -94,17 +101,23 @@ def class_rows(
 ) -> Iterator[Row]:
     """Yield a row a class: its first pictures by ``order``, with its name and their number."""
     for (index, _, name), maps in groups:
-        places = _places(iter(ordered(maps, order)), thumbs, grid, files, named=False)
+        first = ordered(maps, order)
+        places = _places(iter(first), thumbs, grid, files, named=False, ahead=grid.columns)
         if row := list(islice(places, grid.columns)):
             heading = plain_name(name) or f"class {index}"
             yield Row(row, f"{heading} ({len(maps):,})")
 
 
 def _places(
-    maps: Iterator[Shown], thumbs: Thumbs, grid: Grid, files: Mapping[str, str], named: bool
+    maps: Iterator[Shown],
+    thumbs: Thumbs,
+    grid: Grid,
+    files: Mapping[str, str],
+    named: bool,
+    ahead: int = _AHEAD,
 ) -> Iterator[tuple[Sequence[NDArray[np.uint8]], Sequence[str]]]:
     with ThreadPoolExecutor(thread_name_prefix="thumbs") as pool:
-        for part in _parts(maps, max(grid.columns, _AHEAD // grid.columns * grid.columns)):
+        for part in _parts(maps, max(grid.columns, ahead // grid.columns * grid.columns)):
             made = pool.map(lambda each: thumbs(each, *grid.picture), part)
             for shown, pictures in zip(part, made, strict=True):
                 if pictures:
@@ -127,30 +140,30 @@ def write_pages(pages: Iterator[Page], path: Path, grid: Grid) -> list[Path]:
     """
     kind = path.suffix.lower()[1:]
     if kind == "pdf":
-        write_bytes(path, painted_pdf(pages, grid.dots))
+        write_bytes(path, painted_pdf(pages, grid.dots, _MARK))
         return [path]
     first = next(pages)
     second = next(pages, None)
     if second is None:
-        write_bytes(path, painted(first, kind, grid.dots))
+        write_bytes(path, painted(first, kind, grid.dots, mark=_mark(path, 0)))
         return [path]
     files = []
     for number, page in enumerate((each for part in ([first, second], pages) for each in part), 1):
         files.append(_numbered(path, number))
         _check_ours(files[-1])
-        write_bytes(files[-1], painted(page, kind, grid.dots))
+        write_bytes(files[-1], painted(page, kind, grid.dots, mark=_mark(path, number)))
     return files
 
 
 def remove_older(path: Path, files: Sequence[Path]) -> list[Path]:
     """Remove what an earlier sheet of this name left beside these ``files``; return what it was.
 
-    Pages are counted on from the last one; the first that is gone or somebody else's ends that.
+    Pages are counted on from the last one; the first that is gone or of another sheet ends that.
     """
     several = len(files) > 1
-    left = [path] if several and _removable(path) else []
+    left = [path] if several and _is_page(path, _mark(path, 0)) else []
     number = len(files) + 1 if several else 1
-    while path.suffix.lower() != ".pdf" and _removable(_numbered(path, number)):
+    while _is_page(_numbered(path, number), _mark(path, number)):
         left.append(_numbered(path, number))
         number += 1
     for each in left:
@@ -159,8 +172,8 @@ def remove_older(path: Path, files: Sequence[Path]) -> list[Path]:
     return [each for each in left if not os.path.lexists(each)]
 
 
-def _removable(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink() and _ours(path)
+def _is_page(path: Path, mark: str) -> bool:
+    return path.is_file() and not path.is_symlink() and _is_marked(path, mark)
 
 
 def _numbered(path: Path, number: int) -> Path:

@@ -346,8 +346,8 @@ class Manifest:
         for name, _ in record.every_file():
             owner = self._owners.get(name)
             if owner is not None and owner != record.source and owner in self._known:
+                self._superseded |= self._known[owner].manifest == self.path.name
                 del self._known[owner]
-                self._superseded = True
                 self.displaced.append(owner)
             self._owners[name] = record.source
 

@@ -14,6 +14,8 @@ from gradcam_cli.store.atomic import write_bytes
 from gradcam_cli.store.records import SCHEMA_VERSION
 
 _MOST_COMMANDS = 20
+_MOST_CLASSES = 1_000_000
+_BEGINNING = ["gradcam", "run"]
 _PACKAGES = ("tensorflow", "keras", "opencv-python-headless", "numpy")
 
 Classes = int | tuple[tuple[str, str], ...] | None
@@ -69,16 +71,22 @@ def read_run(path: Path) -> RunFile | None:
             methods=tuple(map(str, values.get("methods", ()))),
             decided=dict(values["decided"]),
             versions=dict(values["versions"]),
-            commands=tuple(tuple(map(str, words)) for words in values.get("commands", ())),
+            commands=_commands(values.get("commands", ())),
             classes=_classes(values.get("classes")),
         )
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
+def _commands(value: Any) -> tuple[tuple[str, ...], ...]:
+    """Return what was typed: anybody can write such a file, and people paste what it says."""
+    lists = [each for each in value if isinstance(each, list) and each[:2] == _BEGINNING]
+    return tuple(tuple(map(str, words)) for words in lists)
+
+
 def _classes(value: Any) -> Classes:
     if value is None or isinstance(value, int):
-        return value
+        return value if value is None or 0 < value <= _MOST_CLASSES else None
     return tuple((str(identity), str(name)) for identity, name in value)
 
 

@@ -125,6 +125,17 @@ def test_bash_gets_names_with_blanks_as_one_word(
         assert len(shown.stdout.splitlines()) == 1
 
 
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_no_label_undoes_a_shell_s_quoting(shell: str, tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("class 77\nclass \\$(touch made)\n")
+    words = "gradcam run --labels names.txt -c cl"
+    asked = {"_GRADCAM_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_ARGS": words}
+    asked |= {"COMP_WORDS": words, "COMP_CWORD": "5"}
+    done = gradcam(cwd=tmp_path, env=asked)
+    assert "77" in done.stdout
+    assert "touch" not in done.stdout
+
+
 def test_bash_completes_with_the_script_that_is_shown(tmp_path: Path) -> None:
     shown = gradcam("--show-completion", "bash", cwd=tmp_path, env={"SHELL": "/bin/bash"})
     assert (shown.returncode, shown.stderr) == (0, "")

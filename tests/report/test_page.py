@@ -269,7 +269,7 @@ def test_what_is_amiss_is_said(tmp_path: Path) -> None:
     assert "Pictures in <bdi>other</bdi> only, which are left out: 1." in text
     assert "Counts of <bdi>out</bdi></h2>" in text
     assert "Pictures whose true class is not known: 2." in notices
-    assert "The folder has no run.json, so its settings are not known." in notices
+    assert "The folder has no run.json that can be read, so its settings are not known." in notices
 
 
 def test_different_settings_are_said_plainly(tmp_path: Path) -> None:

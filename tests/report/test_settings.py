@@ -110,13 +110,18 @@ def test_what_was_typed_is_quoted_as_it_was() -> None:
     assert shlex.split(both) == [*words, "&&", *more]
 
 
+RUN = ("gradcam", "run")
+
+
 def test_the_commands_of_all_shards_are_shown(tmp_path: Path) -> None:
     for shard in ("1-of-2", "2-of-2"):
         out = manifest(tmp_path / "out", done(shard), name=f"manifest-{shard}.jsonl")
-        write_run(out / f"run-{shard}.json", RunFile({}, "same", commands=((shard, "-o", "out"),)))
+        write_run(
+            out / f"run-{shard}.json", RunFile({}, "same", commands=((*RUN, shard, "-o", "out"),))
+        )
     found = read_settings(out)
     assert found is not None
-    assert sorted(words[0] for words in found.commands) == ["1-of-2", "2-of-2"]
+    assert sorted(words[2] for words in found.commands) == ["1-of-2", "2-of-2"]
 
 
 def test_the_latest_run_of_a_folder_is_read(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from gradcam_cli.cli import app
 from gradcam_cli.errors import GradcamError
 from gradcam_cli.images.fit import place, strips
 from gradcam_cli.render.colours import blended, colour_table
+from gradcam_cli.render.page import Page, painted
 from gradcam_cli.store.records import Failure, Record
 from tests.render.figures import Pixels, inked, opened, places, reads
 from tests.sheet.made import explained, flat, made, spots, stated
@@ -352,8 +353,44 @@ def test_a_manifest_leads_nowhere_else(tmp_path: Path) -> None:
     (folder / "link.png").symlink_to(tmp_path / "secret.png")
     for name in ("../secret.png", str(tmp_path / "secret.png"), "link.png"):
         row = explained(folder, "a.jpg", 281, 0.5, files={"overlay": name}, sizes={"overlay": 1})
-        whole = png(made(folder, {"a.jpg": [row]}))
-        assert not spots("secret.png", whole)
+        made(folder, {"a.jpg": [row]})
+        assert "can be shown" in refused(folder, "-o", folder / "out.png").message
+        assert not (folder / "out.png").exists()
+
+
+def test_what_cannot_be_shown_replaces_no_sheet(run: Path, tmp_path: Path) -> None:
+    sheet(run, "-o", tmp_path / "s.png")
+    before = (tmp_path / "s.png").read_bytes()
+    for each in run.glob("*.png"):
+        each.unlink()
+    assert "can be shown" in refused(run, "-o", tmp_path / "s.png").message
+    assert (tmp_path / "s.png").read_bytes() == before
+
+
+def test_only_pages_of_the_same_sheet_are_removed(run: Path, tmp_path: Path) -> None:
+    drawn = tmp_path / "fig-001.svg"
+    drawn.write_text("<svg><!-- the pipeline of gradcam sheet --></svg>")
+    sheet(run, "-o", tmp_path / "cat-001.png")
+    sheet(run, "-o", tmp_path / "cat.png")
+    sheet(run, "-o", tmp_path / "fig.svg")
+    left = {"fig-001.svg", "fig.svg", "cat-001.png", "cat.png"}
+    assert {each.name for each in tmp_path.iterdir() if each != run} == left
+
+
+def test_a_panel_is_not_replaced_by_a_sheet(run: Path, tmp_path: Path) -> None:
+    panel = painted(Page(100, 100), "png")
+    (tmp_path / "cat.panel.png").write_bytes(panel)
+    assert "not a sheet" in refused(run, "-o", tmp_path / "cat.panel.png").message
+    assert (tmp_path / "cat.panel.png").read_bytes() == panel
+
+
+def test_maps_that_are_shown_are_counted(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sheet(run, "--by", "class", "--columns", "2", "-o", tmp_path / "s.svg")
+    shown = [text for text in texts(tmp_path / "s.svg") if text.endswith(".jpg")]
+    assert len(shown) == 2 + 1  # of four and one
+    assert f"{len(shown)} maps on" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["y" * 10_000, "\x1b[2J\u202e\n", "$\\frac{$", "<b>&"])

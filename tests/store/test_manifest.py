@@ -855,6 +855,17 @@ def test_a_whole_run_after_a_shard_keeps_the_shard_s_maps() -> None:
     assert list(read_folder(Path("out"))) == [joined]
 
 
+def test_a_whole_run_that_takes_over_a_shard_s_files_ends_well() -> None:
+    taken, found = picture("a.jpg"), picture("b.jpg")
+    with opened(name=ONE) as manifest:
+        manifest.append(finished(taken))
+    other = replace(finished(found), explanations=finished(taken).explanations)
+    with opened() as manifest:
+        manifest.append(other)
+        assert manifest.displaced == [taken.source]
+    assert [record.source for record in read_manifest(Path("out"))] == [found.source]
+
+
 def test_a_new_picture_does_not_have_the_others_done_again() -> None:
     a, b, new = picture("a.jpg"), picture("b.jpg", b"other"), picture("new.jpg", b"new")
     with opened(methods=("gradcam",)) as manifest:

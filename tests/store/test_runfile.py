@@ -65,6 +65,21 @@ def test_what_is_not_whole_says_nothing(tmp_path: Path, content: bytes) -> None:
     assert read_run(path) is None
 
 
+def test_only_commands_of_ours_and_counts_of_classes_are_believed(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    ours, theirs = ["gradcam", "run", "in"], ["sh", "-c", "echo"]
+    for commands, classes, believed in (
+        ([ours, theirs, "gradcam run in"], 30_000_000, ((tuple(ours),), None)),
+        ("gradcam run in", -1, ((), None)),
+        ([ours], 10, ((tuple(ours),), 10)),
+    ):
+        values = {"settings": {}, "digest": "", "decided": {}, "versions": {}}
+        path.write_text(json.dumps({**values, "commands": commands, "classes": classes}))
+        found = read_run(path)
+        assert found is not None
+        assert (found.commands, found.classes) == believed
+
+
 def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "run.json").mkdir()
     with pytest.raises(GradcamError, match="cannot write"):
