@@ -17,12 +17,11 @@ from markupsafe import Markup
 from gradcam_cli import __version__
 from gradcam_cli.cam.empty import cause
 from gradcam_cli.cam.methods import METHODS
-from gradcam_cli.errors import GradcamError
 from gradcam_cli.report.gather import Checked, Gathered, Run
 from gradcam_cli.report.rows import below_common
 from gradcam_cli.report.settings import command_line, differing, setting_rows
 from gradcam_cli.report.summary import Summary
-from gradcam_cli.store.atomic import write_bytes
+from gradcam_cli.store.atomic import refuse_foreign, write_bytes
 from gradcam_cli.text import printable
 
 MODULES = (
@@ -41,19 +40,7 @@ _COUNTED = ("model", "weights", "layer", "method", "score_kind", "precision")
 
 def check_place(path: Path) -> None:
     """Raise GradcamError when a page may not be written here: another file is in its place."""
-    if not os.path.lexists(path):
-        return
-    try:
-        ours = path.is_file() and _OURS in _head(path)
-    except OSError as error:
-        raise GradcamError(
-            f"cannot read {path}: {error.strerror or error}", "choose another file with -o"
-        ) from error
-    if not ours:
-        raise GradcamError(
-            f"{path} is there and is not a report of gradcam's",
-            "choose another file with -o, or remove it",
-        )
+    refuse_foreign(path, _is_ours, "report")
 
 
 def write_page(found: Gathered) -> None:
@@ -64,9 +51,9 @@ def write_page(found: Gathered) -> None:
     write_bytes(found.page, _pieces(found))
 
 
-def _head(path: Path) -> bytes:
+def _is_ours(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(_HEAD)
+        return _OURS in file.read(_HEAD)
 
 
 def _pieces(found: Gathered) -> Iterator[bytes]:

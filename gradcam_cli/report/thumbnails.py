@@ -160,7 +160,14 @@ class Thumbnails:
             return "", True
         side = _EMBEDDED_SIDE if self.embed else _SIDE if small else _LARGE_SIDE
         lies = known(item.cells, (heat.shape[0], heat.shape[1])) is not None
-        facts = (record.sha256, item.method, item.cells, self.look, side, heat.tobytes())
+        facts = (
+            record.sha256,
+            item.method,
+            item.cells,
+            self.look,
+            side,
+            content_digest(heat.tobytes()),
+        )
         key = content_digest(repr(facts).encode())
         if not self.embed and self._path(key).exists():
             return key, lies

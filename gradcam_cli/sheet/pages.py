@@ -22,7 +22,7 @@ from gradcam_cli.render.panel import shown_number
 from gradcam_cli.render.sheet import Grid, Row, short_name
 from gradcam_cli.sheet.choose import Class, Shown, ordered
 from gradcam_cli.sheet.thumbs import Thumbs
-from gradcam_cli.store.atomic import write_bytes
+from gradcam_cli.store.atomic import refuse_foreign, write_bytes
 from gradcam_cli.text import printable
 
 Item = TypeVar("Item")
@@ -48,11 +48,7 @@ def check_file(path: Path) -> None:
 
 
 def _check_ours(path: Path) -> None:
-    if os.path.lexists(path) and not _is_marked(path, _MARK):
-        raise GradcamError(
-            f"{path} is there and is not a sheet of gradcam's",
-            "choose another file with -o, or remove it",
-        )
+    refuse_foreign(path, lambda each: _is_marked(each, _MARK), "sheet")
 
 
 def _mark(path: Path, number: int) -> str:

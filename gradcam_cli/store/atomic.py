@@ -9,7 +9,7 @@ import platform
 import re
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -53,6 +53,23 @@ def write_bytes(path: Path, data: bytes | Iterable[bytes]) -> None:
             f"cannot write {path}: {error.strerror}",
             _WHY_NOT.get(error.errno or 0, "choose another folder, on a disk that works, with -o"),
         ) from error
+
+
+def refuse_foreign(path: Path, is_ours: Callable[[Path], bool], what: str) -> None:
+    """Raise GradcamError where another file than ours lies, ``what`` was to be written there."""
+    if not os.path.lexists(path):
+        return
+    try:
+        ours = path.is_file() and is_ours(path)
+    except OSError as error:
+        raise GradcamError(
+            f"cannot read {path}: {error.strerror or error}", "choose another file with -o"
+        ) from error
+    if not ours:
+        raise GradcamError(
+            f"{path} is there and is not a {what} of gradcam's",
+            "choose another file with -o, or remove it",
+        )
 
 
 def part_of(folder: Path) -> Path:
